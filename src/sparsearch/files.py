@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import os
 import zlib
@@ -29,7 +30,8 @@ class TextFile:
     """The lines of a UTF-8 text file, plain or gzip, each with its one-based number.
 
     Line ends (LF or CRLF) are removed; a byte order mark at the start is dropped.
-    Use as a context manager and iterate once.
+    Use as a context manager and iterate once. A reader that goes on after a line it cannot use
+    iterates over `lines` and decodes each line itself.
 
     Parameters
     ----------
@@ -43,23 +45,36 @@ class TextFile:
     size : int
         Bytes of the file on disk (compressed bytes for gzip).
     complete : bool
-        After iteration: whether the last line ended in a newline (or the file was empty).
+        Whether the last line read ended in a newline (or none was read); false only when the
+        file ends in the middle of a line.
+
+    Raises
+    ------
+    FileFormatError
+        When the file does not exist or cannot be read.
     """
 
     def __init__(self, path: str | PathLike[str], max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self.path = path
         self.max_line_bytes = max_line_bytes
         self.complete = True
-        self.size = os.stat(path).st_size
-        self._raw: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by close()
+        self._end = 0
+        try:
+            self._raw = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self.size = os.fstat(self._raw.fileno()).st_size
+            compressed = self._raw.peek(2)[:2] == _GZIP_MAGIC
+        except OSError as error:
+            raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
         self._stream: BinaryIO = self._raw
-        if is_gzip(path):
+        if compressed:
             self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw, mode="rb"))
 
     @property
     def position(self) -> int:
-        """Bytes of the file on disk read so far; with `size`, the progress."""
-        return self._raw.tell()
+        """Bytes of the file on disk read so far; with `size`, the progress. 0 for a pipe."""
+        if self._raw.closed:
+            return self._end
+        return self._raw.tell() if self._raw.seekable() else 0
 
     def __enter__(self) -> TextFile:
         return self
@@ -69,6 +84,7 @@ class TextFile:
 
     def close(self) -> None:
         """Close the file; safe to call twice."""
+        self._end = self.position
         self._stream.close()
         self._raw.close()
 
@@ -81,6 +97,17 @@ class TextFile:
             On bytes that are not UTF-8, a line over the limit, or damaged gzip data; lines before
             it have been yielded.
         """
+        for number, line in self.lines():
+            yield number, self.decode(line, number)
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield ``(line number, bytes of the line, its line end included)``.
+
+        Raises
+        ------
+        FileFormatError
+            On a line over the limit or damaged gzip data.
+        """
         number = 0
         while True:
             number += 1
@@ -88,7 +115,22 @@ class TextFile:
             if not line:
                 return
             self.complete = line.endswith(b"\n")
-            yield number, self._decode(line, number)
+            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+
+    def decode(self, line: bytes, number: int) -> str:
+        """Return a line from `lines` as text without its line end.
+
+        Raises
+        ------
+        FileFormatError
+            On bytes that are not UTF-8.
+        """
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            reason = f"byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8"
+            raise FileFormatError(self.path, number, reason) from error
+        return text.rstrip("\r\n")
 
     def _read_line(self, number: int) -> bytes:
         try:
@@ -100,11 +142,3 @@ class TextFile:
             reason = f"line longer than {self.max_line_bytes} bytes"
             raise FileFormatError(self.path, number, reason)
         return line
-
-    def _decode(self, line: bytes, number: int) -> str:
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            reason = f"byte {error.start + 1} of the line is not UTF-8; convert the file to UTF-8"
-            raise FileFormatError(self.path, number, reason) from error
-        return text.rstrip("\r\n")

@@ -1,0 +1,17 @@
+"""Text to sparse vectors."""
+
+from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
+from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
+from sparsearch.encoders.registry import encoder_from_identity
+
+__all__ = [
+    "AnalysisConfig",
+    "Analyzer",
+    "Bm25Config",
+    "Bm25Encoder",
+    "CollectionStatistics",
+    "Encoder",
+    "Saturation",
+    "encoder_from_identity",
+]

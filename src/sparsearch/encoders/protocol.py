@@ -1,0 +1,129 @@
+"""What an index asks of an encoder, and an encoder of an index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sparsearch.errors import InvalidInputError, shorten
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["CollectionStatistics", "Encoder", "Saturation"]
+
+
+class CollectionStatistics(Protocol):
+    """What a query encoder may ask of the documents that will be searched."""
+
+    @property
+    def n_documents(self) -> int:
+        """Number of live documents."""
+        ...
+
+    @property
+    def average_length(self) -> float:
+        """Mean number of tokens of a document; 0 when there are none."""
+        ...
+
+    def document_frequencies(self, term_ids: NDArray[np.uint32], /) -> NDArray[np.int64]:
+        """Return in how many documents each of the terms occurs: int64, of the same shape."""
+        ...
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """How term counts become weights once the lengths of all documents are known.
+
+    Parameters
+    ----------
+    k1 : float
+        How slowly repetition of a term saturates; 0 counts presence only. Finite, not negative.
+    b : float
+        How far long documents are discounted: from 0, not at all, to 1, in proportion.
+
+    Raises
+    ------
+    InvalidInputError
+        When `k1` or `b` is outside its range.
+    """
+
+    k1: float
+    b: float
+
+    def __post_init__(self) -> None:
+        _check_number("k1", self.k1, math.inf)
+        _check_number("b", self.b, 1.0)
+
+    def weights(
+        self, counts: ArrayLike, lengths: ArrayLike, average_length: float
+    ) -> NDArray[np.float32]:
+        """Return the term-frequency part of BM25, in Lucene's form.
+
+        It is ``count / (count + k1 * (1 - b + b * length / average_length))``, computed in double
+        precision and rounded once.
+
+        Parameters
+        ----------
+        counts : array-like of float
+            Occurrences of a term in a document, above 0.
+        lengths : array-like of float
+            Numbers of tokens of those documents; broadcast against `counts`.
+        average_length : float
+            Mean number of tokens of a document; 0 (no document has any) discounts nothing.
+
+        Returns
+        -------
+        ndarray of float32
+            In ``(0, 1]``, of the broadcast shape.
+        """
+        frequency = np.asarray(counts, dtype=np.float64)
+        scale = self.b / average_length if average_length > 0 else 0.0
+        penalty = self.k1 * (1.0 - self.b + scale * np.asarray(lengths, dtype=np.float64))
+        return np.asarray(frequency / (frequency + penalty), dtype=np.float32)
+
+
+class Encoder(Protocol):
+    """Turns texts into sparse vectors."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Type, version and settings, as JSON values: enough to build the encoder again."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The terms of all vectors it makes; encoding documents may add to it."""
+        ...
+
+    @property
+    def saturation(self) -> Saturation | None:
+        """How an index turns document weights into final ones; None when they are final."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
+        """Return one vector per text."""
+        ...
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseVectors:
+        """Return one vector per text; never adds to the vocabulary."""
+        ...
+
+
+def _check_number(name: str, value: object, most: float) -> None:
+    try:
+        usable = isinstance(value, Real) and not isinstance(value, bool)
+        number = float(value) if usable else math.nan  # type: ignore[arg-type]
+    except OverflowError:
+        number = math.inf
+    if not (math.isfinite(number) and 0 <= number <= most):
+        upper = "" if math.isinf(most) else f" and at most {most:g}"
+        raise InvalidInputError(
+            f"{name} is {shorten(value)}; it must be a finite number, at least 0{upper}"
+        )

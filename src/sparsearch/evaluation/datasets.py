@@ -1,0 +1,115 @@
+"""Test collections: documents, queries and the judgements that go with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from os import PathLike
+from pathlib import Path
+
+from sparsearch.errors import InvalidInputError, NotFoundError, shorten
+from sparsearch.evaluation.beir import open_corpus, read_qrels, read_queries
+from sparsearch.evaluation.published import PublishedDataset
+from sparsearch.runs import Qrels
+
+__all__ = ["Dataset", "load_dataset"]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A test collection.
+
+    Parameters
+    ----------
+    name : str
+        What it is called: the folder's name or the id in ir_datasets.
+    queries : Mapping of str to str
+        Text per query id; also of queries without judgements.
+    qrels : Qrels
+        The judgements of one split.
+    open_documents : callable
+        Returns an iterator over the documents from the first one on.
+
+    Raises
+    ------
+    InvalidInputError
+        When a judged query has no text.
+    """
+
+    name: str
+    queries: Mapping[str, str]
+    qrels: Qrels
+    open_documents: Callable[[], Iterator[dict[str, object]]] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        unknown = [query for query in self.qrels if query not in self.queries]
+        if unknown:
+            reason = f"{len(unknown)} judged queries have no text, such as {shorten(unknown[0])}"
+            raise InvalidInputError(
+                f"{self.name}: {reason}; the qrels belong to other queries than those given"
+            )
+
+    def documents(self) -> Iterator[dict[str, object]]:
+        """Yield the documents; every call starts again with the first.
+
+        Yields
+        ------
+        dict
+            ``id`` and ``text``, ``title`` where there is one, and metadata (BEIR layout only).
+        """
+        return self.open_documents()
+
+    def judged_queries(self) -> dict[str, str]:
+        """Return the queries that have judgements: only they can be measured."""
+        return {query: self.queries[query] for query in self.qrels}
+
+
+def load_dataset(name: str | PathLike[str], split: str = "test") -> Dataset:
+    """Load a test collection from a folder or from ir_datasets.
+
+    A folder is in BEIR layout: ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/<split>.tsv``, each
+    of them plain or with ``.gz`` added. Everything else is an id of ir_datasets, such as
+    ``vaswani`` or ``msmarco-passage/trec-dl-2019/judged``; if there is an id ``<name>/<split>``,
+    that is taken (``beir/scifact`` becomes ``beir/scifact/test``). ir_datasets downloads what it
+    does not have yet.
+
+    Parameters
+    ----------
+    name : str or PathLike
+        The folder or id.
+    split : str
+        Which judgements to load.
+
+    Returns
+    -------
+    Dataset
+        Queries and judgements in memory; documents are read when asked for.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such folder or id, no such split (the message lists those there are), or
+        the download fails.
+    InvalidInputError
+        When the folder is in another layout, or a file of it is malformed.
+    MissingExtraError
+        When the name is not a folder and ir_datasets is not installed.
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return Dataset(
+            name=folder.resolve().name,
+            queries=read_queries(folder),
+            qrels=read_qrels(folder, split),
+            open_documents=partial(open_corpus, folder),
+        )
+    if not isinstance(name, str) or folder.exists():
+        raise NotFoundError(f"{name} is not a folder; give one in BEIR layout or an ir_datasets id")
+    published = PublishedDataset(name, split)
+    return Dataset(
+        name=published.name,
+        queries=published.queries(),
+        qrels=published.qrels(),
+        open_documents=published.documents,
+    )

@@ -1,0 +1,234 @@
+"""Effectiveness measures, computed by ir-measures.
+
+Tools that compute measures sort a ranking by score themselves, and each breaks ties in its own
+way: trec_eval by descending document id, others by ascending. The measured ranking is then not
+the one the user saw. So documents are handed over by rank: the document at rank r of n is called
+``r`` and scores n - r. That is strictly decreasing, hence every tool sees the order of the run.
+Neither ids nor float scores ever reach the tools, which is just as well: some are written in C and
+stop at a NUL character, some in Perl and split at a space.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import fsum
+from os import PathLike
+from types import ModuleType
+from typing import Any
+
+from sparsearch.errors import InvalidInputError, MissingExtraError, shorten
+from sparsearch.evaluation.tables import text_table
+from sparsearch.runs import Qrels, Run
+from sparsearch.runs.columns import check_tab_separable, write_lines
+
+__all__ = ["DEFAULT_MEASURES", "Evaluation", "evaluate"]
+
+DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP", "Judged@10")
+"""What `evaluate` computes unless told otherwise."""
+
+_EXAMPLES = "nDCG@10, RR@10, AP(rel=2), P@5, R@100, Success@1, Judged@10"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measures of one run.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run.
+    mean : dict of str to float
+        Mean over all judged queries, per measure.
+    per_query : dict of str to dict of str to float
+        Value per measure and query id; the queries are those of the qrels, in their order.
+    missing_queries : int
+        Judged queries for which the run has no documents; they count as the measure's value for
+        an empty ranking (zero).
+    unjudged_queries : int
+        Queries of the run without judgements; they do not count.
+
+    Examples
+    --------
+    >>> from sparsearch.runs import Qrels, Run
+    >>> evaluation = evaluate(Run({"q": [("d", 1.0)]}), Qrels({"q": {"d": 1}}), ["AP"])
+    >>> evaluation["AP"], evaluation.per_query["AP"]["q"]
+    (1.0, 1.0)
+    """
+
+    run: str
+    mean: dict[str, float]
+    per_query: dict[str, dict[str, float]]
+    missing_queries: int
+    unjudged_queries: int
+
+    def __getitem__(self, measure: str) -> float:
+        """Return the mean of a measure."""
+        return self.mean[measure]
+
+    def table(self) -> str:
+        """Return a plain text table of the means."""
+        rows = [(measure, f"{mean:.4f}") for measure, mean in self.mean.items()]
+        return text_table(("measure", self.run), rows)
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write a tab-separated table: a line per query, a column per measure.
+
+        The numbers have all their digits. Compressed if the name ends in ``.gz``.
+
+        Raises
+        ------
+        InvalidInputError
+            When a query id contains a tab or a line end.
+        """
+        write_lines(path, self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        queries = list(next(iter(self.per_query.values())))
+        check_tab_separable(queries, "query id")
+        yield "\t".join(["query", *self.per_query]) + "\n"
+        for query in queries:
+            values = (repr(values[query]) for values in self.per_query.values())
+            yield "\t".join([query, *values]) + "\n"
+
+
+def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES) -> Evaluation:
+    """Compute measures of a run.
+
+    Every judged query counts, whether the run has it or not: leaving out the queries for which
+    nothing was found would reward finding nothing. The order of documents is that of the run,
+    ties included.
+
+    Parameters
+    ----------
+    run : Run
+        The rankings.
+    qrels : Qrels
+        The judgements.
+    measures : sequence of str
+        Names as ir-measures writes them: ``nDCG@10``, ``AP(rel=2)``.
+
+    Returns
+    -------
+    Evaluation
+        Means and values per query, under the names given.
+
+    Raises
+    ------
+    InvalidInputError
+        When a measure is unknown or cannot be computed, there are no judgements, or the run and
+        the qrels have no query in common.
+    MissingExtraError
+        When ir-measures is not installed.
+    """
+    _check_overlap(run, qrels)
+    ranked_run, ranked_qrels = _by_rank(run, qrels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ir-measures, about Python functions it uses
+        ir_measures = _import_ir_measures()
+        parsed = {name: _parse(ir_measures, name) for name in _names(measures)}
+        values = _values(ir_measures, list(parsed.values()), ranked_qrels, ranked_run)
+    per_query = {
+        name: {query: values[measure, str(at)] for at, query in enumerate(qrels)}
+        for name, measure in parsed.items()
+    }
+    return Evaluation(
+        run=run.name,
+        mean={name: fsum(found.values()) / len(qrels) for name, found in per_query.items()},
+        per_query=per_query,
+        missing_queries=len(qrels) - len(ranked_run),
+        unjudged_queries=sum(query not in qrels for query in run),
+    )
+
+
+def _check_overlap(run: Run, qrels: Qrels) -> None:
+    if not qrels:
+        raise InvalidInputError("the qrels hold no judgements; there is nothing to measure against")
+    if run and not any(query in qrels for query in run):
+        reason = f"run {shorten(run.name)} and the qrels have no query id in common"
+        examples = f"{shorten(next(iter(run)))} and {shorten(next(iter(qrels)))}"
+        raise InvalidInputError(f"{reason} ({examples}); they are of different query sets")
+
+
+def _by_rank(
+    run: Run, qrels: Qrels
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, int]]]:
+    """Return run and qrels with queries called by their position, documents by their rank.
+
+    A judged document that the run does not have is called ``u`` and its position in the qrels.
+    Queries without documents are left out of the run: some tools divide by their number.
+    """
+    scores_of_length: dict[int, dict[str, float]] = {}
+    ranked_run: dict[str, dict[str, float]] = {}
+    ranked_qrels: dict[str, dict[str, int]] = {}
+    for at, (query, grades) in enumerate(qrels.items()):
+        ids = run.ids(query) if query in run else ()
+        ranks = {id: str(rank) for rank, id in enumerate(ids, start=1) if id in grades}
+        ranked_qrels[str(at)] = {
+            ranks.get(id, f"u{position}"): grade
+            for position, (id, grade) in enumerate(grades.items())
+        }
+        if ids:
+            length = len(ids)
+            if length not in scores_of_length:
+                scores_of_length[length] = _descending(length)
+            ranked_run[str(at)] = scores_of_length[length]
+    return ranked_run, ranked_qrels
+
+
+def _descending(length: int) -> dict[str, float]:
+    return {str(rank): float(length - rank) for rank in range(1, length + 1)}
+
+
+def _import_ir_measures() -> ModuleType:
+    try:
+        import ir_measures
+    except ImportError as error:
+        raise MissingExtraError("ir-measures", "eval") from error
+    return ir_measures
+
+
+def _names(measures: Sequence[str]) -> Sequence[str]:
+    if isinstance(measures, str) or not measures:
+        reason = f"measures must be a list of names, not {shorten(measures)}"
+        raise InvalidInputError(f"{reason}; for example {_EXAMPLES}")
+    return measures
+
+
+def _parse(ir_measures: ModuleType, name: str) -> Any:
+    """Return the measure of that name.
+
+    ir-measures reports bad names with errors of half a dozen types; and a cutoff of 0, which it
+    accepts, makes trec_eval end the process.
+    """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"a measure is given by name, not as {shorten(name)}")
+    try:
+        measure = ir_measures.parse_measure(name)
+        measure.validate_params()
+    except Exception as error:
+        reason = f"unknown measure {shorten(name)} ({shorten(str(error))})"
+        raise InvalidInputError(f"{reason}; for example {_EXAMPLES}") from error
+    cutoff = measure.params.get("cutoff", 1)
+    if type(cutoff) is not int or cutoff < 1:
+        raise InvalidInputError(f"measure {shorten(name)}: the cutoff must be at least 1")
+    return measure
+
+
+def _values(
+    ir_measures: ModuleType,
+    measures: list[Any],
+    qrels: dict[str, dict[str, int]],
+    run: dict[str, dict[str, float]],
+) -> dict[tuple[Any, str], float]:
+    """Return the value per measure and query; queries not in the run have the default."""
+    try:
+        found = list(ir_measures.iter_calc(measures, qrels, run))
+    except Exception as error:  # whatever the tools behind ir-measures raise
+        names = ", ".join(map(str, measures))
+        raise InvalidInputError(f"ir-measures cannot compute {names}: {error}") from error
+    return {(metric.measure, metric.query_id): float(metric.value) for metric in found}

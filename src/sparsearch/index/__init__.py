@@ -1,0 +1,17 @@
+"""The index: documents on disk, searchable by sparse vectors while they change."""
+
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Document
+from sparsearch.index.explain import Explanation, TermContribution
+from sparsearch.index.index import Index, IndexInfo
+from sparsearch.index.search import TopK
+
+__all__ = [
+    "Document",
+    "Explanation",
+    "Index",
+    "IndexConfig",
+    "IndexInfo",
+    "TermContribution",
+    "TopK",
+]

@@ -1,0 +1,334 @@
+"""The arrays of a new segment, from encoded documents or from other segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.encoders import Saturation
+from sparsearch.index.columns import ColumnBuilder, pack_columns
+from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
+from sparsearch.kernels.invert import invert, merge_lists
+from sparsearch.storage import Blob
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["NewSegment", "Weighting", "build_segment", "merge_segments"]
+
+Array = npt.NDArray[Any]
+_CHUNK = 1 << 21
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """How document weights become codes.
+
+    Parameters
+    ----------
+    max_code : int
+        Largest code.
+    saturation : Saturation or None
+        For encoders whose document vectors are term counts.
+    average_length : float
+        Average document length, for saturation.
+    """
+
+    max_code: int
+    saturation: Saturation | None = None
+    average_length: float = 0.0
+
+    @property
+    def code_dtype(self) -> type[np.unsignedinteger[Any]]:
+        """Smallest dtype that holds the codes."""
+        return np.uint8 if self.max_code < 2**8 else np.uint16
+
+
+@dataclass(frozen=True)
+class NewSegment:
+    """Arrays and attributes of a segment about to be written."""
+
+    arrays: dict[str, Array | Blob]
+    attributes: dict[str, object]
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Posting lists: the terms that have one, where each starts, its documents and values.
+
+    Values are final weights, or term counts where the encoder saturates.
+    """
+
+    terms: npt.NDArray[np.uint32]
+    offsets: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.uint32]
+    values: Array
+
+
+def build_segment(
+    ids: Sequence[str],
+    payloads: Sequence[bytes],
+    metadata: Sequence[Mapping[str, Any]],
+    vectors: SparseVectors,
+    weighting: Weighting,
+) -> NewSegment:
+    """Return the arrays of a segment of new documents.
+
+    Parameters
+    ----------
+    ids, payloads, metadata : sequences of the same length
+    vectors : SparseVectors
+        One row a document; weights positive.
+    weighting : Weighting
+    """
+    columns = ColumnBuilder()
+    for row, fields in enumerate(metadata):
+        if fields:
+            columns.add(row, fields)
+    terms, local_terms = _renumber(vectors.term_ids)
+    values = vectors.weights if weighting.saturation is None else _as_counts(vectors.weights)
+    lists = _Lists(terms, *invert(vectors.offsets, local_terms, values, len(terms)))
+    lengths = _row_sums(vectors) if weighting.saturation else None
+    payload, payload_offsets = pack_strings(payloads)
+    documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
+    return _assemble(
+        _id_arrays([i.encode() for i in ids], hash_ids(ids)),
+        documents,
+        columns,
+        _posting_arrays(lists, lengths, weighting),
+        weighting,
+    )
+
+
+def merge_segments(
+    parts: Sequence[tuple[Segment, npt.NDArray[np.bool_] | None]], weighting: Weighting
+) -> NewSegment:
+    """Return the arrays of one segment that holds the live documents of several, in order.
+
+    Parameters
+    ----------
+    parts : sequence of (Segment, ndarray of bool or None)
+        Segments with the mask of their deleted documents.
+    weighting : Weighting
+        Codes are computed anew with it; this is also how a change of average length takes effect.
+    """
+    moves = _new_rows(parts)
+    segments = [segment for segment, _ in parts]
+    columns = ColumnBuilder()
+    for segment, new_rows in zip(segments, moves, strict=True):
+        for name, column in segment.columns.items():
+            columns.add_column(name, column, new_rows)
+    live = [np.flatnonzero(new_rows >= 0) for new_rows in moves]
+    ids = [
+        bytes(segment.id(row).encode())
+        for segment, rows in zip(segments, live, strict=True)
+        for row in rows.tolist()
+    ]
+    lengths = None
+    if weighting.saturation is not None:
+        lengths = np.concatenate(
+            [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]
+        )
+    lists = _merge_lists(segments, moves, weighting)
+    return _assemble(
+        _id_arrays(ids, _merged_hashes(segments, moves, len(ids))),
+        _merge_payloads(segments, live),
+        columns,
+        _posting_arrays(lists, lengths, weighting),
+        weighting,
+    )
+
+
+def _assemble(
+    ids: Mapping[str, Array],
+    documents: Mapping[str, Array | Blob],
+    columns: ColumnBuilder,
+    postings: Mapping[str, Array],
+    weighting: Weighting,
+) -> NewSegment:
+    column_arrays, layout = pack_columns(columns.build())
+    arrays: dict[str, Array | Blob] = {**postings, **ids, **documents, **column_arrays}
+    attributes: dict[str, object] = {"documents": len(ids["id_rows"]), "columns": layout}
+    if weighting.saturation is not None:
+        attributes["average_length"] = weighting.average_length
+    return NewSegment(arrays, attributes)
+
+
+def _renumber(
+    term_ids: npt.NDArray[np.uint32],
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
+    """Return the distinct terms in order, and each entry's number among them."""
+    if len(term_ids) == 0:
+        return np.empty(0, np.uint32), np.empty(0, np.uint32)
+    largest = int(term_ids.max())
+    if largest > 8 * len(term_ids) + 1_000_000:
+        # A table over so sparse a range of ids would take more memory than sorting does.
+        terms, local = np.unique(term_ids, return_inverse=True)
+        return np.asarray(terms), local.astype(np.uint32)
+    present = np.zeros(largest + 1, np.bool_)
+    present[term_ids] = True
+    numbers = np.cumsum(present, dtype=np.uint32) - np.uint32(1)
+    return np.flatnonzero(present).astype(np.uint32), numbers[term_ids]
+
+
+def _row_sums(vectors: SparseVectors) -> npt.NDArray[np.uint32]:
+    sums = np.concatenate([[0], np.cumsum(vectors.weights, dtype=np.float64)])
+    return np.diff(sums[vectors.offsets]).astype(np.uint32)
+
+
+def _as_counts(weights: npt.NDArray[np.float32]) -> Array:
+    """Return term counts in the smallest unsigned dtype that holds them."""
+    largest = float(weights.max()) if len(weights) else 0.0
+    dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
+    return weights.astype(dtype)
+
+
+def _posting_arrays(
+    lists: _Lists, lengths: npt.NDArray[np.uint32] | None, weighting: Weighting
+) -> dict[str, Array]:
+    """Quantise weights to codes; keep counts and lengths where they were computed from such."""
+    codes = np.empty(len(lists.rows), weighting.code_dtype)
+    scales = np.empty(len(lists.terms), np.float32)
+    max_codes = np.empty(len(lists.terms), weighting.code_dtype)
+    for first, last in _chunks(lists.offsets):
+        part = slice(lists.offsets[first], lists.offsets[last])
+        starts = lists.offsets[first:last] - part.start
+        weights = lists.values[part]
+        if weighting.saturation is not None and lengths is not None:
+            long = lengths[lists.rows[part]]
+            weights = weighting.saturation.weights(weights, long, weighting.average_length)
+        scales[first:last] = _choose_scales(np.maximum.reduceat(weights, starts), weighting)
+        counts = np.diff(lists.offsets[first : last + 1])
+        steps = np.repeat(np.float32(1) / scales[first:last], counts)
+        codes[part] = np.clip(np.rint(weights * steps), 1, weighting.max_code)
+        max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
+    postings: dict[str, Array] = {
+        "terms": lists.terms,
+        "offsets": lists.offsets,
+        "rows": lists.rows,
+        "codes": codes,
+        "scales": scales,
+        "max_codes": max_codes,
+    }
+    if lengths is not None:
+        postings |= {"counts": lists.values, LENGTHS: lengths}
+    return postings
+
+
+def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Yield ranges of lists of about `_CHUNK` postings, so that temporary arrays stay small."""
+    first = 0
+    while first < len(offsets) - 1:
+        limit = offsets[first] + _CHUNK
+        last = max(int(np.searchsorted(offsets, limit, side="right")) - 1, first + 1)
+        yield first, last
+        first = last
+
+
+def _choose_scales(largest: Array, weighting: Weighting) -> npt.NDArray[np.float32]:
+    """Return for each list the smallest power of two whose codes hold its largest weight.
+
+    With powers of two, raising a list's scale later loses at most half a step in all, however
+    often segments are merged: the halvings add up to a geometric series.
+    """
+    exponents = np.ceil(np.log2(largest.astype(np.float64) / (weighting.max_code + 0.5)))
+    # The smallest normal float32 is 2**-126; weights below it round up to one step.
+    scales: npt.NDArray[np.float32] = np.exp2(np.clip(exponents, -126, 127)).astype(np.float32)
+    return scales
+
+
+def _id_arrays(ids: Sequence[bytes], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
+    order = np.argsort(hashes, kind="stable")
+    id_bytes, id_offsets = pack_strings(ids)
+    return {
+        "id_bytes": id_bytes,
+        "id_offsets": id_offsets,
+        "id_hashes": hashes[order],
+        "id_rows": order.astype(np.uint32),
+    }
+
+
+def _new_rows(
+    parts: Sequence[tuple[Segment, npt.NDArray[np.bool_] | None]],
+) -> list[npt.NDArray[np.int64]]:
+    """Return the merged segment's row of every document of each part; -1 for deleted ones."""
+    moves = []
+    total = 0
+    for segment, deleted in parts:
+        live = np.ones(segment.n_documents, np.bool_) if deleted is None else ~deleted
+        new_rows = np.where(live, np.cumsum(live) - 1 + total, -1)
+        total += int(live.sum())
+        moves.append(new_rows)
+    return moves
+
+
+def _merged_hashes(
+    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], total: int
+) -> npt.NDArray[np.uint64]:
+    hashes = np.empty(total, np.uint64)
+    for segment, new_rows in zip(segments, moves, strict=True):
+        targets = new_rows[segment.arrays["id_rows"]]
+        live = targets >= 0
+        hashes[targets[live]] = segment.arrays["id_hashes"][live]
+    return hashes
+
+
+def _merge_payloads(
+    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]]
+) -> dict[str, Array | Blob]:
+    lengths = [
+        np.diff(segment.arrays["payload_offsets"])[rows]
+        for segment, rows in zip(segments, live, strict=True)
+    ]
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
+    blob = Blob(int(offsets[-1]), _payload_chunks(segments, live))
+    return {"payload": blob, "payload_offsets": offsets}
+
+
+def _payload_chunks(
+    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    for segment, rows in zip(segments, live, strict=True):
+        payload, offsets = segment.arrays["payload"], segment.arrays["payload_offsets"]
+        if len(rows) == 0:
+            continue
+        # One chunk for each run of neighbouring rows, so that undeleted stretches are copied whole.
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        for run in np.split(rows, breaks):
+            yield payload[offsets[run[0]] : offsets[run[-1] + 1]]
+
+
+def _merge_lists(
+    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], weighting: Weighting
+) -> _Lists:
+    saturating = weighting.saturation is not None
+    terms: npt.NDArray[np.uint32] = np.unique(
+        np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
+    )
+    values = [segment.arrays["counts"] if saturating else segment.weights() for segment in segments]
+    counts = np.zeros(len(terms) + 1, np.int64)
+    targets = [np.searchsorted(terms, segment.arrays["terms"]) for segment in segments]
+    for segment, target in zip(segments, targets, strict=True):
+        counts[target + 1] += np.diff(segment.arrays["offsets"])
+    starts = np.cumsum(counts)
+    ends = starts[:-1].copy()
+    rows = np.empty(int(starts[-1]), np.uint32)
+    merged = np.empty(int(starts[-1]), np.result_type(*values))
+    for segment, target, new_rows, value in zip(segments, targets, moves, values, strict=True):
+        arrays = segment.arrays
+        merge_lists(ends, target, arrays["offsets"], arrays["rows"], value, new_rows, rows, merged)
+    return _close_gaps(_Lists(terms, starts, rows, merged), ends)
+
+
+def _close_gaps(lists: _Lists, ends: npt.NDArray[np.int64]) -> _Lists:
+    """Drop the room that deleted documents left at the ends of lists, and empty lists."""
+    sizes = ends - lists.offsets[:-1]
+    if int(sizes.sum()) == len(lists.rows):
+        return lists
+    starts = np.repeat(lists.offsets[:-1], np.diff(lists.offsets))
+    kept = np.arange(len(lists.rows)) - starts < np.repeat(sizes, np.diff(lists.offsets))
+    filled = sizes > 0
+    offsets = np.concatenate([[0], np.cumsum(sizes[filled])]).astype(np.int64)
+    return _Lists(lists.terms[filled], offsets, lists.rows[kept], lists.values[kept])

@@ -1,0 +1,234 @@
+"""Metadata columns: for each field, its distinct values in order, each with its documents.
+
+A field's values are kept as sorted keys: false, true, integers, other numbers, strings. Because the
+keys are sorted and each key's documents are listed one after the other, any comparison selects one
+contiguous stretch of the list. Values of different types never compare as equal or ordered; an
+integral number is one value whether it was written ``2020`` or ``2020.0``. Nulls count as absent,
+lists as all of their elements; nested objects are stored with the document but not in columns.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Column", "ColumnBuilder", "Key", "as_key", "pack_columns", "unpack_columns"]
+
+Array = npt.NDArray[Any]
+Key = Union[bool, int, float, str]  # noqa: UP007 - evaluated at run time on Python 3.10
+
+_INT64 = 2**63
+
+
+def as_key(value: object) -> Key | None:
+    """Return the value under which a scalar is found, or None for what is not kept in columns."""
+    if isinstance(value, float) and value.is_integer() and -_INT64 <= value < _INT64:
+        return int(value)
+    return value if isinstance(value, (bool, int, float, str)) else None
+
+
+def _keys_of(value: object) -> Iterator[Key]:
+    values = value if isinstance(value, list) else (value,)
+    for item in values:
+        key = as_key(item)
+        if key is not None:
+            yield key
+
+
+def _kind(key: Key) -> int:
+    """Rank of a key's type in the order of keys: booleans, integers, floats, strings."""
+    if isinstance(key, bool):
+        return 0
+    if isinstance(key, int):
+        return 1
+    return 2 if isinstance(key, float) else 3
+
+
+class _Strings(Sequence[str]):
+    """Sorted strings in one UTF-8 blob, decoded on demand."""
+
+    def __init__(self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
+        self._data = data
+        self._offsets = offsets
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, index: Any) -> Any:
+        start, stop = self._offsets[index], self._offsets[index + 1]
+        return bytes(self._data[start:stop]).decode()
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of one segment.
+
+    Parameters
+    ----------
+    keys : tuple of sorted sequences
+        Booleans, integers, floats and strings.
+    starts : ndarray of int64 [keys + 1]
+        Where each key's documents start in `rows`.
+    rows : ndarray of uint32
+        Rows of the documents that have each key, ascending within a key.
+    """
+
+    keys: tuple[Sequence[bool], Sequence[int], Sequence[float], Sequence[str]]
+    starts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.uint32]
+
+    def equal(self, key: Key) -> npt.NDArray[np.uint32]:
+        """Return the rows that have this very value."""
+        return self._between(key, key)
+
+    def compare(self, operator: str, key: Key) -> npt.NDArray[np.uint32]:
+        """Return the rows with a value ``<``, ``<=``, ``>`` or ``>=`` a number or string."""
+        if isinstance(key, str):
+            return self._select(3, operator, key)
+        integers = self._select(1, operator, key)
+        return np.concatenate([integers, self._select(2, operator, key)])
+
+    def items(self) -> Iterator[tuple[Key, npt.NDArray[np.uint32]]]:
+        """Yield each key with its rows, in key order."""
+        position = 0
+        for kind in self.keys:
+            for key in kind:
+                yield _plain(key), self.rows[self.starts[position] : self.starts[position + 1]]
+                position += 1
+
+    def _first(self, kind: int) -> int:
+        return sum(len(keys) for keys in self.keys[:kind])
+
+    def _between(self, low: Key, high: Key) -> npt.NDArray[np.uint32]:
+        kind = _kind(low)
+        keys: Sequence[Any] = self.keys[kind]
+        first = self._first(kind)
+        return self._rows(first + bisect_left(keys, low), first + bisect_right(keys, high))
+
+    def _select(self, kind: int, operator: str, key: Key) -> npt.NDArray[np.uint32]:
+        keys: Sequence[Any] = self.keys[kind]
+        cut = bisect_left(keys, key) if operator in ("<", ">=") else bisect_right(keys, key)
+        first = self._first(kind)
+        if operator in ("<", "<="):
+            return self._rows(first, first + cut)
+        return self._rows(first + cut, first + len(keys))
+
+    def _rows(self, start: int, stop: int) -> npt.NDArray[np.uint32]:
+        return self.rows[self.starts[start] : self.starts[stop]]
+
+
+def _plain(key: Any) -> Key:
+    plain: Key = key.item() if isinstance(key, np.generic) else key
+    return plain
+
+
+class ColumnBuilder:
+    """Collects the columns of a new segment."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, dict[tuple[int, Key], list[Any]]] = {}
+
+    def add(self, row: int, metadata: Mapping[str, object]) -> None:
+        """Add one document's metadata; rows must ascend."""
+        for name, value in metadata.items():
+            for key in _keys_of(value):
+                self._add_rows(name, key, (row,))
+
+    def add_column(self, name: str, column: Column, new_rows: npt.NDArray[np.int64]) -> None:
+        """Add another segment's column; ``new_rows`` maps its rows, -1 for deleted documents."""
+        for key, rows in column.items():
+            moved = new_rows[rows]
+            self._add_rows(name, key, moved[moved >= 0].tolist())
+
+    def _add_rows(self, name: str, key: Key, rows: Iterable[int]) -> None:
+        # A bool equals an int as a dictionary key, so the type is part of it.
+        entry = self._fields.setdefault(name, {}).setdefault((_kind(key), key), [])
+        for row in rows:
+            if not entry or entry[-1] != row:
+                entry.append(row)
+
+    def build(self) -> dict[str, Column]:
+        """Return the columns by field name, in order of first appearance."""
+        return {
+            name: _column(values) for name, values in self._fields.items() if any(values.values())
+        }
+
+
+def _column(values: Mapping[tuple[int, Key], list[int]]) -> Column:
+    ordered = sorted(entry for entry in values.items() if entry[1])
+    kinds: tuple[list[Any], ...] = ([], [], [], [])
+    for (kind, key), _ in ordered:
+        kinds[kind].append(key)
+    counts = [len(rows) for _, rows in ordered]
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    rows = np.fromiter((row for _, rows in ordered for row in rows), np.uint32, int(starts[-1]))
+    return Column((kinds[0], kinds[1], kinds[2], kinds[3]), starts, rows)
+
+
+def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[dict[str, object]]]:
+    """Lay all columns of a segment out in a few arrays.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+    layout : list of dict
+        Per field its name and how many keys of each kind it has.
+    """
+    layout: list[dict[str, object]] = []
+    strings: list[bytes] = []
+    parts: dict[str, list[Any]] = {"starts": [], "rows": [], "integers": [], "floats": []}
+    for name, column in columns.items():
+        booleans, integers, floats, texts = column.keys
+        layout.append(
+            {
+                "name": name,
+                "booleans": [bool(value) for value in booleans],
+                "counts": [len(integers), len(floats), len(texts)],
+                "rows": len(column.rows),
+            }
+        )
+        parts["starts"].append(column.starts)
+        parts["rows"].append(column.rows)
+        parts["integers"].append(np.asarray(integers, dtype=np.int64))
+        parts["floats"].append(np.asarray(floats, dtype=np.float64))
+        strings.extend(text.encode() for text in texts)
+    dtypes = {"starts": np.int64, "rows": np.uint32, "integers": np.int64, "floats": np.float64}
+    arrays = {
+        f"column_{part}": np.concatenate([np.empty(0, dtypes[part]), *values]).astype(dtypes[part])
+        for part, values in parts.items()
+    }
+    arrays["column_strings"] = np.frombuffer(b"".join(strings), dtype=np.uint8)
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    arrays["column_string_offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return arrays, layout
+
+
+def unpack_columns(arrays: Mapping[str, Array], layout: Iterable[Any]) -> dict[str, Column]:
+    """Return the columns laid out by `pack_columns`, as views of its arrays."""
+    columns = {}
+    at = {"starts": 0, "rows": 0, "integers": 0, "floats": 0, "strings": 0}
+
+    def take(part: str, count: int) -> Array:
+        start = at[part]
+        at[part] = start + count
+        return arrays[f"column_{part}"][start : start + count]
+
+    for field in layout:
+        n_integers, n_floats, n_strings = field["counts"]
+        n_keys = len(field["booleans"]) + n_integers + n_floats + n_strings
+        first = at["strings"]
+        at["strings"] += n_strings
+        offsets = arrays["column_string_offsets"][first : first + n_strings + 1]
+        integers: Any = take("integers", n_integers)
+        floats: Any = take("floats", n_floats)
+        columns[field["name"]] = Column(
+            (field["booleans"], integers, floats, _Strings(arrays["column_strings"], offsets)),
+            take("starts", n_keys + 1),
+            take("rows", field["rows"]),
+        )
+    return columns

@@ -1,0 +1,63 @@
+"""Settings of an index, fixed when it is created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sparsearch.errors import IndexVersionError, InvalidInputError
+
+__all__ = ["IndexConfig"]
+
+
+@dataclass(frozen=True)
+class IndexConfig:
+    """How an index stores weights and batches its work.
+
+    Parameters
+    ----------
+    weight_bits : {8, 12}
+        Bits of a stored weight. A weight is kept as a whole number of steps, the step a power of
+        two chosen per term so that its largest weight fits; 12 bits take one more byte a posting.
+    segment_documents : int
+        Documents gathered before they are written out and committed. While adding, this many
+        documents are held in memory, and at most so many are indexed again after a crash.
+    segment_bytes : int
+        The same bound on the bytes of their text and metadata.
+    """
+
+    weight_bits: int = 12
+    segment_documents: int = 50_000
+    segment_bytes: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.weight_bits not in (8, 12):
+            raise InvalidInputError(f"weight_bits is {self.weight_bits!r}; it must be 8 or 12")
+        for name in ("segment_documents", "segment_bytes"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInputError(f"{name} is {value!r}; it must be a positive integer")
+
+    @property
+    def max_code(self) -> int:
+        """Largest code of a stored weight."""
+        return int(2**self.weight_bits) - 1
+
+    def to_settings(self) -> dict[str, object]:
+        """Return the settings as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> IndexConfig:
+        """Build the configuration an index was created with.
+
+        Raises
+        ------
+        IndexVersionError
+            If it has settings this version does not know.
+        """
+        try:
+            return cls(**settings)
+        except (TypeError, InvalidInputError) as error:
+            raise IndexVersionError(f"the index has unknown settings: {error}") from error

@@ -1,0 +1,235 @@
+"""Checking documents before anything is done with them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsearch.errors import (
+    InvalidDocumentError,
+    InvalidInputError,
+    InvalidVectorError,
+    shorten,
+)
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
+
+_TEXT_FIELDS = ("title", "text")
+_INT64 = 2**63
+
+
+@dataclass(frozen=True)
+class Document:
+    """A stored document.
+
+    Parameters
+    ----------
+    id : str
+    title, text : str or None
+    metadata : mapping
+        Every other field, as given.
+    """
+
+    id: str
+    title: str | None
+    text: str | None
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A document that was checked, ready to be encoded and stored.
+
+    Parameters
+    ----------
+    id : str
+    content : str
+        What is encoded: title and text, on lines of their own.
+    payload : bytes
+        All fields but the id, as UTF-8 JSON.
+    metadata : mapping
+        The fields besides id, title and text.
+    """
+
+    id: str
+    content: str
+    payload: bytes
+    metadata: Mapping[str, Any]
+
+
+def check_documents(documents: Iterable[object], start: int = 0) -> Iterator[Record]:
+    """Check documents one by one.
+
+    Parameters
+    ----------
+    documents : iterable of mapping
+        Each with ``id`` and at least one of ``text`` and ``title``.
+    start : int
+        Position of the first, for messages.
+
+    Raises
+    ------
+    InvalidDocumentError
+        At the first malformed one; those before it have been yielded.
+    """
+    for position, document in enumerate(documents, start):
+        yield _check_document(position, document)
+
+
+def _check_id(position: int, document_id: object) -> str:
+    """Return a document id; raise InvalidDocumentError if it cannot be one."""
+    if not isinstance(document_id, str):
+        kind = type(document_id).__name__
+        raise InvalidDocumentError(position, document_id, f"the id must be a string, not {kind}")
+    if not document_id:
+        raise InvalidDocumentError(position, None, "the id is empty")
+    _check_unicode(position, document_id, "id", document_id)
+    return document_id
+
+
+def _encode_payload(position: int, document_id: str, fields: Mapping[str, Any]) -> bytes:
+    """Return a document's fields as UTF-8 JSON; raise InvalidDocumentError naming a bad field."""
+    try:
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # Slow and precise, only once it is known that something is wrong.
+        for name, value in fields.items():
+            _check_unicode(position, document_id, f"field {shorten(name)}", name)
+            try:
+                json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+            except (TypeError, ValueError, RecursionError) as reason:
+                raise InvalidDocumentError(
+                    position, document_id, f"field {shorten(name)} cannot be stored: {reason}"
+                ) from error
+        raise InvalidDocumentError(position, document_id, str(error)) from error
+
+
+def decode_payload(document_id: str, payload: bytes) -> Document:
+    """Return the document stored as ``payload``."""
+    fields: dict[str, Any] = json.loads(payload)
+    title, text = fields.pop("title", None), fields.pop("text", None)
+    return Document(document_id, title, text, fields)
+
+
+def _check_document(position: int, document: object) -> Record:
+    if not isinstance(document, Mapping):
+        kind = type(document).__name__
+        raise InvalidDocumentError(position, None, f"a document must be a mapping, not {kind}")
+    if "id" not in document:
+        raise InvalidDocumentError(position, None, "it has no id; give each one an 'id' string")
+    document_id = _check_id(position, document["id"])
+    return _record(position, document_id, document, needs_text=True)
+
+
+def _record(
+    position: int, document_id: str, document: Mapping[Any, Any], *, needs_text: bool
+) -> Record:
+    fields = {name: value for name, value in document.items() if name != "id"}
+    parts = [_text(position, document_id, name, fields.get(name)) for name in _TEXT_FIELDS]
+    given = [part for part in parts if part is not None]
+    if needs_text and not given:
+        raise InvalidDocumentError(position, document_id, "it has neither text nor title")
+    metadata = {name: value for name, value in fields.items() if name not in _TEXT_FIELDS}
+    if metadata:
+        _check_metadata(position, document_id, metadata)
+    payload = _encode_payload(position, document_id, fields)
+    return Record(document_id, "\n".join(given), payload, metadata)
+
+
+def _text(position: int, document_id: str, name: str, value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    reason = f"its {name} must be a string, not {type(value).__name__}"
+    raise InvalidDocumentError(position, document_id, reason)
+
+
+def _check_metadata(position: int, document_id: str, metadata: Mapping[str, Any]) -> None:
+    """Refuse names that are not strings and values that JSON would alter without a word."""
+    for name, value in metadata.items():
+        if not isinstance(name, str):
+            reason = f"field name {shorten(name)} must be a string"
+            raise InvalidDocumentError(position, document_id, reason)
+        try:
+            problem = _alteration(value)
+        except RecursionError:
+            problem = "is nested too deeply"
+        if problem:
+            raise InvalidDocumentError(position, document_id, f"field {shorten(name)} {problem}")
+
+
+def _alteration(value: object) -> str:
+    """Say why a value would not come back from JSON as it is, or nothing."""
+    if value is None or isinstance(value, (str, bool)):
+        return ""
+    if isinstance(value, int):
+        fits = -_INT64 <= value < _INT64
+        return "" if fits else "is an integer beyond 64 bits; store it as a string"
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"is {value}; leave it out or use null"
+    if isinstance(value, list):
+        return next(filter(None, map(_alteration, value)), "")
+    if isinstance(value, dict):
+        if any(not isinstance(key, str) for key in value):
+            return "has a key that is not a string"
+        return next(filter(None, map(_alteration, value.values())), "")
+    return f"has a value of type {type(value).__name__}, which JSON does not know"
+
+
+def _check_unicode(position: int, document_id: object, what: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise InvalidDocumentError(position, document_id, f"{what} must be a string")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        reason = f"{what} holds a lone surrogate, which is not valid Unicode"
+        raise InvalidDocumentError(position, document_id, reason) from error
+
+
+def check_vectors(
+    ids: Sequence[str], vectors: SparseVectors, documents: Sequence[Mapping[str, Any]] | None
+) -> list[Record]:
+    """Check documents that come with their vectors.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is not one id and one document a vector.
+    InvalidVectorError
+        If a weight is negative.
+    InvalidDocumentError
+        If an id or a document is malformed.
+    """
+    if isinstance(ids, str) or len(ids) != len(vectors):
+        raise InvalidInputError(f"{len(ids)} ids were given for {len(vectors)} vectors")
+    if documents is not None and len(documents) != len(vectors):
+        reason = f"{len(documents)} documents were given for {len(vectors)} vectors"
+        raise InvalidInputError(reason)
+    negative = np.flatnonzero(vectors.weights < 0)
+    if len(negative):
+        at = int(negative[0])
+        row = int(np.searchsorted(vectors.offsets, at, side="right")) - 1
+        term = int(vectors.term_ids[at])
+        named = term if vectors.vocabulary is None else repr(vectors.vocabulary.term(term))
+        reason = f"term {named} has the negative weight {vectors.weights[at]}"
+        raise InvalidVectorError(row, f"{reason}; document weights must not be negative")
+    given: Sequence[Mapping[str, Any]] = [{}] * len(ids) if documents is None else documents
+    return [
+        _with_vector(position, document_id, fields)
+        for position, (document_id, fields) in enumerate(zip(ids, given, strict=True))
+    ]
+
+
+def _with_vector(position: int, document_id: object, fields: object) -> Record:
+    if not isinstance(fields, Mapping):
+        kind = type(fields).__name__
+        raise InvalidDocumentError(
+            position, document_id, f"a document must be a mapping, not {kind}"
+        )
+    checked_id = _check_id(position, document_id)
+    return _record(position, checked_id, fields, needs_text=False)

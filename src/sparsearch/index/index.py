@@ -1,0 +1,562 @@
+"""`Index`: the public face of an index folder."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from sparsearch.encoders import Encoder
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidInputError,
+    InvalidQueryError,
+    shorten,
+)
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Document, Record, check_documents, check_vectors
+from sparsearch.index.explain import Explanation, explain_document
+from sparsearch.index.filters import Filter, parse_filter
+from sparsearch.index.search import TopK, plan_queries, search_snapshot
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.terms import Terms
+from sparsearch.index.writer import Store, Writer
+from sparsearch.runs import Hit, Run
+from sparsearch.storage import (
+    FORMAT_VERSION,
+    Catalog,
+    SegmentFiles,
+    SourceProgress,
+    storage_faults,
+    writer_lock,
+)
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Index", "IndexInfo"]
+
+_OWN_ENTRIES = ("segments", "lock", "catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm")
+"""What a creation that was killed may leave behind, besides which a folder must be empty."""
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """Facts about an index.
+
+    Parameters
+    ----------
+    path : str
+    format_version, generation : int
+    documents : int
+        Documents that can be found.
+    deleted : int
+        Deleted documents that still take space; see `Index.optimize`.
+    segments, postings, terms : int
+    bytes : int
+        Size on disk.
+    fields : list of str
+        Metadata fields that can be filtered on.
+    encoder : dict or None
+        The encoder's identity.
+    config : dict
+    """
+
+    path: str
+    format_version: int
+    generation: int
+    documents: int
+    deleted: int
+    segments: int
+    postings: int
+    terms: int
+    bytes: int
+    fields: list[str]
+    encoder: dict[str, Any] | None
+    config: dict[str, object]
+
+
+class Index:
+    """Documents on disk, searchable by sparse vectors.
+
+    Open one with `Index.create` or `Index.open`. Any number of threads and processes may search
+    while one writes: each `Index` searches the state it opened, or last refreshed or wrote.
+    Everything a writing call returned from is durable and visible to who opens or refreshes next.
+
+    Attributes
+    ----------
+    path : Path
+        The index folder.
+    config : IndexConfig
+    """
+
+    def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.config = IndexConfig.from_settings(catalog.settings["config"])
+        self._catalog = catalog
+        self._files = SegmentFiles(path / "segments")
+        self._guard = threading.RLock()
+        self._snapshot = Snapshot.open(catalog, self._files)
+        self._terms = Terms(catalog, encoder)
+
+    @classmethod
+    def create(
+        cls,
+        path: str | PathLike[str],
+        encoder: Encoder | str | None = "bm25",
+        config: IndexConfig | None = None,
+    ) -> Index:
+        """Create an empty index.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to make; it may exist if it is empty.
+        encoder : Encoder, "bm25" or None
+            What turns text into vectors. None: only vectors are added and searched.
+        config : IndexConfig, optional
+
+        Raises
+        ------
+        IndexExistsError
+            If the folder holds an index or anything else.
+        StorageUnavailableError
+            If the folder cannot be written.
+        """
+        folder = Path(path)
+        chosen = Terms.resolve(encoder)
+        config = config or IndexConfig()
+        settings = {
+            "config": config.to_settings(),
+            "encoder": None if chosen is None else chosen.identity,
+        }
+        terms = [] if chosen is None else chosen.vocabulary.terms()
+        with storage_faults(folder):
+            if folder.exists() and not folder.is_dir():
+                raise IndexExistsError(f"{folder} is a file; give another path")
+            folder.mkdir(parents=True, exist_ok=True)
+        with writer_lock(folder):
+            _clear_leftovers(folder)
+            catalog = Catalog.create(folder, settings, terms)
+        return cls(folder, catalog, chosen)
+
+    @classmethod
+    def open(cls, path: str | PathLike[str], encoder: Encoder | None = None) -> Index:
+        """Open an index that exists.
+
+        Parameters
+        ----------
+        path : str or PathLike
+        encoder : Encoder, optional
+            The encoder it was created with, if sparsearch cannot build it by itself.
+
+        Raises
+        ------
+        IndexNotFoundError, IndexVersionError, IndexCorruptError
+        VocabularyMismatchError
+            If `encoder` is not the one the index was created with.
+        """
+        folder = Path(path)
+        catalog = Catalog(folder)
+        try:
+            return cls(folder, catalog, encoder)
+        except BaseException:
+            catalog.close()
+            raise
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; safe to call twice."""
+        with self._guard:
+            self._catalog.close()
+
+    def __len__(self) -> int:
+        return self._snapshot.n_live
+
+    def __contains__(self, document_id: object) -> bool:
+        if not isinstance(document_id, str):
+            return False
+        return bool(self._snapshot.find([document_id])[0] >= 0)
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.path)!r}, {len(self)} documents)"
+
+    # Writing -----------------------------------------------------------------------------------
+
+    def add(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
+        """Add documents.
+
+        They are read one by one and committed in portions, so any number can be given.
+
+        Parameters
+        ----------
+        documents : iterable of mapping
+            Each with a unique ``id`` and ``text`` or ``title`` or both; any other field is metadata
+            and must be JSON.
+        source : str, optional
+            Name of where they come from. After an interruption, `source_progress` tells how many of
+            its documents are stored; give the rest under the same name.
+
+        Returns
+        -------
+        int
+            How many were added.
+
+        Raises
+        ------
+        InvalidDocumentError, DuplicateIdError
+            At the first bad document. Those before it are stored, those after it are not read.
+        EncoderUnavailableError
+            If the index has no encoder.
+        IndexLockedError
+            If another writer is at work.
+        StorageUnavailableError
+            On a full disk or read-only folder; everything committed before stays.
+        """
+        with self._writing() as writer:
+            return writer.add(check_documents(documents), self._encode, source=source)
+
+    def upsert(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
+        """Add documents, each replacing the one with its id, if any; see `add`.
+
+        A replaced document and its replacement change places in one commit. The new one counts as
+        the latest in insertion order.
+        """
+        with self._writing() as writer:
+            records = check_documents(documents)
+            return writer.add(records, self._encode, replacing=True, source=source)
+
+    def add_vectors(
+        self,
+        ids: Sequence[str],
+        vectors: SparseVectors,
+        documents: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        replace: bool = False,
+    ) -> int:
+        """Add documents by their vectors, from any model.
+
+        Parameters
+        ----------
+        ids : sequence of str
+        vectors : SparseVectors
+            One row an id, weights not negative. With a vocabulary, terms are matched by their
+            strings; without one, by their ids: an index holds one kind or the other.
+        documents : sequence of mapping, optional
+            Fields to store with each, as in `add`; an ``id`` among them is ignored.
+        replace : bool
+            Replace documents of the same ids instead of refusing the new ones.
+
+        Raises
+        ------
+        InvalidVectorError
+            If a weight is negative; nothing is added.
+        VocabularyMismatchError
+            If the index is of the other kind, or its encoder makes its vectors from text.
+        InvalidDocumentError, DuplicateIdError
+            As in `add`.
+        """
+        records = check_vectors(ids, vectors, documents)
+        with self._writing() as writer:
+            translated = self._terms.for_documents(vectors, writer.snapshot)
+
+            def rows(batch: Sequence[Record], start: int) -> SparseVectors:
+                return translated[start : start + len(batch)]
+
+            return writer.add(records, rows, replacing=replace)
+
+    def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
+        """Delete documents; return how many.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If an id is unknown and `missing_ok` is false; then nothing is deleted.
+        """
+        given = [ids] if isinstance(ids, str) else list(ids)
+        for document_id in given:
+            if not isinstance(document_id, str):
+                raise InvalidInputError(f"an id must be a string, not {shorten(document_id)}")
+        with self._writing() as writer:
+            return writer.delete(given, missing_ok=missing_ok)
+
+    def optimize(self) -> None:
+        """Merge segments, drop deleted documents, and bring all weights up to date.
+
+        Searches get faster and the folder smaller. Never needed for correct results.
+        """
+        with self._writing() as writer:
+            writer.optimize()
+
+    def source_progress(self, source: str) -> SourceProgress | None:
+        """Return how much of a named source is stored, or None if it is unknown."""
+        with self._guard:
+            return self._catalog.source(source)
+
+    # Searching ---------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | Mapping[Any, float] | SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+    ) -> list[Hit]:
+        """Return the best documents for a query.
+
+        Parameters
+        ----------
+        query : str, mapping of term to weight, or SparseVectors of one row
+        k : int
+            How many at most. Documents without a positive score are never returned.
+        filter : mapping, optional
+            Condition on metadata (see docs/filters.md); k documents that meet it are returned if
+            there are as many.
+
+        Returns
+        -------
+        list of Hit
+            By score descending, then in insertion order.
+
+        Raises
+        ------
+        InvalidQueryError, FilterError
+        EncoderUnavailableError
+            If text is given and the index has no encoder.
+        """
+        snapshot = self._snapshot
+        top = self._top_k(snapshot, self._one_query(query, snapshot), k, filter, threads=1)
+        hits: list[Hit] = []
+        for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
+            if len(hits) == top.counts[0]:
+                break
+            document = snapshot.document(number)
+            hits.append(Hit(document.id, score, document.title, document.text, document.metadata))
+        return hits
+
+    def search_batch(
+        self,
+        queries: Mapping[str, str] | Sequence[str] | SparseVectors,
+        k: int = 100,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        threads: int | None = None,
+    ) -> Run:
+        """Return the rankings of many queries.
+
+        Parameters
+        ----------
+        queries : mapping of query id to text, sequence of texts, or SparseVectors
+            Queries without ids are numbered from "0".
+        k, filter
+            As in `search`.
+        threads : int, optional
+            All cores by default. Results do not depend on it.
+
+        Returns
+        -------
+        Run
+        """
+        snapshot = self._snapshot
+        if isinstance(queries, Mapping):
+            names, texts = list(queries), list(queries.values())
+            vectors = self._terms.for_queries(texts, snapshot)
+        else:
+            names = [str(i) for i in range(len(queries))]
+            vectors = self._terms.for_queries(queries, snapshot)
+        top = self._top_k(snapshot, vectors, k, filter, threads)
+        rankings = {}
+        for name, numbers, scores, count in zip(
+            names, top.numbers, top.scores, top.counts.tolist(), strict=True
+        ):
+            ids = [snapshot.id(number) for number in numbers[:count].tolist()]
+            rankings[name] = (ids, scores[:count])
+        return Run.from_rankings(rankings)
+
+    def top_k(
+        self,
+        vectors: SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        threads: int | None = 1,
+    ) -> TopK:
+        """Return document numbers and scores as arrays: the least work a search can be.
+
+        Numbers are places in insertion order; `ids_of` turns them into ids. They hold until the
+        index is refreshed or written to.
+        """
+        snapshot = self._snapshot
+        return self._top_k(snapshot, self._terms.for_queries(vectors, snapshot), k, filter, threads)
+
+    def ids_of(self, numbers: Iterable[int]) -> list[str]:
+        """Return the ids of document numbers given by `top_k`."""
+        snapshot = self._snapshot
+        return [snapshot.id(number) for number in numbers]
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors that `search` would use for these texts."""
+        return self._terms.for_queries(texts, self._snapshot)
+
+    def explain(
+        self, query: str | Mapping[Any, float] | SparseVectors, document_id: str
+    ) -> Explanation:
+        """Return each query term's contribution to a document's score.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If no document has this id.
+        """
+        snapshot = self._snapshot
+        number = self._number(document_id, snapshot)
+        vector = self._one_query(query, snapshot).drop_zeros()
+        plan = plan_queries(snapshot, vector, self.config.max_code)
+        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary)
+
+    # Looking -----------------------------------------------------------------------------------
+
+    def get(self, document_id: str) -> Document:
+        """Return a stored document; raise DocumentNotFoundError if there is none."""
+        snapshot = self._snapshot
+        return snapshot.document(self._number(document_id, snapshot))
+
+    def documents(self) -> Iterator[Document]:
+        """Yield all documents, in insertion order."""
+        snapshot = self._snapshot
+        for number in snapshot.live_numbers().tolist():
+            yield snapshot.document(number)
+
+    def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:
+        """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""
+        snapshot = self._snapshot
+        return snapshot.vectors(snapshot.live_numbers()[start:stop], self._terms.vocabulary)
+
+    def refresh(self) -> bool:
+        """Move on to the last committed state; return whether there was a newer one."""
+        with self._guard:
+            if self._catalog.generation() == self._snapshot.generation:
+                return False
+            snapshot = Snapshot.open(self._catalog, self._files, self._snapshot.segments)
+            self._terms.catch_up(self._snapshot, snapshot)
+            self._snapshot = snapshot
+            return True
+
+    def info(self) -> IndexInfo:
+        """Return facts about the state this `Index` searches."""
+        snapshot = self._snapshot
+        with self._guard, storage_faults(self.path):
+            sizes = [entry.stat().st_size for entry in self.path.rglob("*") if entry.is_file()]
+        return IndexInfo(
+            path=str(self.path),
+            format_version=FORMAT_VERSION,
+            generation=snapshot.generation,
+            documents=snapshot.n_live,
+            deleted=snapshot.n_documents - snapshot.n_live,
+            segments=len(snapshot.segments),
+            postings=sum(segment.n_postings for segment in snapshot.segments),
+            terms=snapshot.n_terms,
+            bytes=sum(sizes),
+            fields=snapshot.fields,
+            encoder=self._catalog.settings["encoder"],
+            config=self.config.to_settings(),
+        )
+
+    def verify(self) -> list[str]:
+        """Read every byte of the index; return what is damaged, one line each, or nothing."""
+        with self._guard:
+            problems = self._catalog.problems()
+            state = self._catalog.state()
+        for record in state.segments:
+            problems += self._files.verify(record.stored)
+        return problems
+
+    # ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        """Hold the writer lock on the newest state, and show that state's successor after."""
+        with self._guard, writer_lock(self.path):
+            self.refresh()
+            self._files.remove_except(s.stored.uid for s in self._snapshot.segments)
+            writer = Writer(
+                Store(self._catalog, self._files, self.config, self._terms), self._snapshot
+            )
+            try:
+                yield writer
+            finally:
+                self._snapshot = writer.snapshot
+                self._terms.discard_uncommitted(self._snapshot)
+
+    def _encode(self, records: Sequence[Record], start: int) -> SparseVectors:
+        return self._terms.encode_documents([record.content for record in records])
+
+    def _one_query(
+        self, query: str | Mapping[Any, float] | SparseVectors, snapshot: Snapshot
+    ) -> SparseVectors:
+        if isinstance(query, str):
+            return self._terms.for_queries([query], snapshot)
+        vector = query
+        if isinstance(query, Mapping):
+            vector = SparseVectors.from_dicts([query])
+        if not isinstance(vector, SparseVectors) or len(vector) != 1:
+            raise InvalidQueryError(
+                "a query must be text, a mapping of term to weight, or SparseVectors of one row; "
+                "use search_batch for more"
+            )
+        return self._terms.for_queries(vector, snapshot)
+
+    def _top_k(
+        self,
+        snapshot: Snapshot,
+        vectors: SparseVectors,
+        k: int,
+        filter: Mapping[str, Any] | None,
+        threads: int | None,
+    ) -> TopK:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
+        condition: Filter | None = None if filter is None else parse_filter(filter)
+        allowed = snapshot.allowed(condition)
+        plan = plan_queries(snapshot, vectors, self.config.max_code)
+        return search_snapshot(snapshot, plan, int(k), allowed, threads)
+
+    def _number(self, document_id: str, snapshot: Snapshot) -> int:
+        if isinstance(document_id, str):
+            number = int(snapshot.find([document_id])[0])
+            if number >= 0:
+                return number
+        raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """Remove what a creation that was killed left; refuse an index and the files of others."""
+    foreign = [entry.name for entry in folder.iterdir() if entry.name not in _OWN_ENTRIES]
+    if foreign:
+        raise IndexExistsError(f"{folder} is not empty (it holds {shorten(foreign[0])})")
+    try:
+        Catalog(folder).close()
+    except IndexNotFoundError:
+        with storage_faults(folder):
+            for path in folder.glob("catalog.sqlite*"):
+                path.unlink()
+            shutil.rmtree(folder / "segments", ignore_errors=True)
+        return
+    raise IndexExistsError(f"{folder} holds an index; open it with Index.open")

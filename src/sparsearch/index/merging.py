@@ -1,0 +1,90 @@
+"""Which segments to merge: enough to keep searches fast, not so many that writing is.
+
+Segments fall into levels by size, each level `FANOUT` times the one below. When `FANOUT` neighbours
+of one level or below stand next to each other they become one, so a document is rewritten about
+once a level: log(documents) / log(FANOUT) times in all. Only neighbours are merged, because
+insertion order decides between equal scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["MAX_POSTINGS", "SegmentSize", "choose_merge", "group_neighbours"]
+
+FANOUT = 4
+BASE_POSTINGS = 100_000
+MAX_POSTINGS = 32_000_000
+"""Postings of the largest segment a merge may make: bounds the memory a merge takes."""
+
+MAX_DELETED = 0.3
+"""Share of deleted documents above which a segment is rewritten on its own."""
+
+
+@dataclass(frozen=True)
+class SegmentSize:
+    """What the policy looks at.
+
+    Parameters
+    ----------
+    documents, deleted, postings : int
+    stale : bool
+        Its codes were computed with an average length that has drifted.
+    """
+
+    documents: int
+    deleted: int
+    postings: int
+    stale: bool = False
+
+    @property
+    def level(self) -> int:
+        """0 for the smallest segments, one more for each `FANOUT` times as many postings."""
+        level, limit = 0, BASE_POSTINGS
+        while self.postings > limit:
+            level, limit = level + 1, limit * FANOUT
+        return level
+
+
+def choose_merge(sizes: Sequence[SegmentSize]) -> tuple[int, int] | None:
+    """Return the range of neighbouring segments to merge next, or None when all is well.
+
+    A range of one segment means that it is to be rewritten alone.
+    """
+    for level in sorted({size.level for size in sizes}):
+        run = _run_at(sizes, level)
+        if run is not None:
+            return run
+    for i, size in enumerate(sizes):
+        if size.stale or size.deleted > MAX_DELETED * size.documents:
+            return i, i + 1
+    return None
+
+
+def _run_at(sizes: Sequence[SegmentSize], level: int) -> tuple[int, int] | None:
+    """Return the first run of at least `FANOUT` neighbours at or below a level that may merge."""
+    start, postings = 0, 0
+    for i, size in enumerate(sizes):
+        if size.level > level:
+            start, postings = i + 1, 0
+            continue
+        postings += size.postings
+        while postings > MAX_POSTINGS:
+            postings -= sizes[start].postings
+            start += 1
+        if i + 1 - start >= FANOUT:
+            return start, i + 1
+    return None
+
+
+def group_neighbours(sizes: Sequence[SegmentSize]) -> list[tuple[int, int]]:
+    """Return ranges of neighbours, each as long as the largest segment allows."""
+    ranges: list[tuple[int, int]] = []
+    start, postings = 0, 0
+    for i, size in enumerate(sizes):
+        if i > start and postings + size.postings > MAX_POSTINGS:
+            ranges.append((start, i))
+            start, postings = i, 0
+        postings += size.postings
+    return [*ranges, (start, len(sizes))] if sizes else []

@@ -1,0 +1,163 @@
+"""One immutable segment: its arrays, and what can be asked of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.index.columns import Column, unpack_columns
+from sparsearch.storage import SegmentFiles, StoredSegment
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["LENGTHS", "Segment", "hash_ids", "pack_strings"]
+
+Array = npt.NDArray[Any]
+
+LENGTHS = "lengths"
+"""Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
+
+
+def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash per id. Equal hashes are always checked against the ids themselves."""
+    digests = [hashlib.blake2b(i.encode(), digest_size=8).digest() for i in ids]
+    return np.frombuffer(b"".join(digests), dtype=np.uint64)
+
+
+def pack_strings(strings: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Join byte strings; return the bytes and where each starts, and the last one ends."""
+    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
+    offsets = np.zeros(len(strings) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return np.frombuffer(b"".join(strings), dtype=np.uint8), offsets
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An open segment.
+
+    Parameters
+    ----------
+    stored : StoredSegment
+        Its name on disk.
+    arrays : mapping of str to ndarray
+        Memory-mapped: posting lists (``terms``, ``offsets``, ``rows``, ``codes``, ``scales``,
+        ``max_codes``), ids (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents
+        (``payload``, ``payload_offsets``), metadata columns; for a saturating encoder also
+        ``counts`` and ``lengths``. docs/file-format.md describes each.
+    attributes : mapping
+        ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
+        codes were computed with.
+    """
+
+    stored: StoredSegment
+    arrays: Mapping[str, Array]
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, files: SegmentFiles, stored: StoredSegment) -> Segment:
+        """Memory-map a segment; raises as `SegmentFiles.open` does."""
+        arrays, attributes = files.open(stored)
+        return cls(stored, arrays, attributes)
+
+    @property
+    def n_documents(self) -> int:
+        """Documents held, deleted ones included."""
+        return int(self.attributes["documents"])
+
+    @property
+    def n_postings(self) -> int:
+        """Postings held, those of deleted documents included."""
+        return len(self.arrays["rows"])
+
+    @property
+    def average_length(self) -> float | None:
+        """Average document length its codes were computed with; None where length plays no part."""
+        value = self.attributes.get("average_length")
+        return None if value is None else float(value)
+
+    def live_length(self, deleted: npt.NDArray[np.bool_] | None) -> int:
+        """Return the sum of its live documents' lengths, 0 where length plays no part."""
+        lengths = self.arrays.get(LENGTHS)
+        if lengths is None:
+            return 0
+        return int(lengths.sum() if deleted is None else lengths[~deleted].sum())
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """Metadata columns by field."""
+        return unpack_columns(self.arrays, self.attributes["columns"])
+
+    def id(self, row: int) -> str:
+        """Return the id of the document in a row."""
+        offsets = self.arrays["id_offsets"]
+        return bytes(self.arrays["id_bytes"][offsets[row] : offsets[row + 1]]).decode()
+
+    def payload(self, row: int) -> bytes:
+        """Return the stored fields of the document in a row, as JSON."""
+        offsets = self.arrays["payload_offsets"]
+        return bytes(self.arrays["payload"][offsets[row] : offsets[row + 1]])
+
+    def rows_of(self, ids: Sequence[str], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+        """Return the last row with each id, deleted or not; -1 where there is none."""
+        known = self.arrays["id_hashes"]
+        last = np.searchsorted(known, hashes, side="right") - 1
+        found = np.full(len(ids), -1, dtype=np.int64)
+        if len(known) == 0:
+            return found
+        for i in np.flatnonzero((last >= 0) & (known[last] == hashes)).tolist():
+            found[i] = self._row_of(ids[i], hashes[i], int(last[i]))
+        return found
+
+    def document_frequencies(self, term_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+        """Return in how many documents each term stands, deleted ones included."""
+        terms, offsets = self.arrays["terms"], self.arrays["offsets"]
+        if len(terms) == 0:
+            return np.zeros(len(term_ids), dtype=np.int64)
+        at = np.minimum(np.searchsorted(terms, term_ids), len(terms) - 1)
+        counts: npt.NDArray[np.int64] = np.where(
+            terms[at] == term_ids, offsets[at + 1] - offsets[at], 0
+        )
+        return counts
+
+    def code(self, list_number: int, row: int) -> int:
+        """Return a document's code in a posting list, 0 if it is not in it."""
+        start, stop = self.arrays["offsets"][list_number : list_number + 2]
+        at = start + np.searchsorted(self.arrays["rows"][start:stop], row)
+        if at == stop or self.arrays["rows"][at] != row:
+            return 0
+        return int(self.arrays["codes"][at])
+
+    def weights(self) -> npt.NDArray[np.float32]:
+        """Return the weights of all postings."""
+        scales = np.repeat(self.arrays["scales"], np.diff(self.arrays["offsets"]))
+        weights: npt.NDArray[np.float32] = self.arrays["codes"].astype(np.float32) * scales
+        return weights
+
+    def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:
+        """Return the stored vectors of documents given by ascending rows; reads all postings."""
+        place = np.full(self.n_documents, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        places = place[self.arrays["rows"]]
+        chosen = np.flatnonzero(places >= 0)
+        terms = np.repeat(self.arrays["terms"], np.diff(self.arrays["offsets"]))[chosen]
+        # Postings stand in order of terms, so a stable sort by document leaves each row in order.
+        order = np.argsort(places[chosen], kind="stable")
+        counts = np.bincount(places[chosen], minlength=len(rows))
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        weights = self.weights()[chosen][order]
+        return SparseVectors(offsets, terms[order], weights, vocabulary)
+
+    def _row_of(self, document_id: str, value: np.uint64, at: int) -> int:
+        # Entries of one hash ascend by row; the last with this very id is the newest.
+        hashes, rows = self.arrays["id_hashes"], self.arrays["id_rows"]
+        while at >= 0 and hashes[at] == value:
+            if self.id(int(rows[at])) == document_id:
+                return int(rows[at])
+            at -= 1
+        return -1

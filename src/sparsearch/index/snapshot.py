@@ -1,0 +1,194 @@
+"""A frozen view of one generation of an index: what a reader searches until it refreshes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.errors import FilterError, IndexCorruptError
+from sparsearch.index.documents import Document, decode_payload
+from sparsearch.index.filters import Filter
+from sparsearch.index.segment import Segment, hash_ids
+from sparsearch.storage import Catalog, CatalogState, SegmentFiles
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["Snapshot"]
+
+_OPEN_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Segments and deletions of one generation.
+
+    A document is known by its *number*: its place in insertion order, deleted ones counted.
+
+    Parameters
+    ----------
+    generation : int
+    segments : tuple of Segment
+    deleted : tuple of (ndarray of bool or None)
+        Per segment.
+    vocabulary_size : int
+        Terms committed at that generation.
+    """
+
+    generation: int
+    segments: tuple[Segment, ...]
+    deleted: tuple[npt.NDArray[np.bool_] | None, ...]
+    vocabulary_size: int
+
+    @classmethod
+    def open(cls, catalog: Catalog, files: SegmentFiles, known: Sequence[Segment] = ()) -> Snapshot:
+        """Open the last committed generation; segments that are already open are used again.
+
+        Raises
+        ------
+        IndexCorruptError
+            If a segment is missing or damaged.
+        """
+        cached = {segment.stored.uid: segment for segment in known}
+        for attempt in range(_OPEN_ATTEMPTS):
+            state = catalog.state()
+            try:
+                return cls._from_state(state, files, cached)
+            except (FileNotFoundError, IndexCorruptError) as error:
+                # A writer may have merged segments away since the state was read; then the
+                # generation moved on, and the newer state is whole.
+                last_attempt = attempt == _OPEN_ATTEMPTS - 1
+                if catalog.generation() == state.generation or last_attempt:
+                    if isinstance(error, IndexCorruptError):
+                        raise
+                    reason = f"{files.folder}: a segment is missing ({error}); restore a backup"
+                    raise IndexCorruptError(reason) from error
+        raise AssertionError("unreachable")
+
+    @classmethod
+    def _from_state(
+        cls, state: CatalogState, files: SegmentFiles, known: Mapping[str, Segment]
+    ) -> Snapshot:
+        segments = tuple(
+            known.get(record.stored.uid) or Segment.open(files, record.stored)
+            for record in state.segments
+        )
+        deleted = tuple(record.deleted for record in state.segments)
+        return cls(state.generation, segments, deleted, state.vocabulary_size)
+
+    @cached_property
+    def bases(self) -> list[int]:
+        """Number of the first document of each segment, and one more than the last's."""
+        counts = [segment.n_documents for segment in self.segments]
+        return [0, *np.cumsum(counts, dtype=np.int64).tolist()]
+
+    @property
+    def n_documents(self) -> int:
+        """Documents in the segments, deleted ones included until they are merged away."""
+        return self.bases[-1]
+
+    @cached_property
+    def n_live(self) -> int:
+        """Documents that can be found."""
+        return self.n_documents - sum(int(d.sum()) for d in self.deleted if d is not None)
+
+    @cached_property
+    def total_length(self) -> int:
+        """Sum of the lengths of the documents that can be found."""
+        return sum(
+            segment.live_length(deleted)
+            for segment, deleted in zip(self.segments, self.deleted, strict=True)
+        )
+
+    @property
+    def average_length(self) -> float:
+        """Mean length of the documents that can be found; 0 if there are none."""
+        return self.total_length / self.n_live if self.n_live else 0.0
+
+    def document_frequencies(self, term_ids: npt.NDArray[np.uint32], /) -> npt.NDArray[np.int64]:
+        """Return in how many documents each term stands, deleted ones included."""
+        counts = np.zeros(len(term_ids), dtype=np.int64)
+        for segment in self.segments:
+            counts += segment.document_frequencies(term_ids)
+        return counts
+
+    @cached_property
+    def fields(self) -> list[str]:
+        """Names of the metadata fields that can be filtered on, sorted."""
+        return sorted({name for segment in self.segments for name in segment.columns})
+
+    @cached_property
+    def n_terms(self) -> int:
+        """Distinct terms that stand in a document, deleted ones included."""
+        lists = [np.empty(0, np.uint32), *(s.arrays["terms"] for s in self.segments)]
+        return len(np.unique(np.concatenate(lists)))
+
+    def allowed(self, condition: Filter | None) -> list[npt.NDArray[np.bool_]]:
+        """Return per segment which documents may be returned; an empty array where all may.
+
+        Raises
+        ------
+        FilterError
+            If the filter names a field that no document has.
+        """
+        if condition is not None and self.n_documents:
+            unknown = sorted(condition.fields - set(self.fields))
+            if unknown:
+                known = ", ".join(self.fields) or "none"
+                raise FilterError(f"no document has a field {unknown[0]!r}; known are: {known}")
+        masks = []
+        for segment, deleted in zip(self.segments, self.deleted, strict=True):
+            mask = np.empty(0, np.bool_) if deleted is None else ~deleted
+            if condition is not None:
+                matching = condition.mask(segment.columns, segment.n_documents)
+                mask = matching if deleted is None else matching & mask
+            masks.append(mask)
+        return masks
+
+    def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the number of the live document with each id, -1 where there is none."""
+        numbers = np.full(len(ids), -1, dtype=np.int64)
+        hashes = hash_ids(ids)
+        for i, segment in enumerate(self.segments):
+            rows = segment.rows_of(ids, hashes)
+            deleted = self.deleted[i]
+            if deleted is not None:
+                rows = np.where((rows >= 0) & ~deleted[rows], rows, -1)
+            numbers = np.where(rows >= 0, rows + self.bases[i], numbers)
+        return numbers
+
+    def locate(self, number: int) -> tuple[Segment, int]:
+        """Return the segment and row of a document number."""
+        at = int(np.searchsorted(self.bases, number, side="right")) - 1
+        return self.segments[at], number - self.bases[at]
+
+    def id(self, number: int) -> str:
+        """Return the id of a document."""
+        segment, row = self.locate(number)
+        return segment.id(row)
+
+    def document(self, number: int) -> Document:
+        """Return a document's stored fields."""
+        segment, row = self.locate(number)
+        return decode_payload(segment.id(row), segment.payload(row))
+
+    def live_numbers(self) -> npt.NDArray[np.int64]:
+        """Return the numbers of all live documents, in insertion order."""
+        parts = [np.empty(0, np.int64)]
+        for base, segment, deleted in zip(self.bases, self.segments, self.deleted, strict=False):
+            rows = np.arange(segment.n_documents)
+            parts.append(base + (rows if deleted is None else rows[~deleted]))
+        return np.concatenate(parts)
+
+    def vectors(
+        self, numbers: npt.NDArray[np.int64], vocabulary: Vocabulary | None
+    ) -> SparseVectors:
+        """Return the stored vectors of documents given by ascending numbers."""
+        batches = [SparseVectors([0], [], [], vocabulary)]
+        for base, segment in zip(self.bases, self.segments, strict=False):
+            inside = (numbers >= base) & (numbers < base + segment.n_documents)
+            if inside.any():
+                batches.append(segment.vectors(numbers[inside] - base, vocabulary))
+        return SparseVectors.concatenate(batches)

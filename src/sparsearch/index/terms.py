@@ -1,0 +1,155 @@
+"""What the dimensions of an index mean: its encoder, or the vocabulary of vectors from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparsearch.encoders import Bm25Encoder, Encoder, Saturation, encoder_from_identity
+from sparsearch.errors import (
+    EncoderUnavailableError,
+    InvalidInputError,
+    InvalidQueryError,
+    VocabularyMismatchError,
+    shorten,
+)
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.translate import translate
+from sparsearch.storage import Catalog
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["Terms"]
+
+
+class Terms:
+    """The encoder and vocabulary of an index, loaded when first needed.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    encoder : Encoder, optional
+        The index's encoder, if the caller has it at hand.
+
+    Raises
+    ------
+    VocabularyMismatchError
+        If `encoder` is not the one the index was created with.
+    """
+
+    def __init__(self, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        self._catalog = catalog
+        self._identity = catalog.settings["encoder"]
+        self._encoder = encoder
+        self._vocabulary: Vocabulary | None = None
+        if encoder is not None:
+            self._check(encoder)
+            self._vocabulary = encoder.vocabulary
+
+    @staticmethod
+    def resolve(encoder: Encoder | str | None) -> Encoder | None:
+        """Return the encoder meant by the argument of `Index.create`."""
+        if not isinstance(encoder, str):
+            return encoder
+        if encoder == "bm25":
+            return Bm25Encoder()
+        raise InvalidInputError(
+            f"unknown encoder {shorten(encoder)}; give 'bm25', an Encoder, or None for vectors only"
+        )
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder; raises EncoderUnavailableError if the index has none."""
+        if self._identity is None:
+            raise EncoderUnavailableError(
+                "this index was created without an encoder; give vectors instead of text"
+            )
+        if self._encoder is None:
+            vocabulary = Vocabulary(self._catalog.terms(0, self._catalog.state().vocabulary_size))
+            self._encoder = encoder_from_identity(self._identity, vocabulary)
+            self._vocabulary = self._encoder.vocabulary
+        return self._encoder
+
+    @property
+    def saturation(self) -> Saturation | None:
+        """How the encoder's counts become weights, if it has one and it gives counts."""
+        return None if self._identity is None else self.encoder.saturation
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Strings of the terms; None if the index knows only term ids, or nothing yet."""
+        if self._vocabulary is None:
+            if self._identity is not None:
+                return self.encoder.vocabulary
+            size = self._catalog.state().vocabulary_size
+            if size:
+                self._vocabulary = Vocabulary(self._catalog.terms(0, size))
+        return self._vocabulary
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors of texts; see `encoder` for what it raises."""
+        return self.encoder.encode_documents(texts)
+
+    def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
+        """Return vectors from outside in terms of this index, without explicit zeros."""
+        if self._identity is not None:
+            raise VocabularyMismatchError(
+                f"this index makes its vectors from text with {self._identity.get('type')!r}; "
+                "add text, or create an index with encoder=None for vectors"
+            )
+        by_string = vectors.vocabulary is not None
+        if self.vocabulary is None and snapshot.n_documents == 0:
+            self._vocabulary = Vocabulary() if by_string else None
+        self._check_kind(by_string)
+        vectors = vectors.drop_zeros()
+        return (
+            vectors if self._vocabulary is None else translate(vectors, self._vocabulary, grow=True)
+        )
+
+    def for_queries(
+        self, queries: Sequence[str] | SparseVectors, snapshot: Snapshot
+    ) -> SparseVectors:
+        """Return queries, text or vectors, in terms of this index; unknown terms are dropped."""
+        if not isinstance(queries, SparseVectors):
+            if isinstance(queries, str) or not all(isinstance(text, str) for text in queries):
+                raise InvalidQueryError("queries must be a sequence of strings")
+            return self.encoder.encode_queries(queries, snapshot)
+        if snapshot.n_documents == 0:
+            return queries
+        self._check_kind(queries.vocabulary is not None)
+        if self.vocabulary is None:
+            return queries
+        return translate(queries, self.vocabulary, grow=False)
+
+    def catch_up(self, before: Snapshot, now: Snapshot) -> None:
+        """Take over the terms that other writers committed."""
+        known = self._vocabulary
+        if known is None:
+            return
+        if len(known) != before.vocabulary_size:
+            self.discard_uncommitted(now)
+            return
+        for term in self._catalog.terms(before.vocabulary_size, now.vocabulary_size):
+            known.add(term)
+
+    def discard_uncommitted(self, snapshot: Snapshot) -> None:
+        """Forget terms of a write that failed, so that their ids can be given to others."""
+        if self._vocabulary is not None and len(self._vocabulary) != snapshot.vocabulary_size:
+            self._encoder = None
+            self._vocabulary = None
+
+    def _check(self, encoder: Encoder) -> None:
+        size = self._catalog.state().vocabulary_size
+        same = encoder.identity == self._identity
+        if not same or encoder.vocabulary.terms()[:size] != self._catalog.terms(0, size):
+            raise VocabularyMismatchError(
+                f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
+                f"({shorten(self._identity)})"
+            )
+
+    def _check_kind(self, by_string: bool) -> None:
+        if by_string == (self.vocabulary is not None):
+            return
+        index_kind, given = ("ids", "strings") if by_string else ("strings", "ids")
+        raise VocabularyMismatchError(
+            f"this index knows its terms as {index_kind}, the vectors give {given}; "
+            "give vectors of the same kind"
+        )

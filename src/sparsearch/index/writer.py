@@ -1,0 +1,340 @@
+"""Changing an index: gathering documents, sealing segments, deleting, merging, committing.
+
+A `Writer` lives for one call, under the writer lock. Nothing it does is visible before a commit,
+and everything since the last commit becomes visible at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    DuplicateIdError,
+    InvalidInputError,
+    shorten,
+)
+from sparsearch.index.build import NewSegment, Weighting, build_segment, merge_segments
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Record
+from sparsearch.index.merging import MAX_POSTINGS, SegmentSize, choose_merge, group_neighbours
+from sparsearch.index.segment import Segment
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.terms import Terms
+from sparsearch.storage import Catalog, Changes, SegmentFiles, SegmentRecord, SourceProgress
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Store", "Vectorize", "Writer"]
+
+_BATCH_DOCUMENTS = 4096
+_SEGMENT_POSTINGS = MAX_POSTINGS // 4
+_LENGTH_DRIFT = 0.005
+"""Relative drift of the average length at which codes are computed anew. It moves a weight by less
+than a quarter of itself, 0.00125: a third of the step of an 8-bit code."""
+
+Vectorize = Callable[[Sequence[Record], int], SparseVectors]
+"""From checked documents, and the position of the first in the call, to one vector each."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """What a writer works on.
+
+    Parameters
+    ----------
+    catalog : Catalog
+    files : SegmentFiles
+    config : IndexConfig
+    terms : Terms
+    """
+
+    catalog: Catalog
+    files: SegmentFiles
+    config: IndexConfig
+    terms: Terms
+
+
+class _Buffer:
+    """Documents not sealed yet."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.vectors: list[SparseVectors] = []
+        self.newest: dict[str, int] = {}
+        self.replaced: list[int] = []
+        self.payload_bytes = 0
+        self.postings = 0
+
+    def extend(self, records: Sequence[Record], vectors: SparseVectors) -> None:
+        for record in records:
+            if record.id in self.newest:
+                self.replaced.append(self.newest[record.id])
+            self.newest[record.id] = len(self.records)
+            self.records.append(record)
+            self.payload_bytes += len(record.payload)
+        self.vectors.append(vectors)
+        self.postings += vectors.nnz
+
+    def is_full(self, config: IndexConfig) -> bool:
+        return (
+            len(self.records) >= config.segment_documents
+            or self.payload_bytes >= config.segment_bytes
+            or self.postings >= _SEGMENT_POSTINGS
+        )
+
+
+class _Progress:
+    """How far a call got, and the source that its documents come from."""
+
+    def __init__(self, catalog: Catalog, source: str | None) -> None:
+        earlier = catalog.source(source) if source is not None else None
+        self._source = source
+        self._earlier = earlier.consumed if earlier else 0
+        self._last_id = earlier.last_id if earlier else ""
+        self.taken = 0
+        self.finished = False
+
+    def advance(self, records: Sequence[Record]) -> None:
+        if records:
+            self.taken += len(records)
+            self._last_id = records[-1].id
+
+    def to_rows(self) -> dict[str, SourceProgress]:
+        if self._source is None:
+            return {}
+        consumed = self._earlier + self.taken
+        return {self._source: SourceProgress(consumed, self._last_id, self.finished)}
+
+
+class Writer:
+    """One call's changes to an index.
+
+    Parameters
+    ----------
+    store : Store
+    snapshot : Snapshot
+        The last committed generation.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        The last committed generation; moves on with every commit.
+    """
+
+    def __init__(self, store: Store, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._store = store
+        self._deleted = list(snapshot.deleted)
+        self._buffer = _Buffer()
+
+    def add(
+        self,
+        records: Iterable[Record],
+        vectorize: Vectorize,
+        *,
+        replacing: bool = False,
+        source: str | None = None,
+    ) -> int:
+        """Add documents, committing whenever a segment is full and at the end.
+
+        Parameters
+        ----------
+        records : iterable of Record
+        vectorize : callable
+        replacing : bool
+            Delete documents of the same ids instead of refusing the new ones.
+        source : str, optional
+            Name under which every commit remembers how many records were consumed.
+
+        Returns
+        -------
+        int
+            Documents added.
+
+        Raises
+        ------
+        InvalidInputError
+            At the first bad document; those before it are stored.
+        """
+        progress = _Progress(self._store.catalog, source)
+        size = min(_BATCH_DOCUMENTS, self._store.config.segment_documents)
+        failure: Exception | None = None
+        for records_read, failure in _batches(records, size):
+            batch, refusal = self._accept(records_read, progress.taken, replacing)
+            failure = refusal or failure
+            try:
+                vectors = vectorize(batch, progress.taken)
+            except InvalidInputError as error:
+                failure = error
+                break
+            if replacing:
+                self._mark_deleted(self.snapshot.find([record.id for record in batch]))
+            self._buffer.extend(batch, vectors)
+            progress.advance(batch)
+            if self._buffer.is_full(self._store.config):
+                self._seal(progress)
+            if failure is not None:
+                break
+        progress.finished = failure is None
+        self._seal(progress)
+        self.maintain()
+        if failure is not None:
+            raise failure
+        return progress.taken
+
+    def delete(self, ids: Sequence[str], *, missing_ok: bool) -> int:
+        """Delete documents; return how many there were.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If an id is unknown and ``missing_ok`` is false; then nothing is deleted.
+        """
+        distinct = list(dict.fromkeys(ids))
+        numbers = self.snapshot.find(distinct)
+        missing = [i for i, number in zip(distinct, numbers, strict=True) if number < 0]
+        if missing and not missing_ok:
+            more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            raise DocumentNotFoundError(f"no document has the id {shorten(missing[0])}{more}")
+        self._mark_deleted(numbers)
+        self._commit(self._records(), {})
+        self.maintain()
+        return len(distinct) - len(missing)
+
+    def maintain(self) -> None:
+        """Merge segments until the merge policy is content."""
+        while (chosen := choose_merge(self._sizes())) is not None:
+            self._merge(*chosen)
+
+    def optimize(self) -> None:
+        """Merge neighbours into as few segments as may be; drop all deleted documents."""
+        for start, stop in reversed(group_neighbours(self._sizes())):
+            segments = self.snapshot.segments[start:stop]
+            dirty = any(deleted is not None for deleted in self._deleted[start:stop])
+            if len(segments) > 1 or dirty or any(self._drift(s) > 0 for s in segments):
+                self._merge(start, stop)
+
+    def _accept(
+        self, batch: Sequence[Record], start: int, replacing: bool
+    ) -> tuple[Sequence[Record], DuplicateIdError | None]:
+        """Return the records before the first whose id is taken, and the error for that one."""
+        if replacing:
+            return batch, None
+        numbers = self.snapshot.find([record.id for record in batch])
+        seen: set[str] = set()
+        for i, record in enumerate(batch):
+            if numbers[i] >= 0 or record.id in seen or record.id in self._buffer.newest:
+                reason = "its id is taken, by the index or earlier in this call; see upsert"
+                return batch[:i], DuplicateIdError(start + i, record.id, reason)
+            seen.add(record.id)
+        return batch, None
+
+    def _mark_deleted(self, numbers: npt.NDArray[np.int64]) -> None:
+        """Mark documents, given by number or -1, as deleted from the next commit on."""
+        numbers = numbers[numbers >= 0]
+        owners = np.searchsorted(self.snapshot.bases, numbers, side="right") - 1
+        for owner in np.unique(owners).tolist():
+            mask = self._deleted[owner]
+            n_rows = self.snapshot.segments[owner].n_documents
+            # A copy: readers of the snapshot keep theirs.
+            mask = np.zeros(n_rows, np.bool_) if mask is None else mask.copy()
+            mask[numbers[owners == owner] - self.snapshot.bases[owner]] = True
+            self._deleted[owner] = mask
+
+    def _seal(self, progress: _Progress) -> None:
+        """Write the buffered documents as a segment and commit."""
+        buffer, self._buffer = self._buffer, _Buffer()
+        records = self._records()
+        if buffer.records:
+            vectors = SparseVectors.concatenate(buffer.vectors)
+            new = build_segment(
+                [record.id for record in buffer.records],
+                [record.payload for record in buffer.records],
+                [record.metadata for record in buffer.records],
+                vectors,
+                self._weighting(float(vectors.weights.sum(dtype=np.float64)), len(vectors)),
+            )
+            replaced = np.zeros(len(buffer.records), np.bool_)
+            replaced[buffer.replaced] = True
+            records.append(self._write(new, replaced if buffer.replaced else None))
+        self._commit(records, progress.to_rows())
+        while (chosen := choose_merge(self._sizes(ignore_drift=True))) is not None:
+            self._merge(*chosen)
+
+    def _merge(self, start: int, stop: int) -> None:
+        """Replace a range of segments by one of their live documents, and commit."""
+        segments = self.snapshot.segments[start:stop]
+        parts = list(zip(segments, self._deleted[start:stop], strict=True))
+        merged = merge_segments(parts, self._weighting())
+        records = self._records()
+        records[start:stop] = [self._write(merged)] if merged.attributes["documents"] else []
+        self._commit(records, {})
+        self._store.files.remove_except(record.stored.uid for record in records)
+
+    def _write(
+        self, new: NewSegment, deleted: npt.NDArray[np.bool_] | None = None
+    ) -> SegmentRecord:
+        stored = self._store.files.write(new.arrays, new.attributes)
+        return SegmentRecord(stored, int(str(new.attributes["documents"])), deleted)
+
+    def _records(self) -> list[SegmentRecord]:
+        return [
+            SegmentRecord(segment.stored, segment.n_documents, deleted)
+            for segment, deleted in zip(self.snapshot.segments, self._deleted, strict=True)
+        ]
+
+    def _commit(self, records: Sequence[SegmentRecord], sources: dict[str, SourceProgress]) -> None:
+        vocabulary = self._store.terms.vocabulary
+        known = self.snapshot.vocabulary_size
+        new_terms = vocabulary.terms(known) if vocabulary is not None else []
+        self._store.catalog.commit(Changes(records, new_terms, sources))
+        self.snapshot = Snapshot.open(
+            self._store.catalog, self._store.files, self.snapshot.segments
+        )
+        self._deleted = list(self.snapshot.deleted)
+
+    def _weighting(self, new_length: float = 0.0, new_documents: int = 0) -> Weighting:
+        """Return how to weight now, given documents about to be added."""
+        snapshot, config = self.snapshot, self._store.config
+        documents = snapshot.n_live + new_documents
+        average = (snapshot.total_length + new_length) / documents if documents else 0.0
+        return Weighting(config.max_code, self._store.terms.saturation, average)
+
+    def _sizes(self, *, ignore_drift: bool = False) -> list[SegmentSize]:
+        return [
+            SegmentSize(
+                segment.n_documents,
+                0 if deleted is None else int(deleted.sum()),
+                segment.n_postings,
+                not ignore_drift and self._drift(segment) > _LENGTH_DRIFT,
+            )
+            for segment, deleted in zip(self.snapshot.segments, self._deleted, strict=True)
+        ]
+
+    def _drift(self, segment: Segment) -> float:
+        """Return how far the average length has moved since a segment's codes were computed."""
+        used, now = segment.average_length, self.snapshot.average_length
+        return abs(now / used - 1.0) if used else 0.0
+
+
+def _batches(
+    records: Iterable[Record], size: int
+) -> Iterator[tuple[list[Record], Exception | None]]:
+    """Gather batches; a failure of the iterable comes with the records that preceded it."""
+    iterator = iter(records)
+    while True:
+        batch: list[Record] = []
+        try:
+            for record in islice(iterator, size):
+                batch.append(record)  # noqa: PERF402 - what precedes a failure must be kept
+        except Exception as failure:
+            yield batch, failure
+            return
+        if not batch:
+            return
+        yield batch, None

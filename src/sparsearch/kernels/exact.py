@@ -1,0 +1,230 @@
+"""Exact top-k over one segment: term at a time in cache-sized windows, with safe pruning.
+
+The posting lists of a query are walked window by window of `WINDOW` documents, so that the
+accumulators stay in the nearest cache. Lists are ordered by their upper bound (multiplier times
+largest code). Once k documents are known, a document needs more than the k-th score to enter, so
+lists whose bounds together cannot reach it are *non-essential* (MaxScore, Turtle and Flood 1995):
+they are not walked, only looked into for documents that the essential lists brought near enough.
+
+Scores are integers (see `kernels.plan`), so the order in which lists are added cannot change them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sparsearch.kernels.topk import push
+
+__all__ = ["WINDOW", "search_segment"]
+
+WINDOW = 8192
+"""Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache."""
+
+_GROUP = 64
+_PROBE_COST = 6
+
+
+@njit(nogil=True, cache=True)
+def _order_by_bound(multipliers, max_codes, located, order, suffix):  # type: ignore[no-untyped-def]
+    """Order a query's lists by upper bound, largest first; fill sums of the bounds that remain.
+
+    Returns
+    -------
+    int
+        Lists present in this segment. ``suffix[i]`` bounds what lists ``order[i:]`` can add.
+    """
+    count = 0
+    bounds = np.empty(located.size, np.int64)
+    for i in range(located.size):
+        if located[i] >= 0:
+            bounds[count] = multipliers[i] * np.int64(max_codes[located[i]])
+            order[count] = i
+            count += 1
+    # Shell sort: as short as an insertion sort, and still quick for queries of thousands of terms.
+    gap = count // 2
+    while gap > 0:
+        for i in range(gap, count):
+            bound, entry, position = bounds[i], order[i], i
+            while position >= gap and bounds[position - gap] < bound:
+                bounds[position] = bounds[position - gap]
+                order[position] = order[position - gap]
+                position -= gap
+            bounds[position], order[position] = bound, entry
+        gap //= 2
+    suffix[count] = 0
+    for i in range(count - 1, -1, -1):
+        suffix[i] = suffix[i + 1] + max(bounds[i], 0)
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _accumulate(rows, codes, start, stop, multiplier, first, end, accumulators):  # type: ignore[no-untyped-def]
+    """Add a list's postings below row ``end`` to the window; return where the list stands."""
+    while start < stop and rows[start] < end:
+        accumulators[rows[start] - first] += multiplier * np.int32(codes[start])
+        start += 1
+    return start
+
+
+@njit(nogil=True, cache=True)
+def _lower_bound(rows, start, stop, row):  # type: ignore[no-untyped-def]
+    """Gallop to the first position in ``[start, stop)`` whose row is at least ``row``."""
+    step = 1
+    low = start
+    high = start
+    while high < stop and rows[high] < row:
+        low = high + 1
+        high += step
+        step *= 2
+    high = min(high, stop)
+    while low < high:
+        middle = (low + high) // 2
+        if rows[middle] < row:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@njit(nogil=True, cache=True)
+def _collect(accumulators, size, bar, first, allowed, candidates):  # type: ignore[no-untyped-def]
+    """Gather the allowed local rows whose accumulator exceeds ``bar``; return how many."""
+    count = 0
+    for group in range(0, size, _GROUP):
+        top = accumulators[group]
+        for i in range(group, group + _GROUP):
+            top = max(top, accumulators[i])
+        if top <= bar:
+            continue
+        for i in range(group, min(group + _GROUP, size)):
+            if accumulators[i] > bar and (allowed.size == 0 or allowed[first + i]):
+                candidates[count] = i
+                count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _probe(rows, codes, start, stop, multiplier, first, candidates, count, accumulators):  # type: ignore[no-untyped-def]
+    """Add a list's weights for the candidates only; return where the list stands."""
+    for i in range(count):
+        local = candidates[i]
+        start = _lower_bound(rows, start, stop, first + local)
+        if start == stop:
+            break
+        if rows[start] == first + local:
+            accumulators[local] += multiplier * np.int32(codes[start])
+    return start
+
+
+@njit(nogil=True, cache=True)
+def _keep_above(accumulators, bar, candidates, count):  # type: ignore[no-untyped-def]
+    kept = 0
+    for i in range(count):
+        if accumulators[candidates[i]] > bar:
+            candidates[kept] = candidates[i]
+            kept += 1
+    return kept
+
+
+@njit(nogil=True, cache=True)
+def _search_one(lists, allowed, n_rows, base, located, multipliers, heap, heap_rows, size):  # type: ignore[no-untyped-def]
+    offsets, rows, codes, max_codes = lists
+    n_query = located.size
+    order = np.empty(n_query, np.int64)
+    suffix = np.empty(n_query + 1, np.int64)
+    n_lists = _order_by_bound(multipliers, max_codes, located, order, suffix)
+    cursors = np.empty(n_lists, np.int64)
+    stops = np.empty(n_lists, np.int64)
+    factors = np.empty(n_lists, np.int32)
+    for i in range(n_lists):
+        cursors[i] = offsets[located[order[i]]]
+        stops[i] = offsets[located[order[i]] + 1]
+        factors[i] = multipliers[order[i]]
+    accumulators = np.zeros(WINDOW, np.int32)
+    candidates = np.empty(WINDOW, np.int32)
+    k = heap.size
+    essential = n_lists
+    while True:
+        threshold = np.int64(heap[0]) if size == k else np.int64(0)
+        while essential > 0 and suffix[essential - 1] <= threshold:
+            essential -= 1
+        first = np.int64(n_rows)
+        for i in range(essential):
+            if cursors[i] < stops[i]:
+                first = min(first, np.int64(rows[cursors[i]]))
+        if first >= n_rows:
+            return size
+        end = min(first + WINDOW, np.int64(n_rows))
+        for i in range(essential):
+            cursors[i] = _accumulate(
+                rows, codes, cursors[i], stops[i], factors[i], first, end, accumulators
+            )
+        bar = threshold - suffix[essential]
+        count = _collect(accumulators, end - first, bar, first, allowed, candidates)
+        for i in range(essential, n_lists):
+            if count == 0:
+                break
+            cursors[i] = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
+            stop = _lower_bound(rows, cursors[i], stops[i], end)
+            if count * _PROBE_COST < stop - cursors[i]:
+                cursors[i] = _probe(
+                    rows,
+                    codes,
+                    cursors[i],
+                    stop,
+                    factors[i],
+                    first,
+                    candidates,
+                    count,
+                    accumulators,
+                )
+            else:
+                cursors[i] = _accumulate(
+                    rows, codes, cursors[i], stop, factors[i], first, end, accumulators
+                )
+            count = _keep_above(accumulators, threshold - suffix[i + 1], candidates, count)
+        for i in range(count):
+            score = accumulators[candidates[i]]
+            if size < k or score > heap[0]:
+                size = push(heap, heap_rows, size, score, base + first + candidates[i])
+        accumulators[: end - first] = 0
+
+
+@njit(nogil=True, cache=True)
+def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  # type: ignore[no-untyped-def]
+    """Offer a segment's documents to the top-k of queries ``start .. stop - 1``.
+
+    Parameters
+    ----------
+    lists : tuple of (offsets, rows, codes, max_codes)
+        Posting lists: int64 [terms + 1], uint32 [postings], uint8 or uint16 [postings]; and the
+        largest code of each list [terms].
+    allowed : ndarray of bool [n_rows] or [0]
+        Documents that may be returned; empty when all may.
+    n_rows : int
+        Documents of the segment.
+    base : int
+        Number of its first document.
+    queries : tuple of (offsets, located, multipliers)
+        int64 [queries + 1]; int64 [query terms], each term's list in this segment or -1; int64
+        [query terms].
+    tops : tuple of (scores, documents, sizes)
+        int32 [queries, k], int64 [queries, k], int64 [queries]: heaps of the best so far, changed
+        in place; k is at least 1.
+    """
+    query_offsets, located, multipliers = queries
+    scores, documents, sizes = tops
+    for query in range(start, stop):
+        low, high = query_offsets[query], query_offsets[query + 1]
+        sizes[query] = _search_one(
+            lists,
+            allowed,
+            n_rows,
+            base,
+            located[low:high],
+            multipliers[low:high],
+            scores[query],
+            documents[query],
+            sizes[query],
+        )

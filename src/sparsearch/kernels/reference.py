@@ -1,0 +1,76 @@
+"""Plain NumPy twins of the kernels: short, slow, and what the kernels are tested against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["find_terms", "invert", "merge_lists", "search_segment"]
+
+Array = npt.NDArray[Any]
+
+
+def invert(
+    offsets: Array, local_terms: Array, weights: Array, n_terms: int
+) -> tuple[Array, Array, Array]:
+    """Twin of `kernels.invert.invert`."""
+    rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.uint32), np.diff(offsets))
+    order = np.argsort(local_terms, kind="stable")
+    counts = np.bincount(local_terms, minlength=n_terms)
+    return np.concatenate([[0], np.cumsum(counts)]), rows[order], weights[order]
+
+
+def merge_lists(
+    segments: list[tuple[Array, Array, Array, Array, Array]], n_terms: int
+) -> tuple[Array, Array, Array]:
+    """Twin of repeated calls of `kernels.invert.merge_lists`.
+
+    Each segment is ``(targets, offsets, rows, values, new_rows)``.
+    """
+    all_terms, all_rows, all_values = [], [], []
+    for targets, offsets, rows, values, new_rows in segments:
+        live = new_rows[rows] >= 0
+        all_terms.append(np.repeat(targets, np.diff(offsets))[live])
+        all_rows.append(new_rows[rows][live])
+        all_values.append(values[live])
+    terms = np.concatenate(all_terms)
+    order = np.argsort(terms, kind="stable")
+    counts = np.bincount(terms, minlength=n_terms)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    return offsets, np.concatenate(all_rows)[order], np.concatenate(all_values)[order]
+
+
+def find_terms(terms: Array, query_terms: Array) -> Array:
+    """Twin of `kernels.plan.find_terms`."""
+    positions = {int(term): i for i, term in enumerate(terms)}
+    return np.array([positions.get(int(term), -1) for term in query_terms], dtype=np.int64)
+
+
+def search_segment(
+    lists: tuple[Array, Array, Array],
+    allowed: Array,
+    located: Array,
+    multipliers: Array,
+    k: int,
+) -> tuple[Array, Array]:
+    """Score every document exhaustively; return rows and integer scores of the best k.
+
+    Parameters
+    ----------
+    lists : (offsets, rows, codes)
+    allowed : ndarray of bool [documents]
+    located, multipliers : ndarray of int64 [query terms]
+    k : int
+    """
+    offsets, rows, codes = lists
+    scores = np.zeros(len(allowed), dtype=np.int64)
+    for position, multiplier in zip(located, multipliers, strict=True):
+        if position >= 0:
+            part = slice(offsets[position], offsets[position + 1])
+            np.add.at(scores, rows[part], multiplier * codes[part].astype(np.int64))
+    scores[~allowed] = 0
+    best = np.lexsort((np.arange(len(scores)), -scores))[:k]
+    best = best[scores[best] > 0]
+    return best, scores[best]

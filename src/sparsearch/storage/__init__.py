@@ -1,0 +1,27 @@
+"""The index folder: catalog (SQLite), immutable segment files, checksums, the writer lock."""
+
+from sparsearch.storage.catalog import (
+    FORMAT_VERSION,
+    Catalog,
+    CatalogState,
+    Changes,
+    SegmentRecord,
+    SourceProgress,
+)
+from sparsearch.storage.faults import storage_faults
+from sparsearch.storage.lock import writer_lock
+from sparsearch.storage.segments import Blob, SegmentFiles, StoredSegment
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Blob",
+    "Catalog",
+    "CatalogState",
+    "Changes",
+    "SegmentFiles",
+    "SegmentRecord",
+    "SourceProgress",
+    "StoredSegment",
+    "storage_faults",
+    "writer_lock",
+]

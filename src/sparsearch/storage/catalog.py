@@ -1,0 +1,412 @@
+"""The catalog: one small SQLite file whose transactions are the commits of an index.
+
+Everything large lives in segment folders; the catalog holds which segments make up the index, which
+of their documents are deleted, the vocabulary, the settings and how far interrupted sources got.
+Each commit raises the generation and stores a digest over the whole state, so that
+`Catalog.problems` finds altered rows that SQLite itself would not notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
+from sparsearch.storage.faults import storage_faults
+from sparsearch.storage.segments import StoredSegment, checksum
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Catalog",
+    "CatalogState",
+    "Changes",
+    "SegmentRecord",
+    "SourceProgress",
+]
+
+FORMAT_VERSION = 1
+"""Version written; an index of a higher version is refused."""
+
+OLDEST_READABLE_VERSION = 1
+KNOWN_FEATURES: frozenset[str] = frozenset()
+"""Features an index may require of its reader; unknown ones are refused."""
+
+CATALOG_NAME = "catalog.sqlite"
+_BUSY_SECONDS = 30.0
+
+_SCHEMA = """
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE state (
+    only INTEGER PRIMARY KEY CHECK (only = 1), generation INTEGER NOT NULL, digest TEXT NOT NULL
+);
+CREATE TABLE segments (
+    uid TEXT PRIMARY KEY, position INTEGER NOT NULL, documents INTEGER NOT NULL,
+    meta_checksum TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tombstones (
+    uid TEXT PRIMARY KEY REFERENCES segments (uid) ON DELETE CASCADE,
+    bitmap BLOB NOT NULL, checksum TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE vocabulary (
+    first_id INTEGER PRIMARY KEY, count INTEGER NOT NULL, terms TEXT NOT NULL,
+    checksum TEXT NOT NULL
+);
+CREATE TABLE sources (
+    name TEXT PRIMARY KEY, consumed INTEGER NOT NULL, last_id TEXT NOT NULL,
+    finished INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class SegmentRecord:
+    """One segment of the index.
+
+    Parameters
+    ----------
+    stored : StoredSegment
+        Its folder's name and the checksum of its ``meta.json``.
+    documents : int
+        Documents it holds, deleted ones included.
+    deleted : ndarray of bool [documents] or None
+        Which of them are deleted; None when none is.
+    """
+
+    stored: StoredSegment
+    documents: int
+    deleted: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True)
+class SourceProgress:
+    """How far a named source has been indexed: records consumed and the id of the last one."""
+
+    consumed: int
+    last_id: str
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class CatalogState:
+    """What one generation of the index consists of, segments in insertion order."""
+
+    generation: int
+    segments: tuple[SegmentRecord, ...]
+    vocabulary_size: int
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What one commit makes visible at once.
+
+    Parameters
+    ----------
+    segments : sequence of SegmentRecord
+        All segments of the new state, in insertion order.
+    new_terms : sequence of str
+        Terms appended to the vocabulary.
+    sources : mapping of str to SourceProgress
+        Progress of sources, by name.
+    """
+
+    segments: Sequence[SegmentRecord]
+    new_terms: Sequence[str] = ()
+    sources: Mapping[str, SourceProgress] = field(default_factory=dict)
+
+
+class Catalog:
+    """The catalog of one index folder.
+
+    Parameters
+    ----------
+    folder : Path
+        The index folder.
+
+    Raises
+    ------
+    IndexNotFoundError
+        If the folder holds no index.
+    IndexVersionError
+        If the index was written by a newer sparsearch, or needs a feature this one lacks.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / CATALOG_NAME
+        if not self.path.is_file():
+            raise IndexNotFoundError(f"{folder} holds no index; create one with Index.create")
+        with storage_faults(folder):
+            self._connection = _connect(self.path)
+        try:
+            self.settings = self._read_settings()
+            _check_version(folder, self.settings)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @classmethod
+    def create(cls, folder: Path, settings: Mapping[str, object], terms: Sequence[str]) -> Catalog:
+        """Write a new, empty catalog; all of it becomes visible in one transaction."""
+        settings = {"format_version": FORMAT_VERSION, "features": [], **settings}
+        with storage_faults(folder):
+            connection = _connect(folder / CATALOG_NAME, create=True)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                # A killed creator may have left an empty file behind; a finished one is refused.
+                connection.execute("BEGIN IMMEDIATE")
+                for statement in _SCHEMA.split(";"):
+                    connection.execute(statement)
+                rows = [(key, json.dumps(value)) for key, value in settings.items()]
+                connection.executemany("INSERT INTO settings VALUES (?, ?)", rows)
+                _append_terms(connection, terms)
+                _write_state(connection, 0)
+                connection.execute("COMMIT")
+            finally:
+                connection.close()
+        return cls(folder)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def generation(self) -> int:
+        """Return the number of the last commit; cheap, for readers that poll."""
+        with storage_faults(self.folder):
+            row = self._connection.execute("SELECT generation FROM state").fetchone()
+        return int(row[0])
+
+    def state(self) -> CatalogState:
+        """Return the state as of the last commit, read in one transaction."""
+        with storage_faults(self.folder), _transaction(self._connection, "DEFERRED"):
+            (generation,) = self._connection.execute("SELECT generation FROM state").fetchone()
+            rows = self._connection.execute(
+                "SELECT uid, documents, meta_checksum, bitmap FROM segments LEFT JOIN tombstones"
+                " USING (uid) ORDER BY position"
+            ).fetchall()
+            size = self._connection.execute(
+                "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
+            ).fetchone()[0]
+        return CatalogState(generation, tuple(_record(*row) for row in rows), size)
+
+    def terms(self, start: int, stop: int) -> list[str]:
+        """Return the vocabulary's terms with ids in ``[start, stop)``; ``start`` ends a chunk."""
+        query = (
+            "SELECT terms FROM vocabulary WHERE first_id >= ? AND first_id < ? ORDER BY first_id"
+        )
+        with storage_faults(self.folder):
+            rows = self._connection.execute(query, (start, stop)).fetchall()
+        terms = [term for (chunk,) in rows for term in json.loads(chunk)]
+        if len(terms) != stop - start:
+            raise IndexCorruptError(f"{self.path}: vocabulary is incomplete; restore a backup")
+        return terms
+
+    def source(self, name: str) -> SourceProgress | None:
+        """Return how far a source got, or None if it was never indexed."""
+        query = "SELECT consumed, last_id, finished FROM sources WHERE name = ?"
+        with storage_faults(self.folder):
+            row = self._connection.execute(query, (name,)).fetchone()
+        return None if row is None else SourceProgress(row[0], row[1], bool(row[2]))
+
+    def commit(self, changes: Changes) -> None:
+        """Make a new state visible to everyone who reads the catalog from now on.
+
+        Raises
+        ------
+        StorageUnavailableError
+            If the disk is full or read-only; the last commit stays in force.
+        """
+        connection = self._connection
+        with storage_faults(self.folder), _transaction(connection, "IMMEDIATE"):
+            (generation,) = connection.execute("SELECT generation FROM state").fetchone()
+            _write_segments(connection, changes.segments)
+            _append_terms(connection, changes.new_terms)
+            rows = [
+                (name, p.consumed, p.last_id, int(p.finished))
+                for name, p in changes.sources.items()
+            ]
+            connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", rows)
+            connection.execute("DELETE FROM state")
+            _write_state(connection, generation + 1)
+
+    def problems(self) -> list[str]:
+        """Check the file and its digest; return what is wrong, one line each."""
+        try:
+            with storage_faults(self.folder), _transaction(self._connection, "DEFERRED"):
+                report = [row[0] for row in self._connection.execute("PRAGMA integrity_check")]
+                stored = self._connection.execute("SELECT digest FROM state").fetchone()
+                actual = _digest(self._connection)
+                report += _damaged_values(self._connection)
+        except (IndexCorruptError, UnicodeDecodeError) as error:
+            return [str(error)]
+        found = [f"{self.path}: {line}" for line in report if line != "ok"]
+        if stored is None or stored[0] != actual:
+            found.append(f"{self.path}: contents differ from their digest")
+        return found
+
+    def _read_settings(self) -> dict[str, Any]:
+        try:
+            with storage_faults(self.folder):
+                rows = self._connection.execute("SELECT key, value FROM settings").fetchall()
+        except IndexCorruptError:
+            raise
+        except Exception as error:
+            if "no such table" in str(error):
+                raise IndexNotFoundError(f"{self.folder}: the index was never finished") from error
+            raise
+        try:
+            return {key: json.loads(value) for key, value in rows}
+        except ValueError as error:
+            raise IndexCorruptError(f"{self.path}: damaged settings; restore a backup") from error
+
+
+def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        _uri(path, create),
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _uri(path: Path, create: bool) -> str:
+    base = path.resolve().as_uri()
+    if create:
+        return base + "?mode=rwc"
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return base + "?mode=rw"
+    return base + _read_only_mode(path)
+
+
+def _read_only_mode(path: Path) -> str:
+    # On a read-only folder SQLite cannot make the shared-memory file of a write-ahead log. Without
+    # a log beside it the file is complete by itself and may be read as immutable.
+    log = path.with_name(path.name + "-wal")
+    pending = log.exists() and log.stat().st_size > 0
+    return "?mode=ro" if pending else "?mode=ro&immutable=1"
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _check_version(folder: Path, settings: Mapping[str, Any]) -> None:
+    version = settings.get("format_version")
+    if not isinstance(version, int) or version < OLDEST_READABLE_VERSION:
+        raise IndexVersionError(f"{folder}: unknown index format {version!r}")
+    if version > FORMAT_VERSION:
+        raise IndexVersionError(
+            f"{folder}: index format {version} is newer than {FORMAT_VERSION}, the newest this "
+            "sparsearch reads; upgrade sparsearch"
+        )
+    unknown = set(settings.get("features", [])) - KNOWN_FEATURES
+    if unknown:
+        raise IndexVersionError(
+            f"{folder}: the index needs features this sparsearch lacks "
+            f"({', '.join(sorted(map(str, unknown)))}); upgrade sparsearch"
+        )
+
+
+def _record(uid: str, documents: int, meta_checksum: str, bitmap: bytes | None) -> SegmentRecord:
+    deleted = None
+    if bitmap is not None:
+        bits = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8), count=documents)
+        deleted = bits.astype(np.bool_)
+    return SegmentRecord(StoredSegment(uid, meta_checksum), documents, deleted)
+
+
+def _write_segments(connection: sqlite3.Connection, records: Sequence[SegmentRecord]) -> None:
+    kept = {record.stored.uid for record in records}
+    for (uid,) in connection.execute("SELECT uid FROM segments").fetchall():
+        if uid not in kept:
+            connection.execute("DELETE FROM segments WHERE uid = ?", (uid,))
+    for position, record in enumerate(records):
+        connection.execute(
+            "INSERT INTO segments VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (uid) DO UPDATE SET position = excluded.position",
+            (record.stored.uid, position, record.documents, record.stored.meta_checksum),
+        )
+        if record.deleted is not None:
+            _write_tombstones(connection, record.stored.uid, record.deleted)
+
+
+def _write_tombstones(
+    connection: sqlite3.Connection, uid: str, deleted: npt.NDArray[np.bool_]
+) -> None:
+    bitmap = np.packbits(deleted).tobytes()
+    connection.execute(
+        "INSERT INTO tombstones VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO UPDATE"
+        " SET bitmap = ?2, checksum = ?3 WHERE checksum != ?3",
+        (uid, bitmap, checksum(bitmap)),
+    )
+
+
+def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
+    if not terms:
+        return
+    query = "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
+    (first_id,) = connection.execute(query).fetchone()
+    chunk = json.dumps(list(terms), ensure_ascii=False)
+    row = (first_id, len(terms), chunk, checksum(chunk.encode()))
+    connection.execute("INSERT INTO vocabulary VALUES (?, ?, ?, ?)", row)
+
+
+def _write_state(connection: sqlite3.Connection, generation: int) -> None:
+    connection.execute("INSERT INTO state VALUES (1, ?, '')", (generation,))
+    connection.execute("UPDATE state SET digest = ?", (_digest(connection),))
+
+
+def _digest(connection: sqlite3.Connection) -> str:
+    """Digest every row but `state.digest`; long values enter by their own checksums.
+
+    So a commit costs the number of rows, not the size of the vocabulary.
+    """
+    parts = [repr(connection.execute("SELECT generation FROM state").fetchone())]
+    for query in (
+        "SELECT key, value FROM settings ORDER BY key",
+        "SELECT uid, position, documents, meta_checksum FROM segments ORDER BY position",
+        "SELECT uid, checksum FROM tombstones ORDER BY uid",
+        "SELECT first_id, count, checksum FROM vocabulary ORDER BY first_id",
+        "SELECT name, consumed, last_id, finished FROM sources ORDER BY name",
+    ):
+        parts.extend(repr(row) for row in connection.execute(query))
+    return checksum("\n".join(parts).encode("utf-8", "surrogatepass"))
+
+
+def _damaged_values(connection: sqlite3.Connection) -> list[str]:
+    """Return which long values differ from their checksums."""
+    damaged = []
+    for uid, bitmap, expected in connection.execute("SELECT uid, bitmap, checksum FROM tombstones"):
+        if checksum(bytes(bitmap)) != expected:
+            damaged.append(f"deletions of segment {uid} differ from their checksum")
+    for first_id, terms, expected in connection.execute(
+        "SELECT first_id, terms, checksum FROM vocabulary"
+    ):
+        if checksum(str(terms).encode("utf-8", "surrogatepass")) != expected:
+            damaged.append(f"vocabulary from term {first_id} differs from its checksum")
+    return damaged

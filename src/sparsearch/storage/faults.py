@@ -1,0 +1,60 @@
+"""Operating-system faults (full disk, read-only folder) as typed errors."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sparsearch.errors import IndexCorruptError, StorageUnavailableError
+
+__all__ = ["storage_faults"]
+
+_ADVICE = {
+    errno.ENOSPC: "the disk is full; free some space and run the same call again",
+    errno.EDQUOT: "the disk quota is used up; free some space and run the same call again",
+    errno.EROFS: "the file system is read-only; the index can be searched but not changed",
+    errno.EACCES: "permission denied; check the owner and mode of the folder",
+    errno.EPERM: "operation not permitted; check the owner and mode of the folder",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n) or close other indexes",
+}
+
+
+@contextmanager
+def storage_faults(folder: Path) -> Iterator[None]:
+    """Turn faults of the system or of SQLite into errors that name the folder and what to do.
+
+    What was committed before the fault stays committed.
+
+    Raises
+    ------
+    StorageUnavailableError
+        For a full disk, a read-only folder, missing permissions and other I/O errors.
+    IndexCorruptError
+        When SQLite finds its file damaged.
+    """
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError):
+        raise
+    except OSError as error:
+        advice = _ADVICE.get(error.errno or 0, str(error))
+        raise StorageUnavailableError(f"{folder}: {advice}") from error
+    except sqlite3.OperationalError as error:
+        raise StorageUnavailableError(f"{folder}: catalog: {_sqlite_advice(error)}") from error
+    except sqlite3.DatabaseError as error:
+        reason = f"{folder / 'catalog.sqlite'} is damaged ({error}); restore it from a backup"
+        raise IndexCorruptError(reason) from error
+
+
+def _sqlite_advice(error: sqlite3.OperationalError) -> str:
+    text = str(error)
+    if "full" in text:
+        return _ADVICE[errno.ENOSPC]
+    if "readonly" in text or "read-only" in text:
+        return _ADVICE[errno.EROFS]
+    if "locked" in text or "busy" in text:
+        return "another process holds it locked; try again"
+    return text

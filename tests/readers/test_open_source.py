@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+
+from sparsearch.errors import FileFormatError, InvalidInputError
+from sparsearch.files import TextFile
+from sparsearch.readers import FORMATS, open_source
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("c.jsonl", "jsonl"),
+        ("c.NDJSON.GZ", "jsonl"),
+        ("c.csv", "csv"),
+        ("c.tab.gz", "tsv"),
+        ("c.txt", "text"),
+        ("c.Markdown", "text"),
+    ],
+)
+def test_detected_by_suffix(write, name, format):
+    assert open_source(write(name, "id,text\n")).format == format
+
+
+def test_a_given_format_wins(write):
+    path = write("c.txt", '{"id": "a", "text": "x"}')
+    assert list(open_source(path, format="jsonl").records()) == [{"id": "a", "text": "x"}]
+
+
+@pytest.mark.parametrize("name", ["c.json", "c", "c.gz", "c.pdf", ".jsonl"])
+def test_unknown_suffix_lists_the_formats(write, name):
+    with pytest.raises(InvalidInputError) as caught:
+        open_source(write(name, ""))
+    assert name in str(caught.value)
+    assert "--format" in str(caught.value)
+    assert all(format in str(caught.value) for format in FORMATS)
+
+
+def test_unknown_format(write):
+    with pytest.raises(InvalidInputError, match="unknown format 'xml'"):
+        open_source(write("c.jsonl", ""), format="xml")
+
+
+def test_missing_path(tmp_path):
+    with pytest.raises(FileFormatError, match=r"nothing\.jsonl: does not exist"):
+        open_source(tmp_path / "nothing.jsonl")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        open_source("a\0b.jsonl")
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        open_source(tmp_path / ("x" * 5000))
+
+
+def test_files_and_folders_are_not_mixed_up(write, tmp_path):
+    with pytest.raises(FileFormatError, match="is a folder"):
+        open_source(tmp_path, format="csv")
+    with pytest.raises(FileFormatError, match="beir is a folder"):
+        open_source(write("c.jsonl", ""), format="beir")
+
+
+def test_folders_are_not_guessed_at(write, tmp_path):
+    with pytest.raises(InvalidInputError, match="neither"):
+        open_source(tmp_path)
+    write("part-1.jsonl.gz", "")
+    write("README.md", "")
+    with pytest.raises(InvalidInputError, match="holds jsonl files; give one of them"):
+        open_source(tmp_path)
+    assert open_source(tmp_path, format="text").format == "text"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+@pytest.mark.parametrize("compress", [False, True])
+def test_a_pipe_can_be_read_once(write, tmp_path, compress):
+    lines = "".join(f'{{"id": {n}, "text": "x"}}\n' for n in range(3000))
+    data = write("c.jsonl", lines, compress=compress).read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(data))
+    writer.start()
+    source = open_source(tmp_path / "pipe", format="jsonl")
+    assert sum(1 for _ in source.records()) == 3000
+    writer.join()
+    assert source.position == 0
+
+
+@pytest.mark.parametrize("compress", [False, True])
+def test_line_longer_than_the_limit_is_refused(write, compress):
+    path = write("c.txt", "ok\n" + "x" * 100_000, compress=compress)
+    with TextFile(path, max_line_bytes=1000) as file:
+        lines = iter(file)
+        assert next(lines) == (1, "ok")
+        with pytest.raises(FileFormatError, match="longer than 1000 bytes") as caught:
+            next(lines)
+    assert caught.value.line == 2
+
+
+def test_text_file_position_and_completeness(write):
+    path = write("c.txt", "a\nb")
+    with TextFile(path) as file:
+        assert [line for _, line in file] == ["a", "b"]
+        assert not file.complete
+    assert file.position == file.size == 3
+    file.close()
+    assert file.position == 3
+
+
+def test_text_file_that_cannot_be_opened(tmp_path):
+    with pytest.raises(FileFormatError, match="No such file"):
+        TextFile(tmp_path / "nothing")
+    with pytest.raises(FileFormatError, match="Is a directory"):
+        TextFile(tmp_path)
