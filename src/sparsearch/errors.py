@@ -59,7 +59,10 @@ __all__ = [
 
 def shorten(value: object, limit: int = 80) -> str:
     """Return ``repr(value)`` cut to ``limit`` characters, for messages about hostile input."""
-    text = repr(value) if not isinstance(value, str) else repr(value[: limit + 1])
+    try:
+        text = repr(value[: limit + 1] if isinstance(value, (str, bytes)) else value)
+    except Exception:  # a huge integer, endless nesting, a broken __repr__
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -96,15 +97,15 @@ def load_dataset(name: str | PathLike[str], split: str = "test") -> Dataset:
     MissingExtraError
         When the name is not a folder and ir_datasets is not installed.
     """
-    folder = Path(name)
-    if folder.is_dir():
+    if os.path.isdir(name):
+        folder = Path(name)
         return Dataset(
             name=folder.resolve().name,
             queries=read_queries(folder),
             qrels=read_qrels(folder, split),
             open_documents=partial(open_corpus, folder),
         )
-    if not isinstance(name, str) or folder.exists():
+    if not isinstance(name, str) or os.path.exists(name):
         raise NotFoundError(f"{name} is not a folder; give one in BEIR layout or an ir_datasets id")
     published = PublishedDataset(name, split)
     return Dataset(

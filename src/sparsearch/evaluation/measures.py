@@ -133,7 +133,10 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
         parsed = {name: _parse(ir_measures, name) for name in _names(measures)}
         values = _values(ir_measures, list(parsed.values()), ranked_qrels, ranked_run)
     per_query = {
-        name: {query: values[measure, str(at)] for at, query in enumerate(qrels)}
+        name: {
+            query: values.get((measure, str(at)), float(measure.DEFAULT))
+            for at, query in enumerate(qrels)
+        }
         for name, measure in parsed.items()
     }
     return Evaluation(
@@ -160,7 +163,7 @@ def _by_rank(
     """Return run and qrels with queries called by their position, documents by their rank.
 
     A judged document that the run does not have is called ``u`` and its position in the qrels.
-    Queries without documents are left out of the run: some tools divide by their number.
+    Negative grades become 0: not relevant either way, but -2 makes pytrec_eval crash. Queries without documents are left out of the run: some tools divide by their number.
     """
     scores_of_length: dict[int, dict[str, float]] = {}
     ranked_run: dict[str, dict[str, float]] = {}
@@ -169,7 +172,7 @@ def _by_rank(
         ids = run.ids(query) if query in run else ()
         ranks = {id: str(rank) for rank, id in enumerate(ids, start=1) if id in grades}
         ranked_qrels[str(at)] = {
-            ranks.get(id, f"u{position}"): grade
+            ranks.get(id, f"u{position}"): max(grade, 0)
             for position, (id, grade) in enumerate(grades.items())
         }
         if ids:
@@ -225,7 +228,7 @@ def _values(
     qrels: dict[str, dict[str, int]],
     run: dict[str, dict[str, float]],
 ) -> dict[tuple[Any, str], float]:
-    """Return the value per measure and query; queries not in the run have the default."""
+    """Return the value per measure and query, where there is one."""
     try:
         found = list(ir_measures.iter_calc(measures, qrels, run))
     except Exception as error:  # whatever the tools behind ir-measures raise

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
-from sparsearch.errors import InvalidInputError, MissingExtraError, NotFoundError, shorten
+from sparsearch.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    NotFoundError,
+    SparsearchError,
+    shorten,
+)
 from sparsearch.runs import Qrels
 
 __all__ = ["PublishedDataset"]
@@ -41,7 +46,7 @@ class PublishedDataset:
     """
 
     def __init__(self, name: str, split: str) -> None:
-        registry = _import_ir_datasets().registry
+        registry = _import_registry()
         whole, part = _get(registry, name), _get(registry, f"{name}/{split}")
         if part is None and split != "test":
             raise _no_split(registry, name, split, whole is not None)
@@ -53,9 +58,21 @@ class PublishedDataset:
             raise NotFoundError(f"ir_datasets {self.name} has no documents or no queries")
 
     def queries(self) -> dict[str, str]:
-        """Return the text of each query; of topics with several fields, the default one."""
+        """Return the text of each query; of topics with several fields, the default one.
+
+        Raises
+        ------
+        InvalidInputError
+            When a query id has two texts.
+        """
+        queries: dict[str, str] = {}
         with _download(self.name):
-            return {query.query_id: _text(query) for query in self._dataset.queries_iter()}
+            for query in self._dataset.queries_iter():
+                text = _text(query)
+                if queries.setdefault(query.query_id, text) != text:
+                    reason = f"query {shorten(query.query_id)} has two texts"
+                    raise InvalidInputError(f"ir_datasets {self.name}: {reason}")
+        return queries
 
     def qrels(self) -> Qrels:
         """Return the judgements.
@@ -75,7 +92,7 @@ class PublishedDataset:
         return Qrels(judgements)
 
     def documents(self) -> Iterator[dict[str, object]]:
-        """Yield the documents: id, title and text; those without a text field, their default text."""
+        """Yield the documents: id, text and title, or id and the default text if it has no text."""
         with _download(self.name):
             for document in self._dataset.docs_iter():
                 record: dict[str, object] = {"id": document.doc_id}
@@ -88,12 +105,12 @@ def _text(item: Any) -> str:
     return str(item.text if hasattr(item, "text") else item.default_text())
 
 
-def _import_ir_datasets() -> ModuleType:
+def _import_registry() -> Any:
     try:
         import ir_datasets
     except ImportError as error:
         raise MissingExtraError("ir-datasets", "eval") from error
-    return ir_datasets
+    return ir_datasets.registry
 
 
 def _get(registry: Any, name: str) -> Any:
@@ -105,9 +122,8 @@ def _get(registry: Any, name: str) -> Any:
 
 def _no_split(registry: Any, name: str, split: str, is_known: bool) -> NotFoundError:
     if not is_known:
-        return NotFoundError(
-            f"{shorten(name)} is neither a folder nor an id of ir_datasets; see https://ir-datasets.com"
-        )
+        reason = f"{shorten(name)} is neither a folder nor an id of ir_datasets"
+        return NotFoundError(f"{reason}; the ids are listed at https://ir-datasets.com")
     below = sorted(id for id in registry if id.startswith(f"{name}/") and registry[id].has_qrels())
     known = f"ids with judgements: {', '.join(below)}" if below else "it has no judgements"
     return NotFoundError(f"ir_datasets {name} has no split {shorten(split)}; {known}")
@@ -118,7 +134,9 @@ def _download(name: str) -> Iterator[None]:
     """Say what to do when ir_datasets cannot get its files."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+    except SparsearchError:
+        raise
+    except Exception as error:  # whatever the downloads and parsers of some hundred sets raise
         raise NotFoundError(
             f"ir_datasets cannot provide {name}: {error}; check the network connection, and "
             f"whether https://ir-datasets.com/{name.split('/')[0]} asks for a licence or a "

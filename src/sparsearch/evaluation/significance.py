@@ -1,4 +1,4 @@
-"""Is one run better than another, or only luckier with these queries?
+"""Telling a run that is better from one that was only luckier with these queries.
 
 All tests are paired: they look at the difference of a measure on each query. Smucker, Allan and
 Carterette (2007) find that the t-test and the randomization test agree in practice, and that
@@ -43,7 +43,8 @@ CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 
 Floats = NDArray[np.float64]
 
-_DECIMALS = 9
+_TIE_DECIMALS = 9
+_TIE = 10**-_TIE_DECIMALS
 _RESAMPLES = 10_000
 _SEED = 20070611
 _BATCH_CELLS = 1 << 22
@@ -140,9 +141,9 @@ def compare(
 ) -> Comparison:
     """Compare runs with a baseline, query by query.
 
-    Differences are rounded to nine decimals, so that what is only rounding of the measure counts
-    as a tie. When no query differs, or there is a single query, p is 1. So is the p of the t-test
-    when all queries differ by the same amount: without variance it is undefined.
+    A difference of at most 1e-9 is rounding of the measure and counts as a tie. When no query
+    differs, or there is a single query, p is 1. So is the p of the t-test when all queries differ
+    by the same amount: without variance it is undefined.
 
     Parameters
     ----------
@@ -268,8 +269,10 @@ def _compare_measure(
 
 
 def _differences(values: dict[str, float], baseline: dict[str, float]) -> Floats:
-    pairs = np.array([(values[query], baseline[query]) for query in baseline])
-    return np.round(pairs[:, 0] - pairs[:, 1], _DECIMALS)
+    """Return the difference on each query; what is only rounding becomes 0."""
+    differences = np.array([values[query] - value for query, value in baseline.items()])
+    differences[np.abs(differences) <= _TIE] = 0.0
+    return differences
 
 
 def _p_value(differences: Floats, test: Callable[[Floats], float]) -> float:
@@ -281,10 +284,14 @@ def _p_value(differences: Floats, test: Callable[[Floats], float]) -> float:
         return test(differences)
 
 
+def _is_constant(differences: Floats) -> bool:
+    return bool(np.ptp(differences) <= _TIE)
+
+
 def _t_test(differences: Floats) -> float:
     from scipy import stats
 
-    if np.ptp(differences) == 0:
+    if _is_constant(differences):
         return 1.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
 
@@ -292,7 +299,8 @@ def _t_test(differences: Floats) -> float:
 def _wilcoxon(differences: Floats) -> float:
     from scipy import stats
 
-    return float(stats.wilcoxon(differences).pvalue)
+    # Rounded, so that equal differences get equal ranks.
+    return float(stats.wilcoxon(differences.round(_TIE_DECIMALS)).pvalue)
 
 
 def _randomization(differences: Floats) -> float:
@@ -316,7 +324,7 @@ def _interval(differences: Floats, alpha: float) -> tuple[float, float]:
     if len(differences) < 2:
         return -inf, inf
     mean = float(differences.mean())
-    if np.ptp(differences) == 0:
+    if _is_constant(differences):
         return mean, mean
     from scipy import stats
 
@@ -335,7 +343,8 @@ def _holm(p_values: Floats) -> Floats:
 
 
 def _bonferroni(p_values: Floats) -> Floats:
-    return np.minimum(1.0, p_values * len(p_values))
+    corrected: Floats = np.minimum(1.0, p_values * len(p_values))
+    return corrected
 
 
 def _uncorrected(p_values: Floats) -> Floats:

@@ -18,6 +18,8 @@ from sparsearch.kernels.plan import MAX_SUM, find_terms, raise_scales
 from sparsearch.kernels.topk import sort_all
 from sparsearch.vectors import SparseVectors
 
+_LISTS = ("offsets", "rows", "codes", "max_codes", "dense_lists", "dense_codes")
+
 __all__ = ["QueryPlan", "TopK", "plan_queries", "search_snapshot"]
 
 
@@ -146,7 +148,7 @@ def search_snapshot(
         def work(start: int, stop: int) -> None:
             for arrays, mask, n_rows, base, located, multipliers in works:
                 search_segment(
-                    (arrays["offsets"], arrays["rows"], arrays["codes"], arrays["max_codes"]),
+                    tuple(arrays[name] for name in _LISTS),
                     mask,
                     n_rows,
                     base,

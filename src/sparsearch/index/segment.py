@@ -47,7 +47,7 @@ class Segment:
         Its name on disk.
     arrays : mapping of str to ndarray
         Memory-mapped: posting lists (``terms``, ``offsets``, ``rows``, ``codes``, ``scales``,
-        ``max_codes``), ids (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents
+        ``max_codes``, ``dense_lists``, ``dense_codes``), ids (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents
         (``payload``, ``payload_offsets``), metadata columns; for a saturating encoder also
         ``counts`` and ``lengths``. docs/file-format.md describes each.
     attributes : mapping

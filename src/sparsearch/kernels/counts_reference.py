@@ -13,7 +13,7 @@ __all__ = ["count_terms", "distinct_tokens"]
 Array = npt.NDArray[Any]
 
 # Over the classes of bytes: letters and digits, and joiners between two of their kind.
-_TOKEN = re.compile(rb"[\1\2](?:[\1\2]|(?<=\1)\3(?=\1)|(?<=\2)\4(?=\2))*")
+_TOKEN = re.compile(rb"[\x01\x02](?:[\x01\x02]|(?<=\x01)\x03(?=\x01)|(?<=\x02)\x04(?=\x02))*")
 
 
 def distinct_tokens(

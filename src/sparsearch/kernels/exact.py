@@ -1,7 +1,8 @@
 """Exact top-k over one segment: term at a time in cache-sized windows, with safe pruning.
 
 The posting lists of a query are walked window by window of `WINDOW` documents, so that the
-accumulators stay in the nearest cache. Lists are ordered by their upper bound (multiplier times
+accumulators stay in the nearest cache. A list of a common term is also there as a dense row, one
+code a document, which is added by vector instructions. Lists are ordered by their upper bound (multiplier times
 largest code). Once k documents are known, a document needs more than the k-th score to enter, so
 lists whose bounds together cannot reach it are *non-essential* (MaxScore, Turtle and Flood 1995):
 they are not walked, only looked into for documents that the essential lists brought near enough.
@@ -18,7 +19,7 @@ from sparsearch.kernels.topk import push
 
 __all__ = ["WINDOW", "search_segment"]
 
-WINDOW = 8192
+WINDOW = 32768
 """Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache."""
 
 _GROUP = 64
@@ -59,15 +60,6 @@ def _order_by_bound(multipliers, max_codes, located, order, suffix):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _accumulate(rows, codes, start, stop, multiplier, first, end, accumulators):  # type: ignore[no-untyped-def]
-    """Add a list's postings below row ``end`` to the window; return where the list stands."""
-    while start < stop and rows[start] < end:
-        accumulators[rows[start] - first] += multiplier * np.int32(codes[start])
-        start += 1
-    return start
-
-
-@njit(nogil=True, cache=True)
 def _lower_bound(rows, start, stop, row):  # type: ignore[no-untyped-def]
     """Gallop to the first position in ``[start, stop)`` whose row is at least ``row``."""
     step = 1
@@ -88,25 +80,39 @@ def _lower_bound(rows, start, stop, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _add_sparse(rows, codes, start, stop, multiplier, first, accumulators):  # type: ignore[no-untyped-def]
+    for i in range(start, stop):
+        accumulators[rows[i] - first] += multiplier * np.int32(codes[i])
+
+
+@njit(nogil=True, cache=True)
+def _add_dense(codes, multiplier, accumulators, size):  # type: ignore[no-untyped-def]
+    for i in range(size):
+        accumulators[i] += multiplier * np.int32(codes[i])
+
+
+@njit(nogil=True, cache=True)
 def _collect(accumulators, size, bar, first, allowed, candidates):  # type: ignore[no-untyped-def]
     """Gather the allowed local rows whose accumulator exceeds ``bar``; return how many."""
     count = 0
+    limit = np.int32(bar)
     for group in range(0, size, _GROUP):
-        top = accumulators[group]
-        for i in range(group, group + _GROUP):
-            top = max(top, accumulators[i])
-        if top <= bar:
+        # Written so that it becomes vector instructions: most groups hold nothing.
+        hit = np.int32(0)
+        for i in range(_GROUP):
+            hit |= np.int32(accumulators[group + i] > limit)
+        if hit == 0:
             continue
         for i in range(group, min(group + _GROUP, size)):
-            if accumulators[i] > bar and (allowed.size == 0 or allowed[first + i]):
+            if accumulators[i] > limit and (allowed.size == 0 or allowed[first + i]):
                 candidates[count] = i
                 count += 1
     return count
 
 
 @njit(nogil=True, cache=True)
-def _probe(rows, codes, start, stop, multiplier, first, candidates, count, accumulators):  # type: ignore[no-untyped-def]
-    """Add a list's weights for the candidates only; return where the list stands."""
+def _probe_sparse(rows, codes, start, stop, multiplier, first, candidates, count, accumulators):  # type: ignore[no-untyped-def]
+    """Add a list's weights for the candidates only."""
     for i in range(count):
         local = candidates[i]
         start = _lower_bound(rows, start, stop, first + local)
@@ -114,7 +120,12 @@ def _probe(rows, codes, start, stop, multiplier, first, candidates, count, accum
             break
         if rows[start] == first + local:
             accumulators[local] += multiplier * np.int32(codes[start])
-    return start
+
+
+@njit(nogil=True, cache=True)
+def _probe_dense(codes, multiplier, candidates, count, accumulators):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        accumulators[candidates[i]] += multiplier * np.int32(codes[candidates[i]])
 
 
 @njit(nogil=True, cache=True)
@@ -128,67 +139,80 @@ def _keep_above(accumulators, bar, candidates, count):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True)
+def _next_window(rows, dense, cursors, stops, essential, frontier, n_rows):  # type: ignore[no-untyped-def]
+    """Return the first row, from ``frontier`` on, that an essential list may hold."""
+    first = n_rows
+    for i in range(essential):
+        if dense[i] >= 0:
+            return frontier
+        if cursors[i] < stops[i]:
+            first = min(first, np.int64(rows[cursors[i]]))
+    return first
+
+
+@njit(nogil=True, cache=True)
 def _search_one(lists, allowed, n_rows, base, located, multipliers, heap, heap_rows, size):  # type: ignore[no-untyped-def]
-    offsets, rows, codes, max_codes = lists
-    n_query = located.size
-    order = np.empty(n_query, np.int64)
-    suffix = np.empty(n_query + 1, np.int64)
+    offsets, rows, codes, max_codes, dense_lists, dense_codes = lists
+    order = np.empty(located.size, np.int64)
+    suffix = np.empty(located.size + 1, np.int64)
     n_lists = _order_by_bound(multipliers, max_codes, located, order, suffix)
     cursors = np.empty(n_lists, np.int64)
     stops = np.empty(n_lists, np.int64)
     factors = np.empty(n_lists, np.int32)
+    dense = np.empty(n_lists, np.int64)
     for i in range(n_lists):
-        cursors[i] = offsets[located[order[i]]]
-        stops[i] = offsets[located[order[i]] + 1]
+        which = located[order[i]]
+        cursors[i] = offsets[which]
+        stops[i] = offsets[which + 1]
         factors[i] = multipliers[order[i]]
+        at = np.searchsorted(dense_lists, which)
+        dense[i] = at if at < dense_lists.size and dense_lists[at] == which else -1
     accumulators = np.zeros(WINDOW, np.int32)
     candidates = np.empty(WINDOW, np.int32)
     k = heap.size
     essential = n_lists
+    frontier = np.int64(0)
     while True:
         threshold = np.int64(heap[0]) if size == k else np.int64(0)
         while essential > 0 and suffix[essential - 1] <= threshold:
             essential -= 1
-        first = np.int64(n_rows)
-        for i in range(essential):
-            if cursors[i] < stops[i]:
-                first = min(first, np.int64(rows[cursors[i]]))
+        first = _next_window(rows, dense, cursors, stops, essential, frontier, n_rows)
         if first >= n_rows:
             return size
-        end = min(first + WINDOW, np.int64(n_rows))
+        end = min(first + WINDOW, n_rows)
         for i in range(essential):
-            cursors[i] = _accumulate(
-                rows, codes, cursors[i], stops[i], factors[i], first, end, accumulators
-            )
+            if dense[i] >= 0:
+                _add_dense(dense_codes[dense[i], first:end], factors[i], accumulators, end - first)
+            else:
+                stop = _lower_bound(rows, cursors[i], stops[i], end)
+                _add_sparse(rows, codes, cursors[i], stop, factors[i], first, accumulators)
+                cursors[i] = stop
         bar = threshold - suffix[essential]
         count = _collect(accumulators, end - first, bar, first, allowed, candidates)
         for i in range(essential, n_lists):
             if count == 0:
                 break
-            cursors[i] = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
-            stop = _lower_bound(rows, cursors[i], stops[i], end)
-            if count * _PROBE_COST < stop - cursors[i]:
-                cursors[i] = _probe(
-                    rows,
-                    codes,
-                    cursors[i],
-                    stop,
-                    factors[i],
-                    first,
-                    candidates,
-                    count,
-                    accumulators,
-                )
+            if dense[i] >= 0:
+                part = dense_codes[dense[i], first:end]
+                _probe_dense(part, factors[i], candidates, count, accumulators)
             else:
-                cursors[i] = _accumulate(
-                    rows, codes, cursors[i], stop, factors[i], first, end, accumulators
-                )
+                start = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
+                stop = _lower_bound(rows, start, stops[i], end)
+                if count * _PROBE_COST < stop - start:
+                    _probe_sparse(
+                        rows, codes, start, stop, factors[i], first, candidates, count,
+                        accumulators,
+                    )
+                else:
+                    _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
+                cursors[i] = stop
             count = _keep_above(accumulators, threshold - suffix[i + 1], candidates, count)
         for i in range(count):
             score = accumulators[candidates[i]]
             if size < k or score > heap[0]:
                 size = push(heap, heap_rows, size, score, base + first + candidates[i])
         accumulators[: end - first] = 0
+        frontier = end
 
 
 @njit(nogil=True, cache=True)
@@ -197,9 +221,10 @@ def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  #
 
     Parameters
     ----------
-    lists : tuple of (offsets, rows, codes, max_codes)
-        Posting lists: int64 [terms + 1], uint32 [postings], uint8 or uint16 [postings]; and the
-        largest code of each list [terms].
+    lists : tuple of (offsets, rows, codes, max_codes, dense_lists, dense_codes)
+        Posting lists: int64 [terms + 1], uint32 [postings], uint8 or uint16 [postings]; the largest
+        code of each list [terms]; which lists are dense as well: int64 [dense]; and their codes
+        by row, 0 where a document is not in the list: [dense, n_rows].
     allowed : ndarray of bool [n_rows] or [0]
         Documents that may be returned; empty when all may.
     n_rows : int

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.runs.columns import check_id, check_trec_writable, write_lines
-from sparsearch.runs.trec import read_rankings
+from sparsearch.runs.trec import SCORE_LIMIT, read_rankings
 
 __all__ = ["Run"]
 
@@ -235,7 +235,7 @@ def _exact_scores(query: str, names: tuple[str, ...], scores: ArrayLike) -> NDAr
         reason = f"{len(names)} documents but scores of shape {given.shape}"
         raise InvalidInputError(f"query {shorten(query)}: {reason}")
     exact = given.astype(np.float64)
-    representable = np.abs(exact) <= np.finfo(np.float32).max
+    representable = np.abs(exact) < SCORE_LIMIT
     if not representable.all():
         position = int(np.argmin(representable))
         reason = f"score {exact[position]} of document {shorten(names[position])}"

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from sparsearch.errors import FileFormatError, shorten
 from sparsearch.files import TextFile
 
-__all__ = ["Rankings", "read_rankings"]
+__all__ = ["SCORE_LIMIT", "Rankings", "read_rankings"]
 
 Rankings = dict[str, tuple[list[str], NDArray[np.float64]]]
 """Per query id, the document ids, best first, and their scores."""
 
-_LARGEST_SCORE = float(np.finfo(np.float32).max)
+SCORE_LIMIT = (2 - 2**-24) * 2.0**127
+"""Magnitude from which on a score becomes infinite in float32."""
+
 _LARGEST_RANK = 2**63 - 1
 
 
@@ -90,7 +92,7 @@ def _score(text: str) -> float:
     except ValueError:
         score = float("nan")
     # Python reads "1_0" as ten; no other tool does. Not a number fails the comparison.
-    if not abs(score) <= _LARGEST_SCORE or "_" in text:
+    if not abs(score) < SCORE_LIMIT or "_" in text:
         raise ValueError(f"score {shorten(text)} is not a finite float32 number")
     return score
 
