@@ -77,12 +77,13 @@ def test_measures_equal_their_definitions(run: Run, qrels: Qrels) -> None:
     assert evaluation.unjudged_queries == len(set(run) - set(qrels))
 
 
-def test_negative_grades_are_measured() -> None:
-    """Grade -2 makes pytrec_eval end the process."""
-    run = Run({str(n): [("a", 1.0), ("b", 0.5)] for n in range(200)})
-    qrels = Qrels({str(n): {"a": -2, "b": -1, "c": n % 2, "d": -2} for n in range(200)})
-    evaluation = evaluate(run, qrels)
-    assert evaluation.mean == {**dict.fromkeys(DEFAULT_MEASURES, 0.0), "Judged@10": 1.0}
+def test_negative_grades_count_as_judged_and_not_relevant() -> None:
+    """pytrec_eval can crash on grade -2 and takes -1 for unjudged."""
+    run = Run({"q": [("b", 2.0), ("c", 1.5), ("a", 1.0)]})
+    measures = [*DEFAULT_MEASURES, "Bpref", "nDCG(judged_only=True)@10"]
+    negative = evaluate(run, Qrels({"q": {"a": 1, "b": -1, "c": -2}}), measures)
+    assert negative == evaluate(run, Qrels({"q": {"a": 1, "b": 0, "c": 0}}), measures)
+    assert negative["Bpref"] == 0.0
 
 
 @pytest.mark.parametrize("ids", [("a", "z"), ("z", "a")])

@@ -61,7 +61,7 @@ ORACLES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 def test_p_values_are_those_of_scipy(test: str) -> None:
     generator = np.random.default_rng(3)
     checked = 0
-    for _ in range(20):
+    for _ in range(8):
         ranks = generator.choice(RANKS, (2, 10)).tolist()
         a, b = (1 / np.array(found) for found in ranks)
         if np.ptp(a - b) == 0:
@@ -69,7 +69,7 @@ def test_p_values_are_those_of_scipy(test: str) -> None:
         row = compare_ranks(*ranks, test=test).rows[0]
         assert row.p_value == pytest.approx(ORACLES[test](b, a), rel=1e-9)
         checked += 1
-    assert checked > 10
+    assert checked > 4
 
 
 def test_randomization_of_many_queries_is_repeatable_and_near_the_t_test() -> None:

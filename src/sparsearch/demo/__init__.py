@@ -1,7 +1,8 @@
-"""A corpus that needs no download: the docstrings of Python's standard library."""
+"""A corpus that needs no download, the docstrings of Python's standard library, and questions."""
 
 from __future__ import annotations
 
 from sparsearch.demo.corpus import standard_library_documents
+from sparsearch.demo.questions import QUESTIONS, Question
 
-__all__ = ["standard_library_documents"]
+__all__ = ["QUESTIONS", "Question", "standard_library_documents"]

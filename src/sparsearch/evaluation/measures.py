@@ -163,7 +163,9 @@ def _by_rank(
     """Return run and qrels with queries called by their position, documents by their rank.
 
     A judged document that the run does not have is called ``u`` and its position in the qrels.
-    Negative grades become 0: not relevant either way, but -2 makes pytrec_eval crash. Queries without documents are left out of the run: some tools divide by their number.
+    Negative grades become 0, judged and not relevant: pytrec_eval ends in a segmentation fault on
+    some qrels with -2. Queries without documents are left out of the run: some tools divide by
+    their number.
     """
     scores_of_length: dict[int, dict[str, float]] = {}
     ranked_run: dict[str, dict[str, float]] = {}

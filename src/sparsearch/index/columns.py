@@ -45,7 +45,8 @@ def _kind(key: Key) -> int:
     if isinstance(key, bool):
         return 0
     if isinstance(key, int):
-        return 1
+        # Larger ones are asked for only, and can be equal to a float only.
+        return 1 if -_INT64 <= key < _INT64 else 2
     return 2 if isinstance(key, float) else 3
 
 
@@ -108,11 +109,14 @@ class Column:
         kind = _kind(low)
         keys: Sequence[Any] = self.keys[kind]
         first = self._first(kind)
-        return self._rows(first + bisect_left(keys, low), first + bisect_right(keys, high))
+        return self._rows(
+            first + bisect_left(keys, low, key=_plain), first + bisect_right(keys, high, key=_plain)
+        )
 
     def _select(self, kind: int, operator: str, key: Key) -> npt.NDArray[np.uint32]:
         keys: Sequence[Any] = self.keys[kind]
-        cut = bisect_left(keys, key) if operator in ("<", ">=") else bisect_right(keys, key)
+        bisect = bisect_left if operator in ("<", ">=") else bisect_right
+        cut = bisect(keys, key, key=_plain)
         first = self._first(kind)
         if operator in ("<", "<="):
             return self._rows(first, first + cut)
@@ -123,6 +127,7 @@ class Column:
 
 
 def _plain(key: Any) -> Key:
+    """Return a key as Python's own type, which compares integers with floats exactly."""
     plain: Key = key.item() if isinstance(key, np.generic) else key
     return plain
 

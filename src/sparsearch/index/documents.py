@@ -22,6 +22,8 @@ __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_pay
 
 _TEXT_FIELDS = ("title", "text")
 _INT64 = 2**63
+_MAX_DEPTH = 100
+"""Of nested metadata; what is stored can be read again however deep the caller's stack is."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,12 @@ def check_documents(documents: Iterable[object], start: int = 0) -> Iterator[Rec
     ------
     InvalidDocumentError
         At the first malformed one; those before it have been yielded.
+    InvalidInputError
+        If `documents` cannot be iterated over.
     """
+    if not isinstance(documents, Iterable):
+        reason = f"documents must be an iterable of mappings, not {shorten(documents)}"
+        raise InvalidInputError(reason)
     for position, document in enumerate(documents, start):
         yield _check_document(position, document)
 
@@ -139,7 +146,9 @@ def _record(
     if metadata:
         _check_metadata(position, document_id, metadata)
     payload = _encode_payload(position, document_id, fields)
-    return Record(document_id, "\n".join(given), payload, metadata)
+    # Copies: the caller may fill the same list anew for the next document.
+    columns = {n: v.copy() if isinstance(v, list) else v for n, v in metadata.items()}
+    return Record(document_id, "\n".join(given), payload, columns)
 
 
 def _text(position: int, document_id: str, name: str, value: object) -> str | None:
@@ -155,16 +164,15 @@ def _check_metadata(position: int, document_id: str, metadata: Mapping[str, Any]
         if not isinstance(name, str):
             reason = f"field name {shorten(name)} must be a string"
             raise InvalidDocumentError(position, document_id, reason)
-        try:
-            problem = _alteration(value)
-        except RecursionError:
-            problem = "is nested too deeply"
+        problem = _alteration(value)
         if problem:
             raise InvalidDocumentError(position, document_id, f"field {shorten(name)} {problem}")
 
 
-def _alteration(value: object) -> str:
+def _alteration(value: object, depth: int = 0) -> str:
     """Say why a value would not come back from JSON as it is, or nothing."""
+    if depth > _MAX_DEPTH:
+        return f"is nested more than {_MAX_DEPTH} levels deep"
     if value is None or isinstance(value, (str, bool)):
         return ""
     if isinstance(value, int):
@@ -173,11 +181,11 @@ def _alteration(value: object) -> str:
     if isinstance(value, float):
         return "" if math.isfinite(value) else f"is {value}; leave it out or use null"
     if isinstance(value, list):
-        return next(filter(None, map(_alteration, value)), "")
+        return next(filter(None, (_alteration(item, depth + 1) for item in value)), "")
     if isinstance(value, dict):
         if any(not isinstance(key, str) for key in value):
             return "has a key that is not a string"
-        return next(filter(None, map(_alteration, value.values())), "")
+        return _alteration(list(value.values()), depth)
     return f"has a value of type {type(value).__name__}, which JSON does not know"
 
 

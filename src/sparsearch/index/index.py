@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -44,7 +44,7 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["Index", "IndexInfo"]
 
-_OWN_ENTRIES = ("segments", "lock", "catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm")
+_OWN_ENTRIES = ("lock", "catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm")
 """What a creation that was killed may leave behind, besides which a folder must be empty."""
 
 
@@ -231,6 +231,8 @@ class Index:
         StorageUnavailableError
             On a full disk or read-only folder; everything committed before stays.
         """
+        if source is not None:
+            _check_source(source)
         with self._writing() as writer:
             return writer.add(check_documents(documents), self._encode, source=source)
 
@@ -240,6 +242,8 @@ class Index:
         A replaced document and its replacement change places in one commit. The new one counts as
         the latest in insertion order.
         """
+        if source is not None:
+            _check_source(source)
         with self._writing() as writer:
             records = check_documents(documents)
             return writer.add(records, self._encode, replacing=True, source=source)
@@ -308,8 +312,8 @@ class Index:
 
     def source_progress(self, source: str) -> SourceProgress | None:
         """Return how much of a named source is stored, or None if it is unknown."""
-        with self._guard:
-            return self._catalog.source(source)
+        _check_source(source)
+        return self._catalog.source(source)
 
     # Searching ---------------------------------------------------------------------------------
 
@@ -462,8 +466,6 @@ class Index:
     def info(self) -> IndexInfo:
         """Return facts about the state this `Index` searches."""
         snapshot = self._snapshot
-        with self._guard, storage_faults(self.path):
-            sizes = [entry.stat().st_size for entry in self.path.rglob("*") if entry.is_file()]
         return IndexInfo(
             path=str(self.path),
             format_version=FORMAT_VERSION,
@@ -471,9 +473,9 @@ class Index:
             documents=snapshot.n_live,
             deleted=snapshot.n_documents - snapshot.n_live,
             segments=len(snapshot.segments),
-            postings=sum(segment.n_postings for segment in snapshot.segments),
+            postings=snapshot.n_postings,
             terms=snapshot.n_terms,
-            bytes=sum(sizes),
+            bytes=_size_on_disk(self.path),
             fields=snapshot.fields,
             encoder=self._catalog.settings["encoder"],
             config=self.config.to_settings(),
@@ -481,11 +483,13 @@ class Index:
 
     def verify(self) -> list[str]:
         """Read every byte of the index; return what is damaged, one line each, or nothing."""
-        with self._guard:
-            problems = self._catalog.problems()
-            state = self._catalog.state()
-        for record in state.segments:
-            problems += self._files.verify(record.stored)
+        problems = self._catalog.problems()
+        if problems:
+            return problems  # it does not say reliably which segments there should be
+        damaged = {s.stored: self._files.verify(s.stored) for s in self._catalog.state().segments}
+        # A writer may have merged segments away meanwhile; these are no longer of interest.
+        for record in self._catalog.state().segments:
+            problems += damaged.get(record.stored, [])
         return problems
 
     # ---------------------------------------------------------------------------------------------
@@ -533,6 +537,9 @@ class Index:
     ) -> TopK:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
+            raise InvalidQueryError(reason)
         condition: Filter | None = None if filter is None else parse_filter(filter)
         allowed = snapshot.allowed(condition)
         plan = plan_queries(snapshot, vectors, self.config.max_code)
@@ -546,6 +553,28 @@ class Index:
         raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
 
 
+def _check_source(source: object) -> None:
+    """Raise InvalidInputError if this cannot be the name of a source."""
+    if not isinstance(source, str) or not source:
+        reason = f"a source's name must be a string that is not empty, not {shorten(source)}"
+        raise InvalidInputError(reason)
+    try:
+        source.encode()
+    except UnicodeEncodeError:
+        reason = f"the source's name {shorten(source)} is not valid Unicode"
+        raise InvalidInputError(reason) from None
+
+
+def _size_on_disk(folder: Path) -> int:
+    """Return the bytes of all files; one that a writer removes meanwhile counts as nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_size
+    return total
+
+
 def _clear_leftovers(folder: Path) -> None:
     """Remove what a creation that was killed left; refuse an index and the files of others."""
     foreign = [entry.name for entry in folder.iterdir() if entry.name not in _OWN_ENTRIES]
@@ -557,6 +586,5 @@ def _clear_leftovers(folder: Path) -> None:
         with storage_faults(folder):
             for path in folder.glob("catalog.sqlite*"):
                 path.unlink()
-            shutil.rmtree(folder / "segments", ignore_errors=True)
         return
     raise IndexExistsError(f"{folder} holds an index; open it with Index.open")

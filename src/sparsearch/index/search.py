@@ -15,7 +15,7 @@ from sparsearch.index.segment import Segment
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.kernels.exact import search_segment
 from sparsearch.kernels.plan import MAX_SUM, find_terms, raise_scales
-from sparsearch.kernels.topk import sort_all
+from sparsearch.kernels.topk import documents_of, scores_of
 from sparsearch.vectors import SparseVectors
 
 _LISTS = ("offsets", "rows", "codes", "max_codes", "dense_lists", "dense_codes")
@@ -68,7 +68,8 @@ class QueryPlan:
         if len(scales) == 0:
             return np.zeros(len(located), np.int64)
         units = np.repeat(self.units, np.diff(self.offsets))
-        exact = self.weights * scales[np.maximum(located, 0)] / units
+        found = np.where(located >= 0, scales[np.maximum(located, 0)], 0.0)
+        exact = self.weights * found / units
         rounded = np.rint(exact)
         # A term that is there always counts for something, however small its weight.
         return np.where(rounded == 0, np.sign(exact), rounded).astype(np.int64)
@@ -127,40 +128,54 @@ def search_snapshot(
     """
     n_queries = len(plan.units)
     k = min(k, snapshot.n_documents)
-    scores = np.zeros((n_queries, k), np.int32)
+    scores = np.zeros((n_queries, k))
     numbers = np.zeros((n_queries, k), np.int64)
     counts = np.zeros(n_queries, np.int64)
+    works = [
+        _SegmentWork(segment, mask, base, (plan.offsets, found, plan.multipliers(segment, found)))
+        for segment, mask, base, found in zip(
+            snapshot.segments, allowed, snapshot.bases, plan.located, strict=False
+        )
+    ]
+
+    def work(start: int, stop: int) -> None:
+        keys, counts[start:stop] = _best_keys(works, k, start, stop)
+        numbers[start:stop] = documents_of(keys)
+        scores[start:stop] = scores_of(keys) * plan.units[start:stop, None]
+
     if k and n_queries:
-        works = [
-            (
-                segment.arrays,
-                mask,
-                segment.n_documents,
-                base,
-                found,
-                plan.multipliers(segment, found),
-            )
-            for segment, mask, base, found in zip(
-                snapshot.segments, allowed, snapshot.bases, plan.located, strict=False
-            )
-        ]
-
-        def work(start: int, stop: int) -> None:
-            for arrays, mask, n_rows, base, located, multipliers in works:
-                search_segment(
-                    tuple(arrays[name] for name in _LISTS),
-                    mask,
-                    n_rows,
-                    base,
-                    (plan.offsets, located, multipliers),
-                    (scores, numbers, counts),
-                    start,
-                    stop,
-                )
-            sort_all(scores, numbers, counts, start, stop)
-
         _share(work, n_queries, threads)
-    return TopK(numbers, scores * plan.units[:, None], counts)
+    return TopK(numbers, scores, counts)
+
+
+@dataclass(frozen=True)
+class _SegmentWork:
+    """What the kernel needs of a segment and the queries' terms in it."""
+
+    segment: Segment
+    allowed: npt.NDArray[np.bool_]
+    base: int
+    queries: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _best_keys(
+    works: list[_SegmentWork], k: int, start: int, stop: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the keys of the best k of each query, best first, and how many there are."""
+    keys = np.empty((stop - start, 2 * k), np.int64)
+    sizes = np.zeros(stop - start, np.int64)
+    tops = (keys, sizes, np.zeros(stop - start, np.int64))
+    for work in works:
+        segment = work.segment
+        lists = tuple(segment.arrays[name] for name in _LISTS)
+        search_segment(
+            lists, work.allowed, segment.n_documents, work.base, work.queries, tops, start, stop
+        )
+    # Unused entries come last; a key is never negative.
+    keys[np.arange(2 * k) >= sizes[:, None]] = -1
+    np.negative(keys, out=keys)
+    keys.sort(axis=1)
+    return -keys[:, :k], np.minimum(sizes, k)
 
 
 def _share(work, n_queries: int, threads: int | None) -> None:  # type: ignore[no-untyped-def]

@@ -25,7 +25,9 @@ LENGTHS = "lengths"
 
 def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     """Return a 64-bit hash per id. Equal hashes are always checked against the ids themselves."""
-    digests = [hashlib.blake2b(i.encode(), digest_size=8).digest() for i in ids]
+    # A lone surrogate, which no stored id has, may still be asked for.
+    encoded = (i.encode("utf-8", "surrogatepass") for i in ids)
+    digests = [hashlib.blake2b(i, digest_size=8).digest() for i in encoded]
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 

@@ -94,6 +94,11 @@ class Snapshot:
         """Documents that can be found."""
         return self.n_documents - sum(int(d.sum()) for d in self.deleted if d is not None)
 
+    @property
+    def n_postings(self) -> int:
+        """Postings in the segments, those of deleted documents included."""
+        return sum(segment.n_postings for segment in self.segments)
+
     @cached_property
     def total_length(self) -> int:
         """Sum of the lengths of the documents that can be found."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+
+import numpy as np
 
 from sparsearch.encoders import Bm25Encoder, Encoder, Saturation, encoder_from_identity
 from sparsearch.errors import (
+    EncoderError,
     EncoderUnavailableError,
     InvalidInputError,
     InvalidQueryError,
@@ -37,6 +41,7 @@ class Terms:
 
     def __init__(self, catalog: Catalog, encoder: Encoder | None = None) -> None:
         self._catalog = catalog
+        self._guard = threading.RLock()
         self._identity = catalog.settings["encoder"]
         self._encoder = encoder
         self._vocabulary: Vocabulary | None = None
@@ -62,11 +67,12 @@ class Terms:
             raise EncoderUnavailableError(
                 "this index was created without an encoder; give vectors instead of text"
             )
-        if self._encoder is None:
-            vocabulary = Vocabulary(self._catalog.terms(0, self._catalog.state().vocabulary_size))
-            self._encoder = encoder_from_identity(self._identity, vocabulary)
-            self._vocabulary = self._encoder.vocabulary
-        return self._encoder
+        with self._guard:
+            if self._encoder is None:
+                known = Vocabulary(self._catalog.terms(0, self._catalog.state().vocabulary_size))
+                self._encoder = encoder_from_identity(self._identity, known)
+                self._vocabulary = self._encoder.vocabulary
+            return self._encoder
 
     @property
     def saturation(self) -> Saturation | None:
@@ -76,17 +82,31 @@ class Terms:
     @property
     def vocabulary(self) -> Vocabulary | None:
         """Strings of the terms; None if the index knows only term ids, or nothing yet."""
-        if self._vocabulary is None:
-            if self._identity is not None:
-                return self.encoder.vocabulary
-            size = self._catalog.state().vocabulary_size
-            if size:
-                self._vocabulary = Vocabulary(self._catalog.terms(0, size))
-        return self._vocabulary
+        with self._guard:
+            if self._vocabulary is None:
+                if self._identity is not None:
+                    return self.encoder.vocabulary
+                size = self._catalog.state().vocabulary_size
+                if size:
+                    self._vocabulary = Vocabulary(self._catalog.terms(0, size))
+            return self._vocabulary
 
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
-        """Return the vectors of texts; see `encoder` for what it raises."""
-        return self.encoder.encode_documents(texts)
+        """Return the vectors of texts, without explicit zeros.
+
+        Raises
+        ------
+        EncoderUnavailableError
+            As `encoder`.
+        EncoderError
+            If the encoder does not return one vector a text, or gives a negative weight.
+        """
+        vectors = self.encoder.encode_documents(texts)
+        if len(vectors) != len(texts):
+            raise EncoderError(f"the encoder made {len(vectors)} vectors of {len(texts)} texts")
+        if np.any(vectors.weights < 0):
+            raise EncoderError("the encoder gave a document a negative weight")
+        return vectors.drop_zeros()
 
     def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
         """Return vectors from outside in terms of this index, without explicit zeros."""
@@ -95,14 +115,13 @@ class Terms:
                 f"this index makes its vectors from text with {self._identity.get('type')!r}; "
                 "add text, or create an index with encoder=None for vectors"
             )
-        by_string = vectors.vocabulary is not None
-        if self.vocabulary is None and snapshot.n_documents == 0:
-            self._vocabulary = Vocabulary() if by_string else None
-        self._check_kind(by_string)
         vectors = vectors.drop_zeros()
-        return (
-            vectors if self._vocabulary is None else translate(vectors, self._vocabulary, grow=True)
-        )
+        if snapshot.vocabulary_size == 0 and snapshot.n_postings == 0:
+            # Nothing stored says which kind of index it is: these vectors decide.
+            self._vocabulary = None if vectors.vocabulary is None else Vocabulary()
+        self._check_kind(vectors)
+        vocabulary = self.vocabulary
+        return vectors if vocabulary is None else translate(vectors, vocabulary, grow=True)
 
     def for_queries(
         self, queries: Sequence[str] | SparseVectors, snapshot: Snapshot
@@ -112,12 +131,11 @@ class Terms:
             if isinstance(queries, str) or not all(isinstance(text, str) for text in queries):
                 raise InvalidQueryError("queries must be a sequence of strings")
             return self.encoder.encode_queries(queries, snapshot)
-        if snapshot.n_documents == 0:
+        if snapshot.n_postings == 0:
             return queries
-        self._check_kind(queries.vocabulary is not None)
-        if self.vocabulary is None:
-            return queries
-        return translate(queries, self.vocabulary, grow=False)
+        self._check_kind(queries)
+        vocabulary = self.vocabulary
+        return queries if vocabulary is None else translate(queries, vocabulary, grow=False)
 
     def catch_up(self, before: Snapshot, now: Snapshot) -> None:
         """Take over the terms that other writers committed."""
@@ -132,9 +150,12 @@ class Terms:
 
     def discard_uncommitted(self, snapshot: Snapshot) -> None:
         """Forget terms of a write that failed, so that their ids can be given to others."""
-        if self._vocabulary is not None and len(self._vocabulary) != snapshot.vocabulary_size:
-            self._encoder = None
-            self._vocabulary = None
+        size = snapshot.vocabulary_size
+        with self._guard:
+            undecided = self._identity is None and size == 0
+            if self._vocabulary is not None and (undecided or len(self._vocabulary) != size):
+                self._encoder = None
+                self._vocabulary = None
 
     def _check(self, encoder: Encoder) -> None:
         size = self._catalog.state().vocabulary_size
@@ -145,8 +166,9 @@ class Terms:
                 f"({shorten(self._identity)})"
             )
 
-    def _check_kind(self, by_string: bool) -> None:
-        if by_string == (self.vocabulary is not None):
+    def _check_kind(self, vectors: SparseVectors) -> None:
+        by_string = vectors.vocabulary is not None
+        if vectors.nnz == 0 or by_string == (self.vocabulary is not None):
             return
         index_kind, given = ("ids", "strings") if by_string else ("strings", "ids")
         raise VocabularyMismatchError(

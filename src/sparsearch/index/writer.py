@@ -16,7 +16,6 @@ import numpy.typing as npt
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
-    InvalidInputError,
     shorten,
 )
 from sparsearch.index.build import NewSegment, Weighting, build_segment, merge_segments
@@ -169,7 +168,7 @@ class Writer:
             failure = refusal or failure
             try:
                 vectors = vectorize(batch, progress.taken)
-            except InvalidInputError as error:
+            except Exception as error:
                 failure = error
                 break
             if replacing:
@@ -249,6 +248,8 @@ class Writer:
     def _seal(self, progress: _Progress) -> None:
         """Write the buffered documents as a segment and commit."""
         buffer, self._buffer = self._buffer, _Buffer()
+        if not buffer.records and not progress.to_rows():
+            return
         records = self._records()
         if buffer.records:
             vectors = SparseVectors.concatenate(buffer.vectors)

@@ -15,15 +15,23 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.topk import push
+from sparsearch.kernels.topk import make_key, select_best
 
 __all__ = ["WINDOW", "search_segment"]
 
-WINDOW = 32768
+WINDOW = 8192
 """Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache."""
 
-_GROUP = 64
+_GROUP = 8
 _PROBE_COST = 6
+"""Postings that can be added in the time it takes to look one document up."""
+
+_WALK_SHARE = 0.1
+"""Lists are walked, beyond the essential ones, until the rest can add no more than this share of the
+k-th score; otherwise too many documents would have to be looked up in the rest."""
+
+_SLACK = 2
+"""The k-th score is brought up to date when this fraction of k has been added beyond k."""
 
 
 @njit(nogil=True, cache=True)
@@ -151,7 +159,44 @@ def _next_window(rows, dense, cursors, stops, essential, frontier, n_rows):  # t
 
 
 @njit(nogil=True, cache=True)
-def _search_one(lists, allowed, n_rows, base, located, multipliers, heap, heap_rows, size):  # type: ignore[no-untyped-def]
+def _offer(accumulators, candidates, count, document, keys, size, k, threshold):  # type: ignore[no-untyped-def]
+    """Offer candidates to the top k; return its size and the score to beat from now on."""
+    for i in range(count):
+        score = np.int64(accumulators[candidates[i]])
+        if score <= threshold:
+            continue
+        keys[size] = make_key(score, document + candidates[i])
+        size += 1
+        if size == keys.size:
+            threshold = select_best(keys, size, k) >> 32
+            size = k
+    if size > k + k // _SLACK:
+        threshold = select_best(keys, size, k) >> 32
+        size = k
+    return size, threshold
+
+
+@njit(nogil=True, cache=True)
+def _finish(lists, state, i, first, end, candidates, count, accumulators):  # type: ignore[no-untyped-def]
+    """Add what list ``i`` holds of the candidates, the cheapest way."""
+    _, rows, codes, _, _, dense_codes = lists
+    cursors, stops, factors, dense = state
+    if dense[i] >= 0:
+        part = dense_codes[dense[i], first:end]
+        _probe_dense(part, factors[i], candidates, count, accumulators)
+        return
+    start = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
+    stop = _lower_bound(rows, start, stops[i], end)
+    if count * _PROBE_COST < stop - start:
+        factor = factors[i]
+        _probe_sparse(rows, codes, start, stop, factor, first, candidates, count, accumulators)
+    else:
+        _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
+    cursors[i] = stop
+
+
+@njit(nogil=True, cache=True)
+def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, size, threshold):  # type: ignore[no-untyped-def]
     offsets, rows, codes, max_codes, dense_lists, dense_codes = lists
     order = np.empty(located.size, np.int64)
     suffix = np.empty(located.size + 1, np.int64)
@@ -167,57 +212,46 @@ def _search_one(lists, allowed, n_rows, base, located, multipliers, heap, heap_r
         factors[i] = multipliers[order[i]]
         at = np.searchsorted(dense_lists, which)
         dense[i] = at if at < dense_lists.size and dense_lists[at] == which else -1
+    state = (cursors, stops, factors, dense)
     accumulators = np.zeros(WINDOW, np.int32)
     candidates = np.empty(WINDOW, np.int32)
-    k = heap.size
     essential = n_lists
     frontier = np.int64(0)
     while True:
-        threshold = np.int64(heap[0]) if size == k else np.int64(0)
         while essential > 0 and suffix[essential - 1] <= threshold:
             essential -= 1
         first = _next_window(rows, dense, cursors, stops, essential, frontier, n_rows)
         if first >= n_rows:
-            return size
+            return size, threshold
         end = min(first + WINDOW, n_rows)
-        for i in range(essential):
+        walked = essential
+        while walked < n_lists and suffix[walked] > threshold * _WALK_SHARE:
+            walked += 1
+        for i in range(walked):
             if dense[i] >= 0:
                 _add_dense(dense_codes[dense[i], first:end], factors[i], accumulators, end - first)
             else:
-                stop = _lower_bound(rows, cursors[i], stops[i], end)
-                _add_sparse(rows, codes, cursors[i], stop, factors[i], first, accumulators)
+                start = _lower_bound(rows, cursors[i], stops[i], first)
+                stop = _lower_bound(rows, start, stops[i], end)
+                _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
                 cursors[i] = stop
-        bar = threshold - suffix[essential]
+        bar = threshold - suffix[walked]
         count = _collect(accumulators, end - first, bar, first, allowed, candidates)
-        for i in range(essential, n_lists):
+        for i in range(walked, n_lists):
             if count == 0:
                 break
-            if dense[i] >= 0:
-                part = dense_codes[dense[i], first:end]
-                _probe_dense(part, factors[i], candidates, count, accumulators)
-            else:
-                start = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
-                stop = _lower_bound(rows, start, stops[i], end)
-                if count * _PROBE_COST < stop - start:
-                    _probe_sparse(
-                        rows, codes, start, stop, factors[i], first, candidates, count,
-                        accumulators,
-                    )
-                else:
-                    _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
-                cursors[i] = stop
+            _finish(lists, state, i, first, end, candidates, count, accumulators)
             count = _keep_above(accumulators, threshold - suffix[i + 1], candidates, count)
-        for i in range(count):
-            score = accumulators[candidates[i]]
-            if size < k or score > heap[0]:
-                size = push(heap, heap_rows, size, score, base + first + candidates[i])
+        size, threshold = _offer(
+            accumulators, candidates, count, base + first, keys, size, k, threshold
+        )
         accumulators[: end - first] = 0
         frontier = end
 
 
 @njit(nogil=True, cache=True)
 def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  # type: ignore[no-untyped-def]
-    """Offer a segment's documents to the top-k of queries ``start .. stop - 1``.
+    """Offer a segment's documents to the top k of queries ``start .. stop - 1``.
 
     Parameters
     ----------
@@ -230,26 +264,20 @@ def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  #
     n_rows : int
         Documents of the segment.
     base : int
-        Number of its first document.
+        Number of its first document; segments must be offered in ascending order of it.
     queries : tuple of (offsets, located, multipliers)
         int64 [queries + 1]; int64 [query terms], each term's list in this segment or -1; int64
         [query terms].
-    tops : tuple of (scores, documents, sizes)
-        int32 [queries, k], int64 [queries, k], int64 [queries]: heaps of the best so far, changed
-        in place; k is at least 1.
+    tops : tuple of (keys, sizes, thresholds)
+        Best entries so far (see `kernels.topk`), changed in place: int64 [stop - start, 2 k], of
+        which ``sizes`` are in use, int64 [stop - start]; and the score that an entry must beat,
+        int64 [stop - start]. k is at least 1.
     """
     query_offsets, located, multipliers = queries
-    scores, documents, sizes = tops
-    for query in range(start, stop):
-        low, high = query_offsets[query], query_offsets[query + 1]
-        sizes[query] = _search_one(
-            lists,
-            allowed,
-            n_rows,
-            base,
-            located[low:high],
-            multipliers[low:high],
-            scores[query],
-            documents[query],
-            sizes[query],
-        )
+    keys, sizes, thresholds = tops
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        sizes[i], thresholds[i] = _search_one(
+            lists, allowed, n_rows, base, located[low:high], multipliers[low:high],
+            keys.shape[1] // 2, keys[i], sizes[i], thresholds[i],
+        )  # fmt: skip

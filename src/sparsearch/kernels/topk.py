@@ -1,89 +1,75 @@
-"""A bounded top-k as a binary heap in two arrays, its worst entry at the root.
+"""The best k of a stream of documents, in a buffer of twice that size.
 
-An entry is worse than another when its score is lower, or the scores are equal and its document
-came later. All documents are offered in insertion order, so an equal score never replaces one that
-is already there.
+An entry is one integer, its *key*: the score in the upper bits, then the document number counted
+down from `LAST_DOCUMENT`. The larger key is the better entry: a higher score, or an equal score and an
+earlier document. When the buffer is full the best k are selected and the rest dropped, which costs
+a constant per entry; a heap would cost log k.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
-__all__ = ["push", "sort_all"]
+__all__ = ["LAST_DOCUMENT", "documents_of", "make_key", "scores_of", "select_best"]
+
+_DOCUMENT_BITS = 32
+LAST_DOCUMENT = 2**_DOCUMENT_BITS - 1
+"""Largest document number a key can hold."""
+
+
+@njit(nogil=True, cache=True, inline="always")
+def make_key(score, document):  # type: ignore[no-untyped-def]
+    """Return the key of a document: int64; the score must be below 2**31."""
+    return (np.int64(score) << _DOCUMENT_BITS) | (LAST_DOCUMENT - np.int64(document))
+
+
+def scores_of(keys: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Return the integer scores of keys."""
+    return keys >> _DOCUMENT_BITS
+
+
+def documents_of(keys: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    """Return the document numbers of keys."""
+    return LAST_DOCUMENT - (keys & LAST_DOCUMENT)
 
 
 @njit(nogil=True, cache=True)
-def _worse(score_a, document_a, score_b, document_b):  # type: ignore[no-untyped-def]
-    return score_a < score_b or (score_a == score_b and document_a > document_b)
-
-
-@njit(nogil=True, cache=True)
-def _sift_down(scores, documents, size, position):  # type: ignore[no-untyped-def]
-    score = scores[position]
-    document = documents[position]
-    while True:
-        child = 2 * position + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and _worse(
-            scores[right], documents[right], scores[child], documents[child]
-        ):
-            child = right
-        if not _worse(scores[child], documents[child], score, document):
-            break
-        scores[position] = scores[child]
-        documents[position] = documents[child]
-        position = child
-    scores[position] = score
-    documents[position] = document
-
-
-@njit(nogil=True, cache=True)
-def push(scores, documents, size, score, document):  # type: ignore[no-untyped-def]
-    """Offer an entry to a heap of capacity ``scores.size``; return the heap's new size.
+def select_best(keys, size, k):  # type: ignore[no-untyped-def]
+    """Move the k largest of ``keys[:size]`` to the front, in any order (Hoare's selection).
 
     Parameters
     ----------
-    scores : ndarray of int32 [k]
-    documents : ndarray of int64 [k]
-    size : int
-        Entries in use.
-    score, document : int
-        The entry; when the heap is full it must beat the root's score.
+    keys : ndarray of int64
+        Distinct; reordered in place.
+    size, k : int
+        With ``1 <= k <= size``.
+
+    Returns
+    -------
+    int
+        The k-th largest key, now at ``keys[k - 1]``.
     """
-    if size == scores.size:
-        scores[0] = score
-        documents[0] = document
-        _sift_down(scores, documents, size, 0)
-        return size
-    position = size
-    while position > 0:
-        parent = (position - 1) // 2
-        if not _worse(score, document, scores[parent], documents[parent]):
+    low, high, target = 0, size - 1, k - 1
+    while low < high:
+        # The median of three, so that sorted input is no worst case.
+        middle = (low + high) // 2
+        a, b, c = keys[low], keys[middle], keys[high]
+        pivot = max(min(a, b), min(max(a, b), c))
+        i, j = low, high
+        while i <= j:
+            while keys[i] > pivot:
+                i += 1
+            while keys[j] < pivot:
+                j -= 1
+            if i <= j:
+                keys[i], keys[j] = keys[j], keys[i]
+                i += 1
+                j -= 1
+        if target <= j:
+            high = j
+        elif target >= i:
+            low = i
+        else:
             break
-        scores[position] = scores[parent]
-        documents[position] = documents[parent]
-        position = parent
-    scores[position] = score
-    documents[position] = document
-    return size + 1
-
-
-@njit(nogil=True, cache=True)
-def _sort_descending(scores, documents, size):  # type: ignore[no-untyped-def]
-    for last in range(size - 1, 0, -1):
-        score = scores[0]
-        document = documents[0]
-        scores[0] = scores[last]
-        documents[0] = documents[last]
-        _sift_down(scores, documents, last, 0)
-        scores[last] = score
-        documents[last] = document
-
-
-@njit(nogil=True, cache=True)
-def sort_all(scores, documents, sizes, start, stop):  # type: ignore[no-untyped-def]
-    """Sort heaps ``start .. stop - 1`` in place: by score descending, then document ascending."""
-    for query in range(start, stop):
-        _sort_descending(scores[query], documents[query], sizes[query])
+    return keys[target]

@@ -2,15 +2,15 @@
 
 Everything large lives in segment folders; the catalog holds which segments make up the index, which
 of their documents are deleted, the vocabulary, the settings and how far interrupted sources got.
-Each commit raises the generation and stores a digest over the whole state, so that
-`Catalog.problems` finds altered rows that SQLite itself would not notice.
+Each commit raises the generation and stores a digest over the whole state, by which every reading
+finds altered rows that SQLite itself would not notice.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
+from sparsearch.storage.connection import connect, transaction
 from sparsearch.storage.faults import storage_faults
 from sparsearch.storage.segments import StoredSegment, checksum
 
@@ -41,7 +42,6 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 """Features an index may require of its reader; unknown ones are refused."""
 
 CATALOG_NAME = "catalog.sqlite"
-_BUSY_SECONDS = 30.0
 
 _SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -124,7 +124,7 @@ class Changes:
 
 
 class Catalog:
-    """The catalog of one index folder.
+    """The catalog of one index folder; threads may share it.
 
     Parameters
     ----------
@@ -137,6 +137,8 @@ class Catalog:
         If the folder holds no index.
     IndexVersionError
         If the index was written by a newer sparsearch, or needs a feature this one lacks.
+    IndexCorruptError
+        If its contents were altered; every method raises this then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -144,11 +146,14 @@ class Catalog:
         self.path = folder / CATALOG_NAME
         if not self.path.is_file():
             raise IndexNotFoundError(f"{folder} holds no index; create one with Index.create")
+        self._guard = threading.RLock()
         with storage_faults(folder):
-            self._connection = _connect(self.path)
+            self._connection = connect(self.path)
         try:
             self.settings = self._read_settings()
             _check_version(folder, self.settings)
+            with self._transaction() as connection:
+                _check_digest(connection)
         except BaseException:
             self._connection.close()
             raise
@@ -158,7 +163,7 @@ class Catalog:
         """Write a new, empty catalog; all of it becomes visible in one transaction."""
         settings = {"format_version": FORMAT_VERSION, "features": [], **settings}
         with storage_faults(folder):
-            connection = _connect(folder / CATALOG_NAME, create=True)
+            connection = connect(folder / CATALOG_NAME, create=True)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # A killed creator may have left an empty file behind; a finished one is refused.
@@ -180,40 +185,41 @@ class Catalog:
 
     def generation(self) -> int:
         """Return the number of the last commit; cheap, for readers that poll."""
-        with storage_faults(self.folder):
-            row = self._connection.execute("SELECT generation FROM state").fetchone()
-        return int(row[0])
+        with self._transaction() as connection:
+            return _generation(connection)
 
     def state(self) -> CatalogState:
         """Return the state as of the last commit, read in one transaction."""
-        with storage_faults(self.folder), _transaction(self._connection, "DEFERRED"):
-            (generation,) = self._connection.execute("SELECT generation FROM state").fetchone()
-            rows = self._connection.execute(
-                "SELECT uid, documents, meta_checksum, bitmap FROM segments LEFT JOIN tombstones"
-                " USING (uid) ORDER BY position"
+        with self._transaction() as connection:
+            _check_digest(connection)
+            rows = connection.execute(
+                "SELECT uid, documents, meta_checksum, bitmap, checksum"
+                " FROM segments LEFT JOIN tombstones USING (uid) ORDER BY position"
             ).fetchall()
-            size = self._connection.execute(
-                "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
-            ).fetchone()[0]
-        return CatalogState(generation, tuple(_record(*row) for row in rows), size)
+            records = tuple(_record(*row) for row in rows)
+            return CatalogState(_generation(connection), records, _vocabulary_size(connection))
 
     def terms(self, start: int, stop: int) -> list[str]:
         """Return the vocabulary's terms with ids in ``[start, stop)``; ``start`` ends a chunk."""
         query = (
-            "SELECT terms FROM vocabulary WHERE first_id >= ? AND first_id < ? ORDER BY first_id"
+            "SELECT first_id, terms, checksum FROM vocabulary"
+            " WHERE first_id >= ? AND first_id < ? ORDER BY first_id"
         )
-        with storage_faults(self.folder):
-            rows = self._connection.execute(query, (start, stop)).fetchall()
-        terms = [term for (chunk,) in rows for term in json.loads(chunk)]
-        if len(terms) != stop - start:
-            raise IndexCorruptError(f"{self.path}: vocabulary is incomplete; restore a backup")
+        terms: list[str] = []
+        with self._transaction() as connection:
+            for first_id, chunk, expected in connection.execute(query, (start, stop)):
+                if not _intact(chunk, expected):
+                    raise IndexCorruptError(_damaged_terms(first_id))
+                terms += json.loads(chunk)
+            if len(terms) != stop - start:
+                raise IndexCorruptError("the vocabulary is incomplete")
         return terms
 
     def source(self, name: str) -> SourceProgress | None:
         """Return how far a source got, or None if it was never indexed."""
         query = "SELECT consumed, last_id, finished FROM sources WHERE name = ?"
-        with storage_faults(self.folder):
-            row = self._connection.execute(query, (name,)).fetchone()
+        with self._transaction() as connection:
+            row = connection.execute(query, (name,)).fetchone()
         return None if row is None else SourceProgress(row[0], row[1], bool(row[2]))
 
     def commit(self, changes: Changes) -> None:
@@ -224,9 +230,8 @@ class Catalog:
         StorageUnavailableError
             If the disk is full or read-only; the last commit stays in force.
         """
-        connection = self._connection
-        with storage_faults(self.folder), _transaction(connection, "IMMEDIATE"):
-            (generation,) = connection.execute("SELECT generation FROM state").fetchone()
+        with self._transaction("IMMEDIATE") as connection:
+            generation = _generation(connection)
             _write_segments(connection, changes.segments)
             _append_terms(connection, changes.new_terms)
             rows = [
@@ -238,81 +243,35 @@ class Catalog:
             _write_state(connection, generation + 1)
 
     def problems(self) -> list[str]:
-        """Check the file and its digest; return what is wrong, one line each."""
+        """Check the whole file, long values included; return what is wrong, one line each."""
         try:
-            with storage_faults(self.folder), _transaction(self._connection, "DEFERRED"):
-                report = [row[0] for row in self._connection.execute("PRAGMA integrity_check")]
-                stored = self._connection.execute("SELECT digest FROM state").fetchone()
-                actual = _digest(self._connection)
-                report += _damaged_values(self._connection)
-        except (IndexCorruptError, UnicodeDecodeError) as error:
+            with self._transaction() as connection:
+                report = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+                report += _damaged_values(connection)
+                _check_digest(connection)
+        except IndexCorruptError as error:
             return [str(error)]
-        found = [f"{self.path}: {line}" for line in report if line != "ok"]
-        if stored is None or stored[0] != actual:
-            found.append(f"{self.path}: contents differ from their digest")
-        return found
+        return [f"{self.path}: {line}" for line in report if line != "ok"]
+
+    @contextmanager
+    def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
+        """Run one transaction, one thread at a time; what goes wrong becomes a typed error."""
+        with self._guard, storage_faults(self.folder), transaction(self._connection, kind):
+            try:
+                yield self._connection
+            except IndexCorruptError as error:
+                raise IndexCorruptError(f"{self.path}: {error}; restore it from a backup") from None
 
     def _read_settings(self) -> dict[str, Any]:
-        try:
-            with storage_faults(self.folder):
-                rows = self._connection.execute("SELECT key, value FROM settings").fetchall()
-        except IndexCorruptError:
-            raise
-        except Exception as error:
-            if "no such table" in str(error):
-                raise IndexNotFoundError(f"{self.folder}: the index was never finished") from error
-            raise
-        try:
-            return {key: json.loads(value) for key, value in rows}
-        except ValueError as error:
-            raise IndexCorruptError(f"{self.path}: damaged settings; restore a backup") from error
-
-
-def _connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        _uri(path, create),
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    try:
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _uri(path: Path, create: bool) -> str:
-    base = path.resolve().as_uri()
-    if create:
-        return base + "?mode=rwc"
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return base + "?mode=rw"
-    return base + _read_only_mode(path)
-
-
-def _read_only_mode(path: Path) -> str:
-    # On a read-only folder SQLite cannot make the shared-memory file of a write-ahead log. Without
-    # a log beside it the file is complete by itself and may be read as immutable.
-    log = path.with_name(path.name + "-wal")
-    pending = log.exists() and log.stat().st_size > 0
-    return "?mode=ro" if pending else "?mode=ro&immutable=1"
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
-    connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+        with self._transaction() as connection:
+            # The tables and their contents came in one transaction.
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+                raise IndexNotFoundError(f"{self.folder}: the index was never finished")
+            rows = connection.execute("SELECT key, value FROM settings").fetchall()
+            try:
+                return {key: json.loads(value) for key, value in rows}
+            except (TypeError, ValueError):
+                raise IndexCorruptError("damaged settings") from None
 
 
 def _check_version(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -332,9 +291,13 @@ def _check_version(folder: Path, settings: Mapping[str, Any]) -> None:
         )
 
 
-def _record(uid: str, documents: int, meta_checksum: str, bitmap: bytes | None) -> SegmentRecord:
+def _record(
+    uid: str, documents: int, meta_checksum: str, bitmap: bytes | None, expected: str | None
+) -> SegmentRecord:
     deleted = None
-    if bitmap is not None:
+    if expected is not None:
+        if bitmap is None or not _intact(bitmap, expected):
+            raise IndexCorruptError(_damaged_deletions(uid))
         bits = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8), count=documents)
         deleted = bits.astype(np.bool_)
     return SegmentRecord(StoredSegment(uid, meta_checksum), documents, deleted)
@@ -369,10 +332,8 @@ def _write_tombstones(
 def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
     if not terms:
         return
-    query = "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
-    (first_id,) = connection.execute(query).fetchone()
     chunk = json.dumps(list(terms), ensure_ascii=False)
-    row = (first_id, len(terms), chunk, checksum(chunk.encode()))
+    row = (_vocabulary_size(connection), len(terms), chunk, checksum(chunk.encode()))
     connection.execute("INSERT INTO vocabulary VALUES (?, ?, ?, ?)", row)
 
 
@@ -398,15 +359,43 @@ def _digest(connection: sqlite3.Connection) -> str:
     return checksum("\n".join(parts).encode("utf-8", "surrogatepass"))
 
 
+def _check_digest(connection: sqlite3.Connection) -> None:
+    """Raise IndexCorruptError if a row is not as it was committed."""
+    stored = connection.execute("SELECT digest FROM state").fetchone()
+    if stored is None or stored[0] != _digest(connection):
+        raise IndexCorruptError("contents differ from their digest")
+
+
+def _generation(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT generation FROM state").fetchone()
+    if row is None or not isinstance(row[0], int):
+        raise IndexCorruptError("the generation is missing")
+    return row[0]
+
+
+def _vocabulary_size(connection: sqlite3.Connection) -> int:
+    query = "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
+    return int(connection.execute(query).fetchone()[0])
+
+
+def _intact(value: object, expected: object) -> bool:
+    """Return whether a long value is the one its checksum was made of."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "surrogatepass")
+    return isinstance(value, bytes) and checksum(value) == expected
+
+
 def _damaged_values(connection: sqlite3.Connection) -> list[str]:
     """Return which long values differ from their checksums."""
-    damaged = []
-    for uid, bitmap, expected in connection.execute("SELECT uid, bitmap, checksum FROM tombstones"):
-        if checksum(bytes(bitmap)) != expected:
-            damaged.append(f"deletions of segment {uid} differ from their checksum")
-    for first_id, terms, expected in connection.execute(
-        "SELECT first_id, terms, checksum FROM vocabulary"
-    ):
-        if checksum(str(terms).encode("utf-8", "surrogatepass")) != expected:
-            damaged.append(f"vocabulary from term {first_id} differs from its checksum")
-    return damaged
+    deletions = connection.execute("SELECT uid, bitmap, checksum FROM tombstones")
+    damaged = [_damaged_deletions(uid) for uid, *value in deletions if not _intact(*value)]
+    vocabulary = connection.execute("SELECT first_id, terms, checksum FROM vocabulary")
+    return damaged + [_damaged_terms(first) for first, *value in vocabulary if not _intact(*value)]
+
+
+def _damaged_deletions(uid: object) -> str:
+    return f"deletions of segment {uid} differ from their checksum"
+
+
+def _damaged_terms(first_id: object) -> str:
+    return f"vocabulary from term {first_id} differs from its checksum"

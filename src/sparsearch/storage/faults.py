@@ -21,6 +21,16 @@ _ADVICE = {
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) or close other indexes",
 }
 
+# By a part of SQLite's messages: Python 3.10 does not give its error codes.
+_SQLITE_ADVICE = {
+    "disk is full": _ADVICE[errno.ENOSPC],
+    "readonly": _ADVICE[errno.EROFS],
+    "locked": "another process holds it locked; try again",
+    "locking protocol": "another process holds it locked; try again",
+    "unable to open": "it cannot be opened; check the owner and mode of the folder",
+    "disk I/O error": "the disk failed to read or write; check it and its free space",
+}
+
 
 @contextmanager
 def storage_faults(folder: Path) -> Iterator[None]:
@@ -42,19 +52,17 @@ def storage_faults(folder: Path) -> Iterator[None]:
     except OSError as error:
         advice = _ADVICE.get(error.errno or 0, str(error))
         raise StorageUnavailableError(f"{folder}: {advice}") from error
-    except sqlite3.OperationalError as error:
-        raise StorageUnavailableError(f"{folder}: catalog: {_sqlite_advice(error)}") from error
+    except sqlite3.ProgrammingError as error:
+        raise StorageUnavailableError(f"{folder}: the index is closed; open it again") from error
     except sqlite3.DatabaseError as error:
+        advice = _sqlite_advice(error)
+        if advice:
+            raise StorageUnavailableError(f"{folder}: catalog: {advice}") from error
         reason = f"{folder / 'catalog.sqlite'} is damaged ({error}); restore it from a backup"
         raise IndexCorruptError(reason) from error
 
 
-def _sqlite_advice(error: sqlite3.OperationalError) -> str:
+def _sqlite_advice(error: sqlite3.DatabaseError) -> str:
+    """Say what to do about a fault of the system; nothing if it is the file that is damaged."""
     text = str(error)
-    if "full" in text:
-        return _ADVICE[errno.ENOSPC]
-    if "readonly" in text or "read-only" in text:
-        return _ADVICE[errno.EROFS]
-    if "locked" in text or "busy" in text:
-        return "another process holds it locked; try again"
-    return text
+    return next((advice for words, advice in _SQLITE_ADVICE.items() if words in text), "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import uuid
@@ -120,7 +121,10 @@ class SegmentFiles:
         uid = uuid.uuid4().hex
         temporary = self.folder / f".writing-{uid}"
         with storage_faults(self.folder):
-            temporary.mkdir(parents=True)
+            if not self.folder.is_dir():
+                self.folder.mkdir()
+                sync_folder(self.folder.parent)
+            temporary.mkdir()
             try:
                 files = {name: _write_array(temporary, name, a) for name, a in arrays.items()}
                 meta = json.dumps({"attributes": attributes, "files": files}, indent=1).encode()
@@ -233,16 +237,16 @@ def _write_bytes(path: Path, data: bytes) -> None:
 def _map_array(folder: Path, name: str, facts: Mapping[str, Any]) -> Array:
     path = folder / f"{name}.npy"
     _check_size(path, facts)
-    # An empty file region cannot be mapped; an empty array needs none.
-    mode = "r" if 0 not in facts["shape"] else None
-    try:
-        array: Array = np.load(path, mmap_mode=mode, allow_pickle=False)  # type: ignore[arg-type]
-    except (ValueError, EOFError) as error:
-        raise IndexCorruptError(f"{path} is damaged ({error}); restore it from a backup") from error
-    if array.dtype.str != facts["dtype"] or list(array.shape) != facts["shape"]:
-        raise IndexCorruptError(f"{path} does not match meta.json; restore it from a backup")
-    array.flags.writeable = False
-    return array.view(np.ndarray)
+    dtype, shape = np.dtype(facts["dtype"]), tuple(facts["shape"])
+    size = dtype.itemsize * math.prod(shape)
+    if size == 0:
+        # An empty file region cannot be mapped.
+        empty = np.empty(shape, dtype)
+        empty.flags.writeable = False
+        return empty
+    # The header need not be read: what it says is in meta.json, whose checksum was compared.
+    mapped = np.memmap(path, dtype, "r", offset=facts["bytes"] - size, shape=shape)
+    return mapped.view(np.ndarray)
 
 
 def _check_size(path: Path, facts: Mapping[str, Any]) -> None:

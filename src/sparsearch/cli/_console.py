@@ -1,0 +1,67 @@
+"""Writing to the terminal, or to whatever stands in its place."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from os import PathLike, fspath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["human_bytes", "note", "one_line", "output", "quoted", "working", "write_json"]
+
+# Control characters and those that turn the direction of text: what comes from a document must
+# not steer the terminal that shows it.
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\s]+")
+_PLAIN_WIDTH = 100
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that is safe to show."""
+    return _UNSAFE.sub(" ", text).strip()
+
+
+def note(message: str) -> None:
+    """Write one line about the work, as opposed to its result, to standard error."""
+    print(one_line(message), file=sys.stderr, flush=True)
+
+
+def output() -> Console:
+    """Return the console of standard output: styled on a terminal, plain text elsewhere."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width)
+
+
+def working(message: str) -> AbstractContextManager[object]:
+    """Show, on a terminal only, that something takes its time."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(message)
+
+
+def write_json(value: object) -> None:
+    """Write a value as one line of JSON to standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def human_bytes(count: float) -> str:
+    """Return a number of bytes in the unit that makes it readable."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def quoted(path: str | PathLike[str]) -> str:
+    """Return a path as it has to be typed into a shell."""
+    return shlex.quote(fspath(path))

@@ -1,0 +1,158 @@
+"""Hits for people: which words matched, and the part of the text that holds most of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparsearch.cli._console import one_line
+from sparsearch.errors import EncoderError
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from sparsearch.index import Explanation, Index
+    from sparsearch.runs import Hit
+    from sparsearch.vectors import SparseVectors
+
+__all__ = ["HitPrinter", "matching_words", "snippet"]
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001 - apostrophes of both kinds
+_TEXT_READ = 20_000
+_STARTS_TRIED = 200
+_LEAD = 30
+_SLACK = 20
+"""Columns that two lines of text may lose where a word does not fit."""
+
+
+def matching_words(
+    index: Index, query: str | SparseVectors, texts: Sequence[str]
+) -> dict[str, dict[int, float]]:
+    """Return the words of some texts that match a query.
+
+    Returns
+    -------
+    dict of str to dict of int to float
+        Per word in lower case, the query's terms that it stands for and their weights.
+    """
+    words = sorted({word for text in texts for word in _words(text)})
+    try:
+        vectors = index.encode_queries([query, *words]) if isinstance(query, str) else None
+    except EncoderError:
+        vectors = None
+    if vectors is None or not words:
+        return {}
+    wanted = dict(zip(*(part.tolist() for part in vectors.row(0)), strict=True))
+    found: dict[str, dict[int, float]] = {}
+    for row, word in enumerate(words, start=1):
+        terms = vectors.row(row)[0].tolist()
+        if not wanted.keys().isdisjoint(terms):
+            found[word] = {term: wanted[term] for term in terms if term in wanted}
+    return found
+
+
+def _words(text: str) -> Iterator[str]:
+    return (match.group().lower() for match in _WORD.finditer(text))
+
+
+def _spans(text: str, words: Mapping[str, object]) -> list[tuple[int, int]]:
+    return [m.span() for m in _WORD.finditer(text) if m.group().lower() in words]
+
+
+def snippet(text: str, words: Mapping[str, Mapping[int, float]], width: int) -> str:
+    """Return the part of a one-line text, at most `width` long, that matches best."""
+    if len(text) <= width:
+        return text
+    spans = _spans(text, words)[:_STARTS_TRIED]
+    best, best_weight = 0, -1.0
+    for start, _ in spans:
+        terms: dict[int, float] = {}
+        for first, last in spans:
+            if start <= first and last <= start + width - _LEAD:
+                terms |= words[text[first:last].lower()]
+        if sum(terms.values()) > best_weight:
+            best, best_weight = start, sum(terms.values())
+    return _cut(text, 0 if best + _LEAD < width else best - _LEAD, width)
+
+
+def _cut(text: str, start: int, width: int) -> str:
+    """Cut at blanks, marking what is left out."""
+    start = max(0, min(start, len(text) - width + 1))
+    if start > 0:
+        start = text.find(" ", start) + 1 or start
+    stop = start + width - 2 * (start > 0)
+    if stop >= len(text):
+        return "… " + text[start:]
+    blank = text.rfind(" ", start, stop - 1)
+    stop = blank if blank > start else stop - 2
+    return ("… " if start else "") + text[start:stop] + " …"
+
+
+@dataclass(frozen=True)
+class HitPrinter:
+    """Prints the hits of one query.
+
+    Parameters
+    ----------
+    index : Index
+    query : str or SparseVectors
+    width : int
+        Columns of the terminal.
+    """
+
+    index: Index
+    query: str | SparseVectors
+    width: int
+
+    def render(self, hits: Sequence[Hit], explanations: Sequence[Explanation] = ()) -> Text:
+        """Return the lines for all hits, each with its explanation if there are any."""
+        from rich.text import Text
+
+        texts = [one_line((hit.text or "")[:_TEXT_READ]) for hit in hits]
+        titles = [one_line(hit.title or "") for hit in hits]
+        words = matching_words(self.index, self.query, titles + texts)
+        page = Text()
+        for rank, (hit, title, text) in enumerate(zip(hits, titles, texts, strict=True), start=1):
+            page.append(f"{rank:3}  {hit.score:8.4f}  ")
+            if not title.startswith(hit.id):
+                page.append(one_line(hit.id) + "  ", style="cyan")
+            heading = self._marked(_cut_end(title, self.width), words)
+            heading.stylize("bold")
+            page.append_text(heading).append("\n")
+            if text:
+                part = snippet(text, words, 2 * (self.width - 6) - _SLACK)
+                self._indent(page, self._marked(part, words))
+            if hit.metadata:
+                fields = " · ".join(f"{name}: {value}" for name, value in hit.metadata.items())
+                line = Text(_cut_end(one_line(fields), self.width - 5), style="dim")
+                self._indent(page, line)
+            if explanations:
+                self._indent(page, Text(_contributions(explanations[rank - 1]), style="green"))
+        return page
+
+    def _marked(self, text: str, words: Mapping[str, object]) -> Text:
+        from rich.text import Text
+
+        marked = Text(text)
+        for start, stop in _spans(text, words):
+            marked.stylize("bold yellow", start, stop)
+        return marked
+
+    def _indent(self, page: Text, block: Text) -> None:
+        from rich.console import Console
+
+        lines = block.wrap(Console(width=self.width), self.width - 6)
+        for line in lines:
+            line.rstrip()
+            page.append("     ").append_text(line).append("\n")
+
+
+def _cut_end(text: str, width: int) -> str:
+    return text if len(text) <= width else _cut(text, 0, width)
+
+
+def _contributions(explanation: Explanation) -> str:
+    parts = (f"{one_line(term.term)} {term.contribution:.2f}" for term in explanation.terms)
+    return "because " + " + ".join(parts)

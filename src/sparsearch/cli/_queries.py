@@ -1,0 +1,153 @@
+"""Queries from the command line, from standard input and from files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsearch.errors import FileFormatError, InvalidQueryError, shorten
+
+if TYPE_CHECKING:
+    from sparsearch.index import Index
+    from sparsearch.runs import Run
+    from sparsearch.vectors import SparseVectors
+
+__all__ = ["parse_query", "read_text_queries", "search_file", "typed_lines"]
+
+
+def parse_query(index: Index, text: str, is_vector: bool) -> str | SparseVectors:
+    """Return a query as the index takes it.
+
+    Parameters
+    ----------
+    index : Index
+    text : str
+        Text, or a JSON object of weights by term (by decimal term id, for an index that knows
+        its terms by their ids only).
+    is_vector : bool
+
+    Raises
+    ------
+    InvalidQueryError
+        When it is not valid Unicode, or not such an object.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidQueryError(f"the query {shorten(text)} is not UTF-8 text") from error
+    return _parse_vector(index, text) if is_vector else text
+
+
+def _parse_vector(index: Index, text: str) -> SparseVectors:
+    from sparsearch.vectors import SparseVectors
+
+    try:
+        weights: Any = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidQueryError(f"the query {shorten(text)} is not JSON: {error}") from error
+    if not isinstance(weights, dict) or not weights:
+        reason = f"the query {shorten(text)} is not a JSON object of terms and their weights"
+        raise InvalidQueryError(f'{reason}; write for example {{"sparse": 1.5, "search": 0.7}}')
+    if index.vectors(0, 0).vocabulary is None and all(map(_is_term_id, weights)):
+        weights = {int(term): weight for term, weight in weights.items()}
+    return SparseVectors.from_dicts([weights])
+
+
+def _is_term_id(term: str) -> bool:
+    return term.isdecimal() and len(term) <= len(str(2**32))
+
+
+def typed_lines(prompt: str) -> Iterator[str]:
+    """Yield the lines of standard input that are not blank; on a terminal, ask for them.
+
+    Raises
+    ------
+    FileFormatError
+        When a line is not UTF-8.
+    """
+    lines = _asked(prompt) if sys.stdin.isatty() else sys.stdin.buffer
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.decode().strip()
+        except UnicodeDecodeError as error:
+            raise FileFormatError("standard input", number, "not UTF-8 text") from error
+        if text:
+            yield text
+
+
+def _asked(prompt: str) -> Iterator[bytes]:
+    with suppress(EOFError):
+        while True:
+            yield input(prompt).encode("utf-8", "surrogateescape")
+    print()
+
+
+def search_file(index: Index, path: Path, k: int, filter: dict[str, Any] | None = None) -> Run:
+    """Return the rankings of all queries of a file: of text or, without an encoder, of vectors."""
+    if index.info().encoder is None:
+        return _search_vectors(index, path, k, filter)
+    run = index.search_batch(read_text_queries(path), k, filter)
+    run.name = "sparsearch"
+    return run
+
+
+def _search_vectors(index: Index, path: Path, k: int, filter: dict[str, Any] | None) -> Run:
+    from sparsearch.cli._vector_files import read_vector_batches
+    from sparsearch.runs import Run
+
+    rankings: dict[str, Any] = {}
+    for batch in read_vector_batches(path):
+        found = index.search_batch(batch.vectors, k, filter)
+        for query, row in zip(batch.ids, found, strict=True):
+            if query in rankings:
+                raise FileFormatError(path, None, f"query {shorten(query)} is given twice")
+            rankings[query] = found.ids(row), found.scores(row)
+    return Run.from_rankings(rankings, "sparsearch")
+
+
+def read_text_queries(path: Path) -> dict[str, str]:
+    """Read queries: JSON lines in BEIR layout or, from ``.tsv`` and ``.txt``, id and text.
+
+    Returns
+    -------
+    dict of str to str
+        Text per query id.
+
+    Raises
+    ------
+    FileFormatError
+        When a line is malformed or a query is given twice.
+    """
+    is_table = Path(path.name.lower().removesuffix(".gz")).suffix in (".tsv", ".tab", ".txt")
+    queries: dict[str, str] = {}
+    for number, query, text in _table_rows(path) if is_table else _json_rows(path):
+        if query in queries:
+            raise FileFormatError(path, number, f"query {shorten(query)} is given twice")
+        queries[query] = text
+    return queries
+
+
+def _table_rows(path: Path) -> Iterator[tuple[int | None, str, str]]:
+    from sparsearch.files import TextFile
+
+    with TextFile(path) as file:
+        for number, line in file:
+            query, tab, text = line.partition("\t")
+            if not (query and tab):
+                reason = f"cannot read {shorten(line)} as a query; each line is id<tab>text"
+                raise FileFormatError(path, number, reason)
+            yield number, query, text
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int | None, str, str]]:
+    from sparsearch.readers import open_source
+
+    for record in open_source(path, format="jsonl").records():
+        query, text = str(record["id"]), record.get("text")
+        if not isinstance(text, str):
+            raise FileFormatError(path, None, f"query {shorten(query)} has no text")
+        yield None, query, text

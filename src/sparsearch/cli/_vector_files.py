@@ -1,0 +1,71 @@
+"""Files of vectors, batch by batch, whatever their format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sparsearch.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sparsearch.vectors import SparseVectors, VectorBatch
+
+__all__ = ["read_vector_batches", "vector_format"]
+
+_BATCH = 50_000
+_SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".npz": "npz", ".csr": "csr"}
+
+
+def vector_format(path: Path) -> str:
+    """Return the format of a file of vectors by its name.
+
+    Raises
+    ------
+    InvalidInputError
+        When the name tells none.
+    """
+    name = path.name.lower().removesuffix(".gz")
+    found = _SUFFIXES.get(Path(name).suffix)
+    if found is None:
+        known = "jsonl, npz, csr"
+        raise InvalidInputError(f"{path}: no known format by its name; choose a --format: {known}")
+    return found
+
+
+def read_vector_batches(path: Path, format: str | None = None) -> Iterator[VectorBatch]:
+    """Yield the vectors of a file; where it has no ids, rows are numbered from "0".
+
+    Parameters
+    ----------
+    path : Path
+    format : {"jsonl", "npz", "csr"}, optional
+        Told by the name when left out.
+
+    Raises
+    ------
+    FileFormatError
+        When the file is not of that format.
+    InvalidInputError
+        When the format cannot be told.
+    """
+    from sparsearch.vectors import load_npz, read_bigann_csr, read_json_vectors
+
+    format = format or vector_format(path)
+    if format == "jsonl":
+        yield from read_json_vectors(path, batch_size=_BATCH)
+    elif format == "csr":
+        yield from _slices(None, read_bigann_csr(path))
+    else:
+        content = load_npz(path)
+        yield from _slices(content.ids, content.vectors)
+
+
+def _slices(ids: Sequence[str] | None, vectors: SparseVectors) -> Iterator[VectorBatch]:
+    from sparsearch.vectors import VectorBatch
+
+    for start in range(0, len(vectors), _BATCH):
+        rows = vectors[start : start + _BATCH]
+        numbers = range(start, start + len(rows))
+        names = [str(i) for i in numbers] if ids is None else ids[start : start + _BATCH]
+        yield VectorBatch(names, [""] * len(rows), rows)

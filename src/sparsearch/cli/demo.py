@@ -1,0 +1,121 @@
+"""``sparsearch demo``: something to search in, at once and without a download."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparsearch.cli._arguments import Hits
+from sparsearch.cli._console import human_bytes, note, one_line, output, quoted
+from sparsearch.cli._hits import HitPrinter
+from sparsearch.cli._opening import announce_compilation
+from sparsearch.cli._progress import Progress
+from sparsearch.cli._queries import parse_query
+from sparsearch.errors import IndexNotFoundError
+
+if TYPE_CHECKING:
+    from sparsearch.index import Index
+
+EXAMPLES = (
+    "sparsearch demo",
+    'sparsearch demo --ask "cache the results of a function"',
+)
+
+_SOURCE = "standard library"
+
+
+def demo(
+    path: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where to keep the index.  [default: a folder below ~/.cache/sparsearch]",
+            show_default=False,
+        ),
+    ] = None,
+    ask: Annotated[
+        str | None, typer.Option(metavar="QUESTION", help="Ask this, not the demo's questions.")
+    ] = None,
+    k: Hits = 3,
+) -> None:
+    """Search the docstrings of Python's standard library.
+
+    The first time they are indexed, which takes some seconds; later the index is there.
+    """
+    from sparsearch.demo import QUESTIONS
+
+    announce_compilation()
+    folder = path or _cache_folder()
+    with _open_or_create(folder) as index:
+        _fill(index)
+        questions = [question.text for question in QUESTIONS] if ask is None else [ask]
+        index.search(QUESTIONS[0].text, 1)  # loads all that is loaded once; the rest is timed
+        for question in questions:
+            _answer(index, question, k)
+    print("Ask your own, see why a document matched, index your own documents:")
+    print('  sparsearch demo --ask "..."')
+    example = QUESTIONS[0]
+    print(f'  sparsearch explain {quoted(folder)} "{example.text}" {example.answer}')
+    print("  sparsearch index my-index my-documents.jsonl")
+
+
+def _cache_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        base = Path(tempfile.gettempdir())
+    return base / "sparsearch" / f"demo-{platform.python_version()}"
+
+
+def _open_or_create(folder: Path) -> Index:
+    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder
+    from sparsearch.index import Index
+
+    try:
+        return Index.open(folder)
+    except IndexNotFoundError:
+        # k1 and b that suit short texts (those of Anserini); questions are full of stop words.
+        analysis = AnalysisConfig("english", stop_words=True)
+        return Index.create(folder, Bm25Encoder(Bm25Config(0.9, 0.4, analysis)))
+
+
+def _fill(index: Index) -> None:
+    """Index the docstrings, or those that an interrupted run left."""
+    from sparsearch.demo import standard_library_documents
+
+    stored = index.source_progress(_SOURCE)
+    if stored is None or not stored.finished:
+        started = time.perf_counter()
+        note(f"indexing the docstrings of Python {platform.python_version()} ...")
+        with Progress("reading") as progress:
+            documents = islice(standard_library_documents(), stored.consumed if stored else 0, None)
+            count = index.add(progress.watch(documents), source=_SOURCE)
+        index.optimize()
+        print(f"indexed {count:,} docstrings in {time.perf_counter() - started:.1f} s")
+    facts = index.info()
+    print(f"{index.path} holds {facts.documents:,} docstrings in {human_bytes(facts.bytes)}\n")
+
+
+def _answer(index: Index, question: str, k: int) -> None:
+    from rich.text import Text
+
+    console = output()
+    query = parse_query(index, question, is_vector=False)
+    started = time.perf_counter()
+    hits = index.search(query, k)
+    milliseconds = 1000 * (time.perf_counter() - started)
+    explanations = [index.explain(query, hit.id) for hit in hits]
+    heading = Text(f"? {one_line(question)}", style="bold cyan")
+    console.print(heading.append(f"  ({milliseconds:.1f} ms)", style="dim"), soft_wrap=True)
+    page = HitPrinter(index, query, console.width).render(hits, explanations)
+    console.print(page if hits else "no docstring matches\n", end="\n", soft_wrap=True)
+    sys.stdout.flush()

@@ -1,0 +1,101 @@
+"""``sparsearch evaluate``: how good the rankings of an index are on a test collection."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
+from sparsearch.cli._console import note, working, write_json
+from sparsearch.cli._opening import open_index
+from sparsearch.cli._queries import search_file
+from sparsearch.cli._writing import write_text
+
+EXAMPLES = (
+    "sparsearch evaluate cranfield-index data/cranfield",
+    "sparsearch evaluate index beir/scifact/test --measure nDCG@10 --measure R@100",
+    "sparsearch evaluate index data/cranfield --run bm25.trec --per-query bm25.tsv",
+)
+
+_CUTOFF = re.compile(r"@([0-9]{1,9})")
+
+
+def evaluate(
+    index: IndexFolder,
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="Folder in BEIR layout, or an id of ir_datasets.",
+            show_default=False,
+        ),
+    ],
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which judgements to use.")] = "test",
+    measure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measure",
+            "-m",
+            metavar="NAME",
+            help="Measure, as ir-measures writes it; may be repeated.  "
+            "[default: nDCG@10, RR@10, R@100, R@1000, AP, Judged@10]",
+            show_default=False,
+        ),
+    ] = None,
+    k: Hits = 1000,
+    queries: QueriesFile = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the run in TREC format.", show_default=False),
+    ] = None,
+    per_query: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write a table of measures per query.", show_default=False
+        ),
+    ] = None,
+    json: JsonOutput = False,
+) -> None:
+    """Measure the rankings of an index on a test collection.
+
+    The judged queries of the collection are searched, and each counts. The index
+    must hold the documents of the collection: make it with sparsearch index.
+    """
+    from sparsearch.evaluation import DEFAULT_MEASURES, load_dataset
+    from sparsearch.evaluation import evaluate as measured
+
+    measures = measure or list(DEFAULT_MEASURES)
+    _check_depth(measures, k)
+    with open_index(index) as target:
+        collection = load_dataset(dataset, split)
+        started = time.perf_counter()
+        with working("searching"):
+            if queries is not None:
+                found = search_file(target, queries, k)
+            else:
+                found = target.search_batch(collection.judged_queries(), k)
+        seconds = time.perf_counter() - started
+    if run is not None:
+        write_text(run, found.trec_lines("sparsearch"))
+    found.name = "mean"
+    result = measured(found, collection.qrels, measures)
+    if per_query is not None:
+        result.write(per_query)
+    judged = len(collection.qrels)
+    if json:
+        write_json({"dataset": collection.name, "queries": judged, "k": k, **result.mean})
+        return
+    print(f"{collection.name}: {judged:,} judged queries, {seconds:.2f} s\n\n{result.table()}")
+    if result.missing_queries:
+        note(f"{result.missing_queries:,} judged queries found nothing; they count as zero")
+
+
+def _check_depth(measures: list[str], k: int) -> None:
+    for name in measures:
+        cutoff = _CUTOFF.search(name)
+        if cutoff and int(cutoff[1]) > k:
+            note(f"{name} looks deeper than the {k} hits of each query; give a larger --k")

@@ -1,0 +1,89 @@
+"""``sparsearch explain``: why a document has its score."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparsearch.cli._arguments import IndexFolder, JsonOutput, VectorQuery
+from sparsearch.cli._console import one_line, output, write_json
+from sparsearch.cli._opening import open_index
+from sparsearch.cli._queries import parse_query
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sparsearch.index import Explanation, Index
+    from sparsearch.vectors import SparseVectors
+
+EXAMPLES = ('sparsearch explain papers "learned sparse retrieval" doc-17',)
+
+_BAR_WIDTH = 24
+
+
+def explain(
+    index: IndexFolder,
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="The query, quoted.", show_default=False)
+    ],
+    id: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of the document.", show_default=False)
+    ],
+    json: JsonOutput = False,
+    vector: VectorQuery = False,
+) -> None:
+    """Show what each term of a query adds to the score of a document.
+
+    A contribution is the weight of the term in the query times its weight in the document; the
+    contributions add up to the score.
+    """
+    with open_index(index) as target:
+        parsed = parse_query(target, query, vector)
+        explanation = target.explain(parsed, id)
+        missing = _missing_terms(target, parsed, explanation)
+    if json:
+        write_json({"query": query, **asdict(explanation), "missing": missing})
+        return
+    print(f"query     {one_line(query)}")
+    print(f"document  {one_line(id)}")
+    print(f"score     {explanation.score:.4f}")
+    if explanation.terms:
+        console = output()
+        console.print(_table(explanation))
+    else:
+        print("no term of the query is in the document")
+    if missing:
+        print(f"not in the document: {one_line(', '.join(missing))}")
+
+
+def _missing_terms(index: Index, query: str | SparseVectors, explanation: Explanation) -> list[str]:
+    """Return the terms of a query, known to the index, that the document does not have."""
+    vectors = index.encode_queries([query]) if isinstance(query, str) else query
+    found = {term.term for term in explanation.terms}
+    return [term for term in map(str, vectors.to_dicts()[0]) if term not in found]
+
+
+def _table(explanation: Explanation) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("term")
+    for heading in ("query weight", "document weight", "contribution"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    largest = max(abs(term.contribution) for term in explanation.terms) or 1.0
+    mark = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
+    for term in explanation.terms:
+        length = round(_BAR_WIDTH * abs(term.contribution) / largest)
+        table.add_row(
+            Text(one_line(term.term)),
+            f"{term.query_weight:.4f}",
+            f"{term.document_weight:.4f}",
+            f"{term.contribution:.4f}",
+            Text(mark * length, style="green" if term.contribution >= 0 else "red"),
+        )
+    return table

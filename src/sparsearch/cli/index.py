@@ -1,0 +1,134 @@
+"""``sparsearch index``: add documents to an index, making it if need be."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from sparsearch.cli._adding import Adding, Rejected
+from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, WeightBits
+from sparsearch.cli._console import human_bytes, note, quoted, working
+from sparsearch.cli._creation import CreationOptions, create_or_open
+from sparsearch.cli._opening import announce_compilation
+from sparsearch.readers import FieldMapping, open_source
+
+if TYPE_CHECKING:
+    from sparsearch.index import Index
+
+EXAMPLES = (
+    "sparsearch index papers papers.jsonl.gz",
+    "sparsearch index papers more.csv --id-field doi --text-field abstract",
+    "sparsearch index notes my-notes/ --format text --language german",
+    "zcat dump.jsonl.gz | sparsearch index papers -",
+)
+
+Format = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
+
+
+def index(
+    index: IndexFolder,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="File or folder to read, plain or gzip; - for JSON lines from standard input.",
+            show_default=False,
+        ),
+    ],
+    format: Annotated[
+        Format | None, typer.Option(help="Format of the source.  [default: by its name]")
+    ] = None,
+    id_field: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Field of the id.  [default: id, _id, docid or doc_id]"),
+    ] = None,
+    title_field: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Field of the title.  [default: title]")
+    ] = None,
+    text_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Field of the text; may be repeated.  "
+            "[default: text, contents, body, passage or abstract]",
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Language of the stemmer, or none.  [default: english]"),
+    ] = None,
+    stop_words: Annotated[
+        bool | None,
+        typer.Option(
+            "--stop-words/--no-stop-words",
+            help="Leave out the most common words.  [default: no-stop-words]",
+        ),
+    ] = None,
+    k1: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER", help="BM25: how slowly repetition saturates.  [default: 1.2]"
+        ),
+    ] = None,
+    b: Annotated[
+        float | None,
+        typer.Option(metavar="NUMBER", help="BM25: discount of long documents.  [default: 0.75]"),
+    ] = None,
+    weight_bits: WeightBits = None,
+    segment_documents: SegmentDocuments = None,
+    upsert: Annotated[
+        bool,
+        typer.Option(
+            "--upsert", help="Read the whole source; replace documents whose ids are taken."
+        ),
+    ] = False,
+    skip_invalid: Annotated[
+        bool,
+        typer.Option("--skip-invalid", help="Report malformed records and leave them out."),
+    ] = False,
+    optimize: Annotated[
+        bool, typer.Option(help="Merge segments at the end, for faster searches.")
+    ] = True,
+) -> None:
+    """Add documents to an index, creating it if there is none.
+
+    Documents are committed as they are read. If the command is interrupted, the same command goes
+    on where it stopped. All other fields of a document are kept as metadata, to be filtered on.
+
+    The options --language, --stop-words, --k1, --b, --weight-bits and --segment-documents belong
+    to the index and are fixed when it is created.
+    """
+    options = CreationOptions(language, stop_words, k1, b, weight_bits, segment_documents)
+    from_stdin = source == "-"
+    rejected = Rejected() if skip_invalid else None
+    reader = open_source(
+        "/dev/stdin" if from_stdin else source,
+        format="jsonl" if from_stdin and format is None else format,
+        fields=FieldMapping(id_field, title_field, tuple(text_field or ())),
+        on_error=rejected,
+    )
+    announce_compilation()
+    started = time.perf_counter()
+    with create_or_open(index, options, of_text=True) as target:
+        adding = Adding(target, reader, rejected)
+        added = adding.upsert() if upsert else adding.add(resumable=not from_stdin)
+        seconds = time.perf_counter() - started
+        if optimize and added:
+            with working("merging segments"):
+                target.optimize()
+        if reader.skipped:
+            name, reason = reader.skipped[0]
+            note(f"left out {len(reader.skipped):,} files that are no text: {name} ({reason}) ...")
+        if rejected:
+            note(f"skipped {rejected.count:,} malformed records in all")
+        _summarize(target, added, seconds)
+
+
+def _summarize(index: Index, added: int, seconds: float) -> None:
+    info = index.info()
+    speed = f" ({added / seconds:,.0f} per second)" if added else ""
+    print(f"added {added:,} documents in {seconds:.1f} s{speed}")
+    print(f"{index.path} holds {info.documents:,} documents in {human_bytes(info.bytes)}")
+    print(f'next: sparsearch search {quoted(index.path)} "your question"')

@@ -1,0 +1,152 @@
+"""``sparsearch search``: the best documents for a query, or for a file of them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparsearch.cli._arguments import IndexFolder, JsonOutput, QueriesFile, VectorQuery
+from sparsearch.cli._console import one_line, output, write_json
+from sparsearch.cli._filters import parse_filters
+from sparsearch.cli._hits import HitPrinter
+from sparsearch.cli._opening import open_index
+from sparsearch.cli._queries import parse_query, search_file, typed_lines
+from sparsearch.cli._writing import write_text
+from sparsearch.errors import FilterError
+
+if TYPE_CHECKING:
+    from sparsearch.index import Explanation, Index
+    from sparsearch.runs import Hit
+
+EXAMPLES = (
+    "sparsearch search papers learned sparse retrieval",
+    "sparsearch search papers retrieval --filter 'year>=2020' --explain",
+    "sparsearch search papers --json < questions.txt",
+    "sparsearch search papers --queries queries.jsonl --run bm25.trec",
+)
+
+_HITS, _HITS_OF_RUN = 10, 1000
+
+
+def search(
+    index: IndexFolder,
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="QUERY",
+            help="Words to search for; without any, each line of standard input is a query.",
+            show_default=False,
+        ),
+    ] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(
+            "--k",
+            "-k",
+            metavar="NUMBER",
+            min=1,
+            help="Hits per query.  [default: 10, with --queries 1000]",
+        ),
+    ] = None,
+    filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only documents that meet it: year>=2020, kind=class, or JSON; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show what each term adds to the score.")
+    ] = False,
+    json: JsonOutput = False,
+    vector: VectorQuery = False,
+    queries: QueriesFile = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write the TREC run of --queries.  [default: standard output]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Search an index.
+
+    Hits are ordered by score; documents that share no term with the query are no hits. With
+    --json, each hit is one line of JSON. With --queries, all queries of a file are searched and
+    the result is a run in TREC format.
+    """
+    if queries is not None and (query or json or explain or vector):
+        raise typer.BadParameter(
+            "goes with neither QUERY, --json, --explain nor --vector", param_hint="--queries"
+        )
+    if run is not None and queries is None:
+        raise typer.BadParameter("needs --queries", param_hint="--run")
+    condition = _condition(filter or [])
+    with open_index(index) as target:
+        if queries is not None:
+            found = search_file(target, queries, k or _HITS_OF_RUN, condition)
+            write_text(run or Path("-"), found.trec_lines())
+            return
+        session = _Session(target, k or _HITS, condition, explain, json, vector)
+        if query:
+            session.answer(" ".join(query))
+            return
+        for line in typed_lines("query> "):
+            if not json:
+                print(f"# {one_line(line)}")
+            session.answer(line)
+            sys.stdout.flush()
+
+
+def _condition(texts: list[str]) -> dict[str, Any] | None:
+    try:
+        return parse_filters(texts)
+    except FilterError as error:
+        raise typer.BadParameter(str(error), param_hint="--filter") from error
+
+
+@dataclass(frozen=True)
+class _Session:
+    """Answers queries one by one."""
+
+    index: Index
+    k: int
+    filter: dict[str, Any] | None
+    explain: bool
+    json: bool
+    vector: bool
+
+    def answer(self, text: str) -> None:
+        query = parse_query(self.index, text, self.vector)
+        hits = self.index.search(query, self.k, self.filter)
+        explanations = [self.index.explain(query, hit.id) for hit in hits] if self.explain else []
+        if self.json:
+            for rank, hit in enumerate(hits, start=1):
+                reasons = explanations[rank - 1] if explanations else None
+                write_json({"query": text, "rank": rank, **_hit_fields(hit, reasons)})
+            return
+        console = output()
+        if hits:
+            page = HitPrinter(self.index, query, console.width).render(hits, explanations)
+            console.print(page, end="", soft_wrap=True)
+        else:
+            print("no document matches")
+
+
+def _hit_fields(hit: Hit, explanation: Explanation | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "id": hit.id,
+        "score": hit.score,
+        "title": hit.title,
+        "text": hit.text,
+        "metadata": dict(hit.metadata),
+    }
+    if explanation is not None:
+        fields["terms"] = {term.term: term.contribution for term in explanation.terms}
+    return fields

@@ -1,0 +1,62 @@
+"""Opening the catalog's SQLite file, and transactions on it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["connect", "transaction"]
+
+_BUSY_SECONDS = 30.0
+
+
+def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
+    """Open the file; read-only where it cannot be written."""
+    connection = sqlite3.connect(
+        _uri(path, create),
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """Commit what is done inside at its end, or nothing of it."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _uri(path: Path, create: bool) -> str:
+    base = path.resolve().as_uri()
+    if create:
+        return base + "?mode=rwc"
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return base + "?mode=rw"
+    return base + _read_only_mode(path)
+
+
+def _read_only_mode(path: Path) -> str:
+    # On a read-only folder SQLite cannot make the shared-memory file of a write-ahead log. Without
+    # a log beside it the file is complete by itself and may be read as immutable.
+    log = path.with_name(path.name + "-wal")
+    pending = log.exists() and log.stat().st_size > 0
+    return "?mode=ro" if pending else "?mode=ro&immutable=1"

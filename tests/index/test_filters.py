@@ -1,0 +1,193 @@
+"""Filters select what the plain reading of their semantics selects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_filter import fields_of, matches, values_of
+
+from sparsearch import Index, IndexConfig, SparseVectors
+from sparsearch.errors import FilterError
+
+EDGES = [0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62 + 1]
+HUGE = [2**63, 2**70, -(2**63) - 1, 10**400]
+FLOATS = [0.5, -0.0, 2020.0, 2.0**53, 2.0**63, -(2.0**63), 2.0**70, 1e300, 5e-324, 1.7]
+STRINGS = ["", "a", "b", "ab", "é", "e\u0301", "日本", "\U0001f600", "\x00", "2020", "true"]
+
+scalars = st.one_of(
+    st.booleans(), st.sampled_from([*EDGES, 2020, 3]), st.sampled_from(FLOATS), st.sampled_from(STRINGS)
+)
+stored_values = st.one_of(
+    scalars,
+    st.none(),
+    st.lists(st.one_of(scalars, st.none(), st.just([1]), st.just({"x": 1})), max_size=3),
+    st.just({"nested": 1}),
+)
+operands = st.one_of(scalars, st.sampled_from(HUGE))
+ordered = operands.filter(lambda value: not isinstance(value, bool))
+fields = st.sampled_from(["a", "b", "ü"])
+conditions = st.one_of(
+    operands,
+    st.fixed_dictionaries({}, optional={"==": operands, "!=": operands, "exists": st.booleans()}),
+    st.dictionaries(st.sampled_from(["<", "<=", ">", ">="]), ordered, max_size=2),
+    st.fixed_dictionaries({"in": st.lists(operands, max_size=3)}),
+).filter(lambda condition: condition != {})
+simple = st.dictionaries(fields, conditions, min_size=1, max_size=2)
+filters = st.recursive(
+    simple,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"and": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"or": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"not": inner}),
+        st.tuples(inner, inner).map(lambda pair: {**pair[0], "not": pair[1]}),
+    ),
+    max_leaves=5,
+)
+metadata = st.lists(st.dictionaries(fields, stored_values, max_size=3), min_size=1, max_size=9)
+
+
+def index_of(folder: str | Path, documents: list[dict[str, Any]], per_segment: int = 4) -> Index:
+    """Return an index whose documents all have the one term, in ascending order of score."""
+    index = Index.create(folder, None, IndexConfig(segment_documents=per_segment))
+    vectors = SparseVectors.from_dicts([{0: 1.0} for _ in documents])
+    index.add_vectors([str(i) for i in range(len(documents))], vectors, documents)
+    return index
+
+
+def found(index: Index, filter: object) -> list[str]:
+    return [hit.id for hit in index.search({0: 1.0}, k=1000, filter=filter)]  # type: ignore[arg-type]
+
+
+@given(metadata, st.lists(filters, min_size=1, max_size=8))
+@settings(max_examples=60)
+def test_equals_the_plain_reading(
+    documents: list[dict[str, Any]], expressions: list[dict[str, Any]]
+) -> None:
+    known = {name for document in documents for name in document if values_of(document, name)}
+    with TemporaryDirectory() as folder, index_of(folder, documents) as index:
+        for optimized in (False, True):
+            for expression in expressions:
+                if not known.issuperset(fields_of(expression)):
+                    with pytest.raises(FilterError, match="no document has a field"):
+                        found(index, expression)
+                    continue
+                expected = [
+                    str(i) for i, document in enumerate(documents) if matches(document, expression)
+                ]
+                assert found(index, expression) == expected
+            if not optimized:
+                index.optimize()
+
+
+@pytest.fixture(scope="module")
+def years(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    documents: list[dict[str, Any]] = [
+        {"year": 2020, "kind": "a"},
+        {"year": 2020.0, "kind": ["a", "b"]},
+        {"year": 2020.5},
+        {"year": "2020"},
+        {"year": True},
+        {"year": None, "kind": []},
+        {"year": [1999, 2021], "kind": "c"},
+        {"title": "none at all"},
+    ]
+    with index_of(tmp_path_factory.mktemp("years") / "index", documents) as index:
+        yield index
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ({"year": 2020}, "01"),
+        ({"year": 2020.0}, "01"),
+        ({"year": {">": 2020}}, "26"),
+        ({"year": {">=": 2020, "<": 2020.1}}, "016"),
+        ({"year": {"<": 10**30}}, "0126"),
+        ({"year": {">": -(10**400)}}, "0126"),
+        ({"year": 10**400}, ""),
+        ({"year": "2020"}, "3"),
+        ({"year": {"<": "3"}}, "3"),
+        ({"year": True}, "4"),
+        ({"year": 1}, ""),
+        ({"year": {"!=": 2020}}, "234567"),
+        ({"year": {"exists": False}}, "57"),
+        ({"kind": {"exists": True}}, "016"),
+        ({"kind": {"in": []}}, ""),
+        ({"kind": {"in": ["b", "c", 7]}}, "16"),
+        ({"kind": "a", "year": {"in": [2020]}}, "01"),
+        ({"not": {"kind": "a"}}, "234567"),
+        ({"or": [{"kind": "c"}, {"year": True}]}, "46"),
+        ({"and": [{"kind": "a"}, {"kind": "b"}]}, "1"),
+        ({"year": {">": 2000, "<": 2000}}, "6"),  # each by an element of its own
+    ],
+)
+def test_examples(years: Index, expression: object, expected: str) -> None:
+    assert "".join(found(years, expression)) == expected
+
+
+DEEP: dict[str, Any] = {"year": 1}
+for _ in range(40):
+    DEEP = {"not": DEEP}
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ({}, "empty"),
+        ([], "must be a mapping"),
+        ("year", "must be a mapping"),
+        ({3: 4}, "must be a field name"),
+        ({"nope": 1}, "no document has a field 'nope'; known are: kind, year"),
+        ({"title": "none at all"}, "no document has a field 'title'"),
+        ({"or": [{"year": 1}, {"nope": {"exists": False}}]}, "'nope'"),
+        ({"year": {}}, "has no condition"),
+        ({"year": {"~": 3}}, "unknown operator '~'; known are"),
+        ({"year": {3: 3}}, "unknown operator 3"),
+        ({"year": None}, "exists"),
+        ({"year": [2020]}, "takes a string, number or boolean"),
+        ({"year": {"in": 2020}}, "takes a list"),
+        ({"year": {"in": "2020"}}, "takes a list"),
+        ({"year": {"in": [[1]]}}, "takes a string"),
+        ({"year": {"exists": 1}}, "takes true or false"),
+        ({"year": {"<": True}}, "takes a number or a string"),
+        ({"year": float("nan")}, "cannot be compared"),
+        ({"year": {"<": float("inf")}}, "cannot be compared"),
+        ({"year": np.int64(3)}, "takes a string, number or boolean"),
+        ({"and": []}, "takes a list of filters"),
+        ({"or": {"year": 3}}, "takes a list of filters"),
+        ({"not": [{"year": 3}]}, "must be a mapping"),
+        (DEEP, "32 levels"),
+    ],
+)
+def test_malformed_filters(years: Index, expression: object, reason: str) -> None:
+    with pytest.raises(FilterError, match=reason):
+        found(years, expression)
+
+
+def test_a_wide_filter(years: Index) -> None:
+    expression = {"or": [{"year": year} for year in range(2000)]}
+    assert "".join(found(years, expression)) == "6"
+
+
+def test_a_lone_surrogate_matches_nothing(years: Index) -> None:
+    assert found(years, {"kind": {"in": ["\ud800"]}}) == []
+    assert "".join(found(years, {"kind": {"<": "\ud800"}})) == "016"
+
+
+def test_an_empty_index_knows_no_fields_and_finds_nothing(tmp_path: Path) -> None:
+    with index_of(tmp_path / "index", []) as index:
+        assert found(index, {"whatever": 1}) == []
+
+
+def test_a_filter_finds_k_documents_however_many_score_higher(tmp_path: Path) -> None:
+    documents = [{"rare": i % 100 == 99} for i in range(3000)]
+    with index_of(tmp_path / "index", documents, per_segment=1000) as index:
+        hits = index.search({0: 1.0}, k=20, filter={"rare": True})
+        assert [hit.id for hit in hits] == [str(100 * i + 99) for i in range(20)]

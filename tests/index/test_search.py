@@ -1,0 +1,412 @@
+"""Searches return the exact top k under the contract, whatever the index went through."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+import numpy as np
+import pytest
+from brute_force import (
+    actual_hits,
+    assert_close_to_inner_products,
+    expected_hits,
+    integer_scores,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from naive_filter import fields_of, matches, values_of
+
+from sparsearch import Index, IndexConfig, SparseVectors
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    DuplicateIdError,
+    FilterError,
+    InvalidQueryError,
+    InvalidVectorError,
+    VocabularyMismatchError,
+)
+
+Row = dict[Any, float]
+
+
+@contextmanager
+def vector_index(rows: list[Row], **config: Any) -> Iterator[Index]:
+    with (
+        TemporaryDirectory() as folder,
+        Index.create(f"{folder}/index", None, IndexConfig(**config)) as index,
+    ):
+        index.add_vectors([f"d{i}" for i in range(len(rows))], SparseVectors.from_dicts(rows))
+        yield index
+
+
+def random_rows(rng: np.random.Generator, count: int, n_terms: int, levels: int) -> list[Row]:
+    """Rows of skewed terms; few levels of weight make many ties."""
+    rows = []
+    for _ in range(count):
+        terms = np.unique((n_terms * rng.random(rng.integers(0, 9)) ** 2).astype(int))
+        weights = rng.integers(1, levels + 1, len(terms)) / 8
+        rows.append(dict(zip(terms.tolist(), weights.tolist(), strict=True)))
+    return rows
+
+
+def random_query(rng: np.random.Generator, n_terms: int) -> SparseVectors:
+    terms = rng.choice(n_terms + 5, rng.integers(0, 7), replace=False).tolist()
+    weights = rng.choice([-1.5, 0.0, 0.25, 1.0, 1.0, 2.0, 1e-6], len(terms)).tolist()
+    return SparseVectors.from_dicts([dict(zip(terms, weights, strict=True))])
+
+
+@pytest.mark.parametrize("weight_bits", [8, 12])
+@pytest.mark.parametrize(("seed", "levels"), [(1, 1), (2, 3), (3, 10_000)])
+def test_equals_brute_force(weight_bits: int, seed: int, levels: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, 700, 40, levels)
+    queries = [random_query(rng, 40) for _ in range(25)]
+    with vector_index(rows, weight_bits=weight_bits, segment_documents=110) as index:
+        for step in range(4):
+            for query in queries:
+                assert_close_to_inner_products(index, query)
+                for k in (0, 1, 10, 10_000):
+                    assert actual_hits(index, query, k) == expected_hits(index, query, k)
+            batch = SparseVectors.concatenate(queries)
+            runs = [index.search_batch(batch, 20, threads=threads) for threads in (1, 2, 4, None)]
+            assert all(run == runs[0] for run in runs)
+            tops = [index.top_k(batch, 20, threads=threads) for threads in (1, 4)]
+            for first, other in zip(*(vars(top).values() for top in tops), strict=True):
+                np.testing.assert_array_equal(first, other)
+            if step == 0:
+                index.delete([f"d{i}" for i in rng.choice(700, 100, replace=False)])
+            elif step == 1:
+                again = rng.choice(700, 150, replace=False)
+                vectors = SparseVectors.from_dicts(random_rows(rng, 150, 40, levels))
+                index.add_vectors([f"d{i}" for i in again], vectors, replace=True)
+            elif step == 2:
+                index.optimize()
+                assert index.info().segments == 1
+                assert index.info().deleted == 0
+
+
+@pytest.mark.parametrize("weight_bits", [8, 12])
+def test_stored_weights_are_within_a_step_of_the_given_ones(weight_bits: int) -> None:
+    """The step is a power of two, at most twice the largest weight over the number of steps."""
+    rng = np.random.default_rng(7)
+    exponents = rng.uniform(-30, 30, 40)
+    rows = random_rows(rng, 500, 40, 10_000)
+    rows = [{t: w * 2.0 ** exponents[t] for t, w in row.items()} for row in rows]
+    with vector_index(rows, weight_bits=weight_bits, segment_documents=40) as index:
+        index.optimize()
+        stored = index.vectors().to_dicts()
+    assert [row.keys() for row in stored] == [row.keys() for row in rows]
+    for term in range(40):
+        given = np.array([row[term] for row in rows if term in row], np.float32)
+        kept = np.array([row[term] for row in stored if term in row])
+        if len(given):
+            step = 2 * given.max() / (2**weight_bits - 0.5)
+            assert np.abs(kept - given).max() <= step
+            assert np.all(kept > 0)
+
+
+def test_extreme_weights() -> None:
+    largest, least = float(np.finfo(np.float32).max), 1e-45
+    rows: list[Row] = [{1: largest, 2: least}, {1: 1.0, 2: 2 * least}, {3: 1.0, 4: largest}]
+    with vector_index(rows) as index:
+        for weights in ({1: largest}, {2: least}, {1: least, 2: largest}, {3: 1e-30, 9: largest}):
+            query = SparseVectors.from_dicts([weights])
+            found = [hit.id for hit in index.search(query)]
+            assert found == [i for i, _ in expected_hits(index, query, 10)]
+            assert found
+
+
+def test_scores_of_equal_documents_are_equal_in_every_segment() -> None:
+    """Quantised to the same weight under different scales, they still tie, in insertion order."""
+    rows: list[Row] = [{1: 0.5}, {1: 64.0}, {2: 1.0}, {1: 0.5}, {2: 3.0}, {1: 0.5, 3: 0.1}]
+    with vector_index(rows, segment_documents=2, weight_bits=8) as index:
+        assert index.info().segments == 3
+        query = SparseVectors.from_dicts([{1: 0.7}])
+        hits = actual_hits(index, query, 10)
+        assert [document_id for document_id, _ in hits] == ["d1", "d0", "d3", "d5"]
+        assert hits[1][1] == hits[2][1] == hits[3][1]
+
+
+def test_documents_without_overlap_are_never_returned() -> None:
+    with vector_index([{1: 1.0}, {}, {2: 1.0}]) as index:
+        assert [hit.id for hit in index.search({1: 1.0}, k=10)] == ["d0"]
+        assert index.search({}) == []
+        assert index.search({1: 0.0}) == []
+        assert index.search({99: 1.0, 2**32 - 1: 2.0}) == []
+        assert index.search({1: -1.0, 2: -1.0}) == []
+        assert [hit.id for hit in index.search({1: -1.0, 2: 0.5})] == ["d2"]
+        assert len(index) == 3
+
+
+def test_terms_by_string() -> None:
+    rows: list[Row] = [{"ä": 1.0, "b": 2.0}, {"b": 1.0}, {}]
+    with vector_index(rows) as index:
+        assert [hit.id for hit in index.search({"b": 1.0, "unknown": 5.0})] == ["d0", "d1"]
+        more = SparseVectors.from_dicts([{"new": 1.0, "b": 9.0}])  # ids of its own
+        index.add_vectors(["x"], more)
+        assert [hit.id for hit in index.search({"new": 1.0})] == ["x"]
+        assert [hit.id for hit in index.search({"b": 1.0})] == ["x", "d0", "d1"]
+        assert index.search({}) == []
+        assert index.search({"unknown": 1.0}) == []
+        with pytest.raises(VocabularyMismatchError, match="strings"):
+            index.search({0: 1.0})
+        with pytest.raises(VocabularyMismatchError, match="strings"):
+            index.add_vectors(["y"], SparseVectors.from_dicts([{0: 1.0}]))
+        index.add_vectors(["empty"], SparseVectors.from_dicts([{}]))
+        with Index.open(index.path) as again:
+            assert [hit.id for hit in again.search({"b": 1.0})] == ["x", "d0", "d1"]
+            assert again.vectors().to_dicts()[3] == {"new": 1.0, "b": 9.0}
+
+
+@pytest.mark.parametrize("term", ["a", 7])
+def test_documents_without_terms_do_not_decide_how_terms_are_known(term: Any) -> None:
+    with vector_index([{}]) as index:
+        for empty in (SparseVectors.from_dicts([{}]), SparseVectors.from_dicts([{"z": 0.0}])):
+            index.add_vectors([f"empty{index.info().generation}"], empty)
+        with Index.open(index.path) as other:
+            other.add_vectors(["first"], SparseVectors.from_dicts([{term: 1.0}]))
+        index.add_vectors(["second"], SparseVectors.from_dicts([{term: 2.0}]))
+        assert [hit.id for hit in index.search({term: 1.0})] == ["second", "first"]
+
+
+@pytest.mark.parametrize("query", [None, 3, ["a"], SparseVectors.from_dicts([{1: 1.0}] * 2)])
+def test_what_is_not_a_query(query: Any) -> None:
+    with vector_index([{1: 1.0}]) as index, pytest.raises(InvalidQueryError, match="a query must"):
+        index.search(query)
+
+
+@pytest.mark.parametrize("weights", [{1: float("nan")}, {1: float("inf")}, {1: "x"}, {1: 1, "a": 1}])
+def test_malformed_query_weights(weights: Any) -> None:
+    with vector_index([{1: 1.0}]) as index, pytest.raises(InvalidVectorError):
+        index.search(weights)
+
+
+@pytest.mark.parametrize("k", [-1, 1.5, "3", None, True])
+def test_malformed_k(k: Any) -> None:
+    with vector_index([{1: 1.0}]) as index, pytest.raises(InvalidQueryError, match="k is"):
+        index.search({1: 1.0}, k=k)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_malformed_threads(threads: Any) -> None:
+    with vector_index([{1: 1.0}]) as index, pytest.raises(InvalidQueryError, match="threads is"):
+        index.search_batch(SparseVectors.from_dicts([{1: 1.0}]), threads=threads)
+
+
+def test_a_query_of_too_many_terms() -> None:
+    everything = np.arange(300_000, dtype=np.uint32)
+    query = SparseVectors([0, len(everything)], everything, np.ones(len(everything), np.float32))
+    with vector_index([{1: 1.0, 250_000: 2.0}]) as index:
+        with pytest.raises(InvalidQueryError, match="at most 262"):
+            index.search(query)
+        fewer = SparseVectors([0, 200_000], everything[:200_000], np.ones(200_000, np.float32))
+        assert actual_hits(index, fewer, 3) == expected_hits(index, fewer, 3)
+
+
+def test_an_empty_index() -> None:
+    with vector_index([]) as index:
+        assert index.search({1: 1.0}) == []
+        assert index.search({"a": 1.0}) == []
+        assert index.search_batch(SparseVectors.from_dicts([{1: 1.0}, {}]))["1"] == []
+        assert len(index.vectors()) == 0
+        assert list(index.documents()) == []
+        index.optimize()
+        assert index.delete([]) == 0
+        assert index.verify() == []
+
+
+rows_of_weights = st.lists(
+    st.dictionaries(st.integers(0, 6), st.sampled_from([0.0, 0.5, 1.0, 1.0, 3.0, 1e-3]), max_size=4),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows_of_weights, rows_of_weights, st.sampled_from([8, 12]), st.integers(1, 5))
+@settings(max_examples=40)
+def test_small_indexes_equal_brute_force(
+    rows: list[Row], queries: list[Row], weight_bits: int, per_segment: int
+) -> None:
+    with vector_index(rows, weight_bits=weight_bits, segment_documents=per_segment) as index:
+        for weights in queries:
+            query = SparseVectors.from_dicts([weights])
+            assert actual_hits(index, query, 5) == expected_hits(index, query, 5)
+            for hit in index.search(query, 3):
+                explanation = index.explain(query, hit.id)
+                assert explanation.score == hit.score
+                assert sum(term.contribution for term in explanation.terms) == hit.score
+
+
+class LifeOfAnIndex(RuleBasedStateMachine):
+    """An index against a dictionary: the documents in insertion order."""
+
+    ids = st.sampled_from([f"id{i}" for i in range(12)])
+    vectors = st.dictionaries(st.integers(0, 5), st.sampled_from([0.25, 0.5, 1.0, 7.0]), max_size=3)
+    values = st.sampled_from([1, 2, 2.5, "x", True, None, ["x", 2]])
+    documents = st.lists(
+        st.tuples(ids, vectors, st.dictionaries(st.sampled_from("ab"), values, max_size=2)),
+        min_size=1,
+        max_size=7,
+    )
+
+    @initialize(weight_bits=st.sampled_from([8, 12]), per_segment=st.integers(1, 4))
+    def create(self, weight_bits: int, per_segment: int) -> None:
+        self.folder = Path(mkdtemp())
+        config = IndexConfig(weight_bits=weight_bits, segment_documents=per_segment)
+        self.index = Index.create(self.folder / "index", None, config)
+        self.reader = Index.open(self.folder / "index")
+        self.model: dict[str, tuple[Row, dict[str, Any]]] = {}
+        self.seen_by_reader: list[str] = []
+        self.largest: dict[int, float] = {}
+
+    def teardown(self) -> None:
+        if hasattr(self, "folder"):
+            self.index.close()
+            self.reader.close()
+            shutil.rmtree(self.folder)
+
+    def _store(self, documents: list[tuple[str, Row, dict[str, Any]]]) -> None:
+        for document_id, row, metadata in documents:
+            self.model.pop(document_id, None)
+            self.model[document_id] = (row, metadata)
+            for term, weight in row.items():
+                self.largest[term] = max(self.largest.get(term, 0.0), weight)
+
+    def _send(self, documents: list[tuple[str, Row, dict[str, Any]]], *, replace: bool) -> int:
+        ids, rows, metadata = zip(*documents, strict=True)
+        vectors = SparseVectors.from_dicts(rows)
+        return self.index.add_vectors(ids, vectors, metadata, replace=replace)
+
+    @rule(documents=documents)
+    def add(self, documents: list[tuple[str, Row, dict[str, Any]]]) -> None:
+        taken = set(self.model)
+        fresh = []
+        for document in documents:
+            if document[0] in taken:
+                break
+            taken.add(document[0])
+            fresh.append(document)
+        if len(fresh) == len(documents):
+            assert self._send(documents, replace=False) == len(documents)
+        else:
+            with pytest.raises(DuplicateIdError, match=f"document {len(fresh)} "):
+                self._send(documents, replace=False)
+        self._store(fresh)
+
+    @rule(documents=documents)
+    def upsert(self, documents: list[tuple[str, Row, dict[str, Any]]]) -> None:
+        assert self._send(documents, replace=True) == len(documents)
+        self._store(documents)
+
+    @rule(chosen=st.sets(ids, max_size=4), missing_ok=st.booleans())
+    def delete(self, chosen: set[str], missing_ok: bool) -> None:
+        known = chosen & self.model.keys()
+        if known != chosen and not missing_ok:
+            with pytest.raises(DocumentNotFoundError):
+                self.index.delete(chosen)
+            return
+        assert self.index.delete(chosen, missing_ok=missing_ok) == len(known)
+        for document_id in known:
+            del self.model[document_id]
+
+    @rule()
+    def optimize(self) -> None:
+        self.index.optimize()
+        info = self.index.info()
+        assert (info.deleted, info.segments) == (0, min(1, len(self.model)))
+
+    @rule()
+    def reopen(self) -> None:
+        self.index.close()
+        self.index = Index.open(self.folder / "index")
+
+    @rule()
+    def refresh_reader(self) -> None:
+        behind = self.reader.info().generation < self.index.info().generation
+        assert self.reader.refresh() == behind
+        self.seen_by_reader = list(self.model)
+
+    @rule(
+        row=st.dictionaries(
+            st.integers(0, 6), st.sampled_from([-1.0, 0.0, 0.3, 1.0, 5.0]), max_size=4
+        ),
+        k=st.sampled_from([0, 1, 3, 100]),
+        filter=st.sampled_from(
+            [None, {"a": 2}, {"b": {"!=": "x"}}, {"a": {">=": 2}, "b": {"exists": True}}]
+        ),
+    )
+    def search(self, row: Row, k: int, filter: dict[str, Any] | None) -> None:
+        query = SparseVectors.from_dicts([row])
+        if filter is None:
+            assert actual_hits(self.index, query, k) == expected_hits(self.index, query, k)
+            return
+        try:
+            hits = actual_hits(self.index, query, k, filter)
+        except FilterError:
+            metadata = [metadata for _, metadata in self.model.values()]
+            named = set(fields_of(filter))
+            assert any(not any(values_of(m, field) for m in metadata) for field in named)
+            return
+        assert hits == expected_hits(
+            self.index, query, k, lambda i: matches(self.model[i][1], filter)
+        )
+
+    @invariant()
+    def holds_the_same_documents(self) -> None:
+        if not hasattr(self, "index"):
+            return
+        assert {d.id: dict(d.metadata) for d in self.index.documents()} == {
+            document_id: metadata for document_id, (_, metadata) in self.model.items()
+        }
+        assert [d.id for d in self.index.documents()] == list(self.model)
+        assert [d.id for d in self.reader.documents()] == self.seen_by_reader
+        assert len(self.index) == len(self.model)
+        assert all((i in self.index) == (i in self.model) for i in ("id0", "id5", "id11"))
+
+    @invariant()
+    def holds_the_same_weights(self) -> None:
+        if not hasattr(self, "index"):
+            return
+        steps = 2**self.index.config.weight_bits - 0.5
+        stored = self.index.vectors().to_dicts()
+        for row, (given, _) in zip(stored, self.model.values(), strict=True):
+            assert row.keys() == given.keys()
+            for term, weight in given.items():
+                assert abs(row[term] - weight) <= 2 * self.largest[term] / steps
+
+    @invariant()
+    def is_whole(self) -> None:
+        if hasattr(self, "index"):
+            assert self.index.verify() == []
+
+
+TestLifeOfAnIndex = LifeOfAnIndex.TestCase
+TestLifeOfAnIndex.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def test_scores_carry_the_precision_of_their_unit() -> None:
+    """How far integer scores are from float ones, for a query like those of learned encoders."""
+    rng = np.random.default_rng(11)
+    rows = [
+        dict(zip(rng.choice(300, 60, replace=False).tolist(), rng.gamma(2, 0.4, 60), strict=True))
+        for _ in range(300)
+    ]
+    weights = dict(zip(range(0, 300, 10), rng.gamma(2, 0.5, 30), strict=True))
+    for weight_bits, tolerance in ((8, 2e-6), (12, 3e-5)):
+        with vector_index(rows, weight_bits=weight_bits) as index:
+            query = SparseVectors.from_dicts([weights])
+            scores, _, unit = integer_scores(index, query)
+            stored = index.vectors().to_scipy(300)
+            exact = stored.astype(np.float64) @ query.to_scipy(300).T.toarray()[:, 0]
+            np.testing.assert_allclose(scores * unit, exact, rtol=tolerance)

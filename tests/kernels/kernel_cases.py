@@ -1,0 +1,102 @@
+"""Random posting lists, and the exhaustive search the kernel is held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sparsearch.kernels import exact, reference
+from sparsearch.kernels.topk import documents_of, scores_of
+
+
+@dataclass
+class Lists:
+    """Posting lists of one segment; those in `dense` are given as dense rows, too."""
+
+    postings: list[tuple[np.ndarray, np.ndarray]]
+    n_rows: int
+    allowed: np.ndarray = field(default_factory=lambda: np.empty(0, np.bool_))
+    dense: tuple[int, ...] = ()
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        sizes = [len(rows) for rows, _ in self.postings]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        rows = np.concatenate([np.empty(0), *(rows for rows, _ in self.postings)])
+        codes = np.concatenate([np.empty(0), *(codes for _, codes in self.postings)])
+        return offsets, rows.astype(np.uint32), codes.astype(np.uint16)
+
+    def for_kernel(self) -> tuple[np.ndarray, ...]:
+        offsets, rows, codes = self.arrays
+        max_codes = np.array([codes.max(initial=0) for _, codes in self.postings], np.uint16)
+        dense_codes = np.zeros((len(self.dense), self.n_rows), np.uint16)
+        for at, term in enumerate(self.dense):
+            dense_codes[at, self.postings[term][0]] = self.postings[term][1]
+        dense_lists = np.array(self.dense, np.int64)
+        return offsets, rows, codes, max_codes, dense_lists, dense_codes
+
+    def mask(self) -> np.ndarray:
+        return self.allowed if len(self.allowed) else np.ones(self.n_rows, np.bool_)
+
+
+Query = list[tuple[int, int]]
+"""Pairs of list number (-1: not in the segment) and multiplier."""
+
+
+def random_lists(rng: np.random.Generator, n_rows: int, sizes: list[int], max_code: int) -> Lists:
+    postings = []
+    for size in sizes:
+        rows = np.sort(rng.choice(n_rows, min(size, n_rows), replace=False))
+        postings.append((rows, rng.integers(1, max_code + 1, len(rows))))
+    return Lists(postings, n_rows)
+
+
+def search(segments: list[Lists], queries: list[Query], k: int) -> list[list[tuple[int, int]]]:
+    """Return each query's (document, score) pairs by the kernel, segment after segment."""
+    keys = np.empty((len(queries), 2 * k), np.int64)
+    sizes = np.zeros(len(queries), np.int64)
+    tops = (keys, sizes, np.zeros(len(queries), np.int64))
+    offsets = np.concatenate([[0], np.cumsum([len(query) for query in queries])]).astype(np.int64)
+    pairs: Any = [pair for query in queries for pair in query]
+    located, multipliers = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
+    base = 0
+    for segment in segments:
+        # A list that another segment has but this one lacks counts as absent.
+        here = np.where(located < len(segment.postings), located, -1)
+        exact.search_segment(
+            segment.for_kernel(),
+            segment.allowed,
+            segment.n_rows,
+            base,
+            (offsets, here, multipliers),
+            tops,
+            0,
+            len(queries),
+        )
+        base += segment.n_rows
+    best = [np.sort(keys[i, : sizes[i]])[::-1][:k] for i in range(len(queries))]
+    return [
+        list(zip(documents_of(row).tolist(), scores_of(row).tolist(), strict=True)) for row in best
+    ]
+
+
+def search_exhaustively(
+    segments: list[Lists], queries: list[Query], k: int
+) -> list[list[tuple[int, int]]]:
+    """Return the same by the NumPy twin: every segment's best, merged."""
+    results = []
+    for query in queries:
+        found: list[tuple[int, int]] = []
+        base = 0
+        for segment in segments:
+            located = np.array([t if t < len(segment.postings) else -1 for t, _ in query], np.int64)
+            multipliers = np.array([m for _, m in query], np.int64)
+            rows, scores = reference.search_segment(
+                segment.arrays, segment.mask(), located, multipliers, k
+            )
+            found += zip((rows + base).tolist(), scores.tolist(), strict=True)
+            base += segment.n_rows
+        results.append(sorted(found, key=lambda entry: (-entry[1], entry[0]))[:k])
+    return results

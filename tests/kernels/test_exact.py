@@ -1,0 +1,126 @@
+"""The search kernel returns what exhaustive scoring does, whatever it prunes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import Lists, Query, random_lists, search, search_exhaustively
+
+from sparsearch.kernels.exact import WINDOW
+
+MAX_SUM = 2**31 - 1
+
+
+@st.composite
+def segments(draw: st.DrawFn) -> list[Lists]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n_terms = draw(st.integers(1, 8))
+    found = []
+    for n_rows in draw(st.lists(st.sampled_from([1, 5, 70, 3000]), min_size=1, max_size=3)):
+        shares = draw(st.lists(st.sampled_from([0.0, 0.01, 0.3, 1.0]), max_size=n_terms))
+        sizes = [max(1, int(share * n_rows)) for share in shares]
+        lists = random_lists(rng, n_rows, sizes, draw(st.sampled_from([1, 3, 4095])))
+        dense = draw(st.sets(st.integers(0, len(sizes) - 1))) if sizes else set()
+        lists.dense = tuple(sorted(dense))
+        if draw(st.booleans()):
+            lists.allowed = rng.random(n_rows) < draw(st.sampled_from([0.0, 0.05, 0.5, 1.0]))
+        found.append(lists)
+    return found
+
+
+multipliers = st.one_of(st.integers(-3, 3), st.integers(-20_000, 20_000))
+queries = st.lists(
+    st.lists(st.tuples(st.integers(-1, 7), multipliers), max_size=8, unique_by=lambda pair: pair[0]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(segments(), queries, st.sampled_from([1, 2, 10, 100, 10_000]))
+@settings(max_examples=150)
+def test_equals_exhaustive_search(segments: list[Lists], queries: list[Query], k: int) -> None:
+    assert search(segments, queries, k) == search_exhaustively(segments, queries, k)
+
+
+def assert_equal(segments: list[Lists], query: Query, ks: tuple[int, ...] = (1, 10, 1000)) -> None:
+    for k in ks:
+        assert search(segments, [query], k) == search_exhaustively(segments, [query], k)
+
+
+@pytest.mark.parametrize("dense", [(), (0,), (0, 1, 2)])
+def test_ties_across_windows_go_to_the_earlier_document(dense: tuple[int, ...]) -> None:
+    n_rows = 2 * WINDOW + 100
+    everywhere = np.arange(n_rows)
+    ones = np.ones(n_rows, np.int64)
+    lists = Lists([(everywhere, ones)] * 3, n_rows, dense=dense)
+    found = search([lists, lists], [[(0, 7), (1, 7), (2, 7)]], 12)[0]
+    assert found == [(number, 21) for number in range(12)]
+    assert_equal([lists, lists], [(0, 1), (1, 2), (2, 3)])
+
+
+def test_one_giant_list_among_small_ones() -> None:
+    rng = np.random.default_rng(1)
+    n_rows = 3 * WINDOW
+    lists = random_lists(rng, n_rows, [n_rows, 5, 40, 3, 200], 4095)
+    for common in (1, 50, 5000):
+        assert_equal([lists], [(0, common), (1, 3000), (2, 1000), (3, 4000), (4, 900)])
+    lists.dense = (0,)
+    assert_equal([lists], [(0, 1), (1, 3000), (2, 1000), (3, 4000), (4, 900)])
+
+
+def test_postings_at_the_edges_of_windows() -> None:
+    edges = np.array([0, WINDOW - 1, WINDOW, 2 * WINDOW - 1, 2 * WINDOW, 3 * WINDOW - 1])
+    lists = Lists(
+        [(edges, np.arange(1, 7)), (edges[1:], np.full(5, 9)), (edges[::2], np.full(3, 2))],
+        3 * WINDOW,
+    )
+    assert_equal([lists], [(0, 5), (1, 1), (2, 3)], ks=(1, 2, 3, 6, 7))
+    assert_equal([lists], [(0, 5), (1, -1), (2, -3)], ks=(1, 2, 3, 6, 7))
+
+
+def test_a_sum_of_31_bits() -> None:
+    top = np.array([4095])
+    lists = Lists([(np.array([3]), top), (np.array([3]), top)], 10)
+    query = [(0, 262_208), (1, 262_208)]
+    assert search([lists], [query], 5) == [[(3, 2 * 262_208 * 4095)]]
+    assert 2 * 262_208 * 4095 <= MAX_SUM
+    opposite = [(0, 262_208), (1, -262_208)]
+    assert search([lists], [opposite], 5) == [[]]
+
+
+def test_only_positive_scores_are_found() -> None:
+    lists = Lists([(np.array([0, 1, 2]), np.array([1, 2, 3])), (np.array([2]), np.array([1]))], 4)
+    assert search([lists], [[(0, -1)], [], [(-1, 5)], [(0, 1), (1, -3)]], 4) == [
+        [],
+        [],
+        [],
+        [(1, 2), (0, 1)],
+    ]
+
+
+def test_no_document_is_allowed() -> None:
+    lists = Lists([(np.arange(100), np.ones(100))], 100, allowed=np.zeros(100, np.bool_))
+    assert search([lists], [[(0, 1)]], 10) == [[]]
+
+
+def test_more_than_a_thousand_query_terms() -> None:
+    rng = np.random.default_rng(5)
+    lists = random_lists(rng, 2000, rng.integers(1, 60, 1500).tolist(), 255)
+    query = [(term, int(rng.integers(1, 1000))) for term in range(1500)]
+    assert_equal([lists], query, ks=(1, 20))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_skewed_lists_over_several_windows(seed: int) -> None:
+    """The shape of real queries: few rare, strong terms and many common, weak ones."""
+    rng = np.random.default_rng(seed)
+    n_rows = 2 * WINDOW + 17
+    sizes = [int(n_rows / (1 + 3 * i) ** 1.5) + 1 for i in range(12)]
+    lists = random_lists(rng, n_rows, sizes, 255)
+    lists.dense = (0, 1)[: seed % 3]
+    strengths = [(term, int(5 * (1 + term) ** 2)) for term in range(12)]
+    assert_equal([lists, lists], strengths, ks=(1, 10, 100))
+    lists.allowed = rng.random(n_rows) < 0.02
+    assert_equal([lists, lists], strengths, ks=(10,))

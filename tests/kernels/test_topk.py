@@ -1,0 +1,51 @@
+"""Keys order entries as hits are ordered; selection keeps the best of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparsearch.kernels.topk import (
+    LAST_DOCUMENT,
+    documents_of,
+    make_key,
+    scores_of,
+    select_best,
+)
+
+entries = st.tuples(
+    st.integers(0, 5) | st.integers(0, 2**31 - 1),
+    st.integers(0, 5) | st.integers(0, LAST_DOCUMENT),
+)
+
+
+@given(entries)
+def test_a_key_holds_its_entry(entry: tuple[int, int]) -> None:
+    keys = np.array([make_key(*entry)], np.int64)
+    assert keys[0] >= 0
+    assert (int(scores_of(keys)[0]), int(documents_of(keys)[0])) == entry
+
+
+@given(entries, entries)
+def test_the_larger_key_is_the_better_entry(one: tuple[int, int], other: tuple[int, int]) -> None:
+    better = (-one[0], one[1]) < (-other[0], other[1])
+    assert (make_key(*one) > make_key(*other)) == better
+
+
+@given(st.sets(st.integers(-9, 9) | st.integers(0, 2**62), min_size=1), st.data())
+def test_select_best_moves_the_largest_to_the_front(values: set[int], data: st.DataObject) -> None:
+    given_keys = data.draw(st.permutations(sorted(values)))
+    k = data.draw(st.integers(1, len(values)))
+    keys = np.array([*given_keys, 2**62 + 1], np.int64)
+    last = select_best(keys, len(values), k)
+    expected = sorted(values, reverse=True)
+    assert last == expected[k - 1] == keys[k - 1]
+    assert sorted(keys[:k].tolist(), reverse=True) == expected[:k]
+    assert sorted(keys[: len(values)].tolist(), reverse=True) == expected
+    assert keys[-1] == 2**62 + 1
+
+
+def test_selecting_from_sorted_keys_takes_linear_time() -> None:
+    for keys in (np.arange(1_000_000), np.arange(1_000_000)[::-1].copy()):
+        assert select_best(keys, keys.size, 10) == 999_990
