@@ -65,9 +65,9 @@ def random_query(rng: np.random.Generator, n_terms: int) -> SparseVectors:
 @pytest.mark.parametrize(("seed", "levels"), [(1, 1), (2, 3), (3, 10_000)])
 def test_equals_brute_force(weight_bits: int, seed: int, levels: int) -> None:
     rng = np.random.default_rng(seed)
-    rows = random_rows(rng, 700, 40, levels)
-    queries = [random_query(rng, 40) for _ in range(25)]
-    with vector_index(rows, weight_bits=weight_bits, segment_documents=110) as index:
+    rows = random_rows(rng, 400, 40, levels)
+    queries = [random_query(rng, 40) for _ in range(10)]
+    with vector_index(rows, weight_bits=weight_bits, segment_documents=70) as index:
         for step in range(4):
             for query in queries:
                 assert_close_to_inner_products(index, query)
@@ -80,10 +80,10 @@ def test_equals_brute_force(weight_bits: int, seed: int, levels: int) -> None:
             for first, other in zip(*(vars(top).values() for top in tops), strict=True):
                 np.testing.assert_array_equal(first, other)
             if step == 0:
-                index.delete([f"d{i}" for i in rng.choice(700, 100, replace=False)])
+                index.delete([f"d{i}" for i in rng.choice(400, 60, replace=False)])
             elif step == 1:
-                again = rng.choice(700, 150, replace=False)
-                vectors = SparseVectors.from_dicts(random_rows(rng, 150, 40, levels))
+                again = rng.choice(400, 90, replace=False)
+                vectors = SparseVectors.from_dicts(random_rows(rng, 90, 40, levels))
                 index.add_vectors([f"d{i}" for i in again], vectors, replace=True)
             elif step == 2:
                 index.optimize()
@@ -122,15 +122,15 @@ def test_extreme_weights() -> None:
             assert found
 
 
-def test_scores_of_equal_documents_are_equal_in_every_segment() -> None:
-    """Quantised to the same weight under different scales, they still tie, in insertion order."""
-    rows: list[Row] = [{1: 0.5}, {1: 64.0}, {2: 1.0}, {1: 0.5}, {2: 3.0}, {1: 0.5, 3: 0.1}]
+def test_equal_documents_are_found_in_insertion_order() -> None:
+    rows: list[Row] = [{1: 0.5}, {1: 0.75}, {2: 1.0}, {1: 0.5}, {1: 0.75}, {1: 0.5, 3: 0.1}]
     with vector_index(rows, segment_documents=2, weight_bits=8) as index:
         assert index.info().segments == 3
-        query = SparseVectors.from_dicts([{1: 0.7}])
-        hits = actual_hits(index, query, 10)
-        assert [document_id for document_id, _ in hits] == ["d1", "d0", "d3", "d5"]
-        assert hits[1][1] == hits[2][1] == hits[3][1]
+        for _ in range(2):
+            hits = actual_hits(index, SparseVectors.from_dicts([{1: 0.7}]), 10)
+            assert [document_id for document_id, _ in hits] == ["d1", "d4", "d0", "d3", "d5"]
+            assert len({score for _, score in hits}) == 2
+            index.optimize()
 
 
 def test_documents_without_overlap_are_never_returned() -> None:
@@ -395,18 +395,21 @@ TestLifeOfAnIndex.settings = settings(
 )
 
 
-def test_scores_carry_the_precision_of_their_unit() -> None:
-    """How far integer scores are from float ones, for a query like those of learned encoders."""
+@pytest.mark.parametrize(("weight_bits", "tolerance"), [(8, 3e-6), (12, 4e-5)])
+def test_rounding_the_query_stays_below_the_step_of_stored_weights(
+    weight_bits: int, tolerance: float
+) -> None:
+    """For queries and documents like those of learned encoders."""
     rng = np.random.default_rng(11)
     rows = [
         dict(zip(rng.choice(300, 60, replace=False).tolist(), rng.gamma(2, 0.4, 60), strict=True))
         for _ in range(300)
     ]
     weights = dict(zip(range(0, 300, 10), rng.gamma(2, 0.5, 30), strict=True))
-    for weight_bits, tolerance in ((8, 2e-6), (12, 3e-5)):
-        with vector_index(rows, weight_bits=weight_bits) as index:
-            query = SparseVectors.from_dicts([weights])
-            scores, _, unit = integer_scores(index, query)
-            stored = index.vectors().to_scipy(300)
-            exact = stored.astype(np.float64) @ query.to_scipy(300).T.toarray()[:, 0]
-            np.testing.assert_allclose(scores * unit, exact, rtol=tolerance)
+    with vector_index(rows, weight_bits=weight_bits) as index:
+        query = SparseVectors.from_dicts([weights])
+        scores, _, unit = integer_scores(index, query)
+        stored = index.vectors().to_scipy(300).toarray().astype(np.float64)
+    exact = stored @ query.to_scipy(300).toarray()[0]
+    assert np.abs(scores * unit - exact).max() <= tolerance * exact.max()
+    assert tolerance < 2.0**-weight_bits / 5

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
 
-from sparsearch.cli._console import note
+from sparsearch.cli._console import counted, note
 from sparsearch.cli._progress import Progress
 from sparsearch.errors import (
     DuplicateIdError,
@@ -72,11 +73,11 @@ class Adding:
         name = _label(self._source) if resumable else None
         stored = None if name is None else self._index.source_progress(name)
         if stored is not None and stored.finished:
-            count = f"{stored.consumed:,} documents"
+            count = counted(stored.consumed, "document")
             note(f"{self._source.path} is already indexed ({count}); --upsert reads it again")
             return 0
         if stored is not None:
-            note(f"going on after {stored.consumed:,} documents")
+            note(f"going on after {counted(stored.consumed, 'document')}")
         try:
             return self._feed(lambda found: self._index.add(found, source=name), stored)
         except KeyboardInterrupt:
@@ -98,8 +99,11 @@ class Adding:
         self, add: Callable[[Iterable[dict[str, object]]], int], stored: SourceProgress | None
     ) -> int:
         source = self._source
-        with Progress("reading", source.size, lambda: source.position) as progress:
-            documents: Documents = progress.watch(source.records())
+        # Closed here, since after an error its traceback would keep the file open.
+        records = cast("Generator[dict[str, object], None, None]", source.records())
+        progress = Progress("reading", source.size, lambda: source.position)
+        with closing(records), progress:
+            documents: Documents = progress.watch(records)
             if self._rejected is not None:
                 documents = _acceptable(documents, self._rejected)
             if stored is not None:
@@ -108,10 +112,10 @@ class Adding:
 
     def _stored(self, kept: SourceProgress | None) -> str:
         if kept is None:
-            holds = f"{self._index.path} holds {len(self._index):,} documents"
+            holds = f"{self._index.path} holds {counted(len(self._index), 'document')}"
             return f"{holds}; the same command starts again with the first"
-        count = f"{kept.consumed:,} documents of {self._source.path} are stored"
-        return f"{count}; the same command goes on after them"
+        count = counted(kept.consumed, "document")
+        return f"{count} of {self._source.path} stored; the same command goes on after them"
 
 
 def _label(source: Source) -> str:

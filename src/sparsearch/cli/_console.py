@@ -8,17 +8,27 @@ import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from os import PathLike, fspath
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["human_bytes", "note", "one_line", "output", "quoted", "working", "write_json"]
+__all__ = [
+    "counted",
+    "human_bytes",
+    "note",
+    "one_line",
+    "output",
+    "quoted",
+    "working",
+    "write_json",
+]
 
 # Control characters and those that turn the direction of text: what comes from a document must
 # not steer the terminal that shows it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\s]+")
-_PLAIN_WIDTH = 100
+_PLAIN_WIDTH, _LEAST_WIDTH = 100, 40
 
 
 def one_line(text: str) -> str:
@@ -35,7 +45,8 @@ def output() -> Console:
     """Return the console of standard output: styled on a terminal, plain text elsewhere."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else _PLAIN_WIDTH
+    width = get_terminal_size().columns if sys.stdout.isatty() else _PLAIN_WIDTH
+    width = max(width, _LEAST_WIDTH)
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width)
 
 
@@ -51,6 +62,11 @@ def working(message: str) -> AbstractContextManager[object]:
 def write_json(value: object) -> None:
     """Write a value as one line of JSON to standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many there are of a thing: "1 document", "1,400 documents"."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def human_bytes(count: float) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from sparsearch.cli._console import one_line
+from sparsearch.cli._console import counted, one_line
 from sparsearch.errors import EncoderError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001 - apostrophes o
 _TEXT_READ = 20_000
 _STARTS_TRIED = 200
 _LEAD = 30
+_TERMS_SHOWN = 8
 _SLACK = 20
 """Columns that two lines of text may lose where a word does not fit."""
 
@@ -116,11 +118,7 @@ class HitPrinter:
         page = Text()
         for rank, (hit, title, text) in enumerate(zip(hits, titles, texts, strict=True), start=1):
             page.append(f"{rank:3}  {hit.score:8.4f}  ")
-            if not title.startswith(hit.id):
-                page.append(one_line(hit.id) + "  ", style="cyan")
-            heading = self._marked(_cut_end(title, self.width), words)
-            heading.stylize("bold")
-            page.append_text(heading).append("\n")
+            page.append_text(self._heading(one_line(hit.id), title, words)).append("\n")
             if text:
                 part = snippet(text, words, 2 * (self.width - 6) - _SLACK)
                 self._indent(page, self._marked(part, words))
@@ -131,6 +129,14 @@ class HitPrinter:
             if explanations:
                 self._indent(page, Text(_contributions(explanations[rank - 1]), style="green"))
         return page
+
+    def _heading(self, name: str, title: str, words: Mapping[str, object]) -> Text:
+        from rich.text import Text
+
+        heading = Text("" if title.startswith(name) else name + "  ", style="cyan")
+        marked = self._marked(_cut_end(title, self.width - 15 - len(heading)), words)
+        marked.stylize("bold")
+        return heading.append_text(marked)
 
     def _marked(self, text: str, words: Mapping[str, object]) -> Text:
         from rich.text import Text
@@ -150,9 +156,11 @@ class HitPrinter:
 
 
 def _cut_end(text: str, width: int) -> str:
-    return text if len(text) <= width else _cut(text, 0, width)
+    return text if len(text) <= width else _cut(text, 0, max(width, _LEAD))
 
 
 def _contributions(explanation: Explanation) -> str:
     parts = (f"{one_line(term.term)} {term.contribution:.2f}" for term in explanation.terms)
-    return "because " + " + ".join(parts)
+    shown = list(islice(parts, _TERMS_SHOWN))
+    more = len(explanation.terms) - len(shown)
+    return "because " + " + ".join(shown) + (f" and {counted(more, 'term')} more" if more else "")

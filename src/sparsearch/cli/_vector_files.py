@@ -28,8 +28,8 @@ def vector_format(path: Path) -> str:
     name = path.name.lower().removesuffix(".gz")
     found = _SUFFIXES.get(Path(name).suffix)
     if found is None:
-        known = "jsonl, npz, csr"
-        raise InvalidInputError(f"{path}: no known format by its name; choose a --format: {known}")
+        known = ".jsonl, .jsonl.gz, .npz or .csr"
+        raise InvalidInputError(f"{path}: no known format of vectors by its name; name it {known}")
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sparsearch.errors import StorageUnavailableError
 
-__all__ = ["write_text"]
+__all__ = ["write_text", "writing"]
 
 
 def write_text(path: Path, lines: Iterable[str]) -> None:
@@ -24,11 +25,18 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
         return
     from sparsearch.runs.columns import write_lines
 
-    try:
+    with writing(path):
         if path.exists() and not path.is_file():  # a device or a pipe: nothing to replace
             with open(path, "w", encoding="utf-8") as file:
                 file.writelines(lines)
         else:
             write_lines(path, lines)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn faults of the system into an error that names the file to be written."""
+    try:
+        yield
     except OSError as error:
         raise StorageUnavailableError(f"cannot write {path}: {error.strerror}") from error

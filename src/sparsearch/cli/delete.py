@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sparsearch.cli._arguments import IndexFolder
+from sparsearch.cli._console import counted
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import typed_lines
 
@@ -37,4 +38,4 @@ def delete(
     """
     with open_index(index) as target:
         count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)
-        print(f"deleted {count:,} documents; {len(target):,} remain")
+        print(f"deleted {counted(count, 'document')}; {len(target):,} remain")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
 from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import search_file
-from sparsearch.cli._writing import write_text
+from sparsearch.cli._writing import write_text, writing
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",
@@ -72,26 +71,26 @@ def evaluate(
     _check_depth(measures, k)
     with open_index(index) as target:
         collection = load_dataset(dataset, split)
-        started = time.perf_counter()
         with working("searching"):
             if queries is not None:
                 found = search_file(target, queries, k)
             else:
                 found = target.search_batch(collection.judged_queries(), k)
-        seconds = time.perf_counter() - started
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"
     result = measured(found, collection.qrels, measures)
     if per_query is not None:
-        result.write(per_query)
+        with writing(per_query):
+            result.write(per_query)
     judged = len(collection.qrels)
     if json:
         write_json({"dataset": collection.name, "queries": judged, "k": k, **result.mean})
         return
-    print(f"{collection.name}: {judged:,} judged queries, {seconds:.2f} s\n\n{result.table()}")
+    print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
     if result.missing_queries:
-        note(f"{result.missing_queries:,} judged queries found nothing; they count as zero")
+        missing = f"{result.missing_queries:,} of the judged queries found nothing"
+        note(f"{missing}, which counts as zero")
 
 
 def _check_depth(measures: list[str], k: int) -> None:

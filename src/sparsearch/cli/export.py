@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from sparsearch.cli._arguments import IndexFolder
-from sparsearch.cli._console import note
+from sparsearch.cli._console import counted, note
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._writing import write_text
@@ -64,7 +64,7 @@ def export(
             write_text(out, (_line(document) for document in progress.watch(target.documents())))
         else:
             _write_vectors(target, out, chosen, progress)
-    note(f"wrote {len(target):,} {what} to {out}")
+    note(f"wrote {counted(len(target), what[:-1])} to {out}")
 
 
 def _line(document: Document) -> str:

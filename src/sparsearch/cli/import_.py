@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, VectorFormat, WeightBits
-from sparsearch.cli._console import human_bytes, quoted, working
+from sparsearch.cli._console import counted, human_bytes, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
@@ -64,30 +65,30 @@ def import_(
     """
     chosen = format or vector_format(vectors)
     options = CreationOptions(weight_bits=weight_bits, segment_documents=segment_documents)
-    if not vectors.exists():
-        raise FileFormatError(vectors, None, "does not exist")
     announce_compilation()
     started = time.perf_counter()
+    batches = read_vector_batches(vectors, chosen)
+    first = next(batches, None)  # of a file that is no good no index is made
     with create_or_open(index, options, of_text=False) as target:
-        added = _add_all(target, vectors, chosen, upsert)
+        added = _add_all(target, vectors, chain([first] if first else [], batches), upsert)
         seconds = time.perf_counter() - started
         if optimize and added:
             with working("merging segments"):
                 target.optimize()
         facts = target.info()
-    print(f"added {added:,} vectors in {seconds:.1f} s")
-    print(f"{index} holds {facts.documents:,} documents in {human_bytes(facts.bytes)}")
+    print(f"added {counted(added, 'vector')} in {seconds:.1f} s")
+    print(f"{index} holds {counted(facts.documents, 'document')} in {human_bytes(facts.bytes)}")
     print(f"""next: sparsearch search {quoted(index)} --vector '{{"term": 1.0}}'""")
 
 
-def _add_all(index: Index, path: Path, format: str, upsert: bool) -> int:
+def _add_all(index: Index, path: Path, batches: Iterable[VectorBatch], upsert: bool) -> int:
     added = 0
     with Progress("reading") as progress:
-        for batch in read_vector_batches(path, format):
+        for batch in batches:
             try:
                 _add(index, batch, upsert)
             except KeyboardInterrupt:
-                holds = f"{index.path} holds {len(index):,} documents"
+                holds = f"{index.path} holds {counted(len(index), 'document')}"
                 advice = "the same command with --upsert starts again"
                 raise KeyboardInterrupt(f"{holds}; {advice}") from None
             except (InvalidDocumentError, InvalidVectorError) as error:

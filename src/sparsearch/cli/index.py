@@ -9,7 +9,7 @@ import typer
 
 from sparsearch.cli._adding import Adding, Rejected
 from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, WeightBits
-from sparsearch.cli._console import human_bytes, note, quoted, working
+from sparsearch.cli._console import counted, human_bytes, note, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.readers import FieldMapping, open_source
@@ -120,15 +120,18 @@ def index(
                 target.optimize()
         if reader.skipped:
             name, reason = reader.skipped[0]
-            note(f"left out {len(reader.skipped):,} files that are no text: {name} ({reason}) ...")
-        if rejected:
-            note(f"skipped {rejected.count:,} malformed records in all")
+            left_out = counted(len(reader.skipped), "file")
+            note(f"left out {left_out} that are no text, such as {name} ({reason})")
+        if rejected and rejected.count:
+            note(f"skipped {counted(rejected.count, 'malformed record')} in all")
         _summarize(target, added, seconds)
 
 
 def _summarize(index: Index, added: int, seconds: float) -> None:
     info = index.info()
-    speed = f" ({added / seconds:,.0f} per second)" if added else ""
-    print(f"added {added:,} documents in {seconds:.1f} s{speed}")
-    print(f"{index.path} holds {info.documents:,} documents in {human_bytes(info.bytes)}")
+    if added:
+        speed = f"{added / seconds:,.0f} per second"
+        print(f"added {counted(added, 'document')} in {seconds:.1f} s ({speed})")
+    holds = counted(info.documents, "document")
+    print(f"{index.path} holds {holds} in {human_bytes(info.bytes)}")
     print(f'next: sparsearch search {quoted(index.path)} "your question"')

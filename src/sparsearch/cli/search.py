@@ -98,7 +98,7 @@ def search(
             session.answer(" ".join(query))
             return
         for line in typed_lines("query> "):
-            if not json:
+            if not json and not sys.stdin.isatty():
                 print(f"# {one_line(line)}")
             session.answer(line)
             sys.stdout.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from sparsearch.cli._arguments import IndexFolder
-from sparsearch.cli._console import human_bytes, note, one_line, working
+from sparsearch.cli._console import counted, human_bytes, note, one_line, working
 from sparsearch.cli._opening import open_index
 
 EXAMPLES = ("sparsearch verify papers",)
@@ -26,4 +26,4 @@ def verify(index: IndexFolder) -> None:
         note(f"error: {index} is damaged; restore it from a backup or index the documents again")
         raise typer.Exit(1)
     size = human_bytes(facts.bytes)
-    print(f"{index} is undamaged: {facts.documents:,} documents, {size} read")
+    print(f"{index} is undamaged: {counted(facts.documents, 'document')}, {size} read")

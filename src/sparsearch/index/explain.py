@@ -71,8 +71,8 @@ def explain_document(
         Names of the terms.
     """
     segment, row = snapshot.locate(number)
-    located = plan.located[snapshot.segments.index(segment)]
-    multipliers = plan.multipliers(segment, located)
+    at = snapshot.segments.index(segment)
+    located, multipliers = plan.located[at], plan.multipliers[at]
     unit = float(plan.units[0])
     terms = []
     for i in np.flatnonzero(located >= 0).tolist():

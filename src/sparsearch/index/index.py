@@ -577,12 +577,13 @@ def _size_on_disk(folder: Path) -> int:
 
 def _clear_leftovers(folder: Path) -> None:
     """Remove what a creation that was killed left; refuse an index and the files of others."""
-    foreign = [entry.name for entry in folder.iterdir() if entry.name not in _OWN_ENTRIES]
-    if foreign:
-        raise IndexExistsError(f"{folder} is not empty (it holds {shorten(foreign[0])})")
     try:
         Catalog(folder).close()
     except IndexNotFoundError:
+        foreign = [entry.name for entry in folder.iterdir() if entry.name not in _OWN_ENTRIES]
+        if foreign:
+            reason = f"{folder} is not empty (it holds {shorten(foreign[0])})"
+            raise IndexExistsError(reason) from None
         with storage_faults(folder):
             for path in folder.glob("catalog.sqlite*"):
                 path.unlink()

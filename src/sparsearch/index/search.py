@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import InvalidQueryError
-from sparsearch.index.segment import Segment
 from sparsearch.index.snapshot import Snapshot
-from sparsearch.kernels.exact import search_segment
-from sparsearch.kernels.plan import MAX_SUM, find_terms, raise_scales
+from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
+from sparsearch.kernels.plan import MAX_SUM, choose_units, find_terms, set_multipliers
 from sparsearch.kernels.topk import documents_of, scores_of
 from sparsearch.vectors import SparseVectors
 
-_LISTS = ("offsets", "rows", "codes", "max_codes", "dense_lists", "dense_codes")
+_SAMPLE_WINDOWS = 16
+_SAMPLE_FROM = 32_768
+"""Segments smaller than this are searched faster than sampled."""
 
 __all__ = ["QueryPlan", "TopK", "plan_queries", "search_snapshot"]
 
@@ -48,35 +51,22 @@ class QueryPlan:
     Parameters
     ----------
     offsets : ndarray of int64 [queries + 1]
-    weights : ndarray of float64 [query terms]
     units : ndarray of float64 [queries]
         What one step of an integer score is worth.
     located : tuple of ndarray of int64 [query terms]
         Per segment, each term's posting list or -1.
+    multipliers : tuple of ndarray of int64 [query terms]
+        Per segment, each term's integer multiplier.
     """
 
     offsets: npt.NDArray[np.int64]
-    weights: npt.NDArray[np.float64]
     units: npt.NDArray[np.float64]
     located: tuple[npt.NDArray[np.int64], ...]
-
-    def multipliers(
-        self, segment: Segment, located: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.int64]:
-        """Return each query term's integer multiplier for a segment's codes."""
-        scales = segment.arrays["scales"]
-        if len(scales) == 0:
-            return np.zeros(len(located), np.int64)
-        units = np.repeat(self.units, np.diff(self.offsets))
-        found = np.where(located >= 0, scales[np.maximum(located, 0)], 0.0)
-        exact = self.weights * found / units
-        rounded = np.rint(exact)
-        # A term that is there always counts for something, however small its weight.
-        return np.where(rounded == 0, np.sign(exact), rounded).astype(np.int64)
+    multipliers: tuple[npt.NDArray[np.int64], ...]
 
 
 def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> QueryPlan:
-    """Find the queries' terms in every segment and choose their units.
+    """Find the queries' terms in every segment, and choose units and multipliers.
 
     Raises
     ------
@@ -84,25 +74,21 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
         If a query has too many terms for its score to be held in 31 bits.
     """
     vectors = vectors.drop_zeros()
-    largest_scales = np.zeros(vectors.nnz)
-    located = []
-    for segment in snapshot.segments:
-        found = np.empty(vectors.nnz, np.int64)
-        find_terms(segment.arrays["terms"], vectors.term_ids, found)
-        raise_scales(segment.arrays["scales"], found, largest_scales)
-        located.append(found)
-    weights = vectors.weights.astype(np.float64)
-    queries = np.repeat(np.arange(len(vectors)), np.diff(vectors.offsets))
-    bounds = np.abs(weights) * largest_scales * max_code
-    upper = np.bincount(queries, weights=bounds, minlength=len(vectors))
-    # Rounding can raise every multiplier by one; what that can add is kept free.
-    room = MAX_SUM - np.diff(vectors.offsets) * max_code
-    if len(room) and int(room.min()) < MAX_SUM // 2:
-        limit = MAX_SUM // 2 // max_code
+    offsets, weights = vectors.offsets, vectors.weights
+    limit = MAX_SUM // 2 // max_code
+    if vectors.nnz > limit and int(np.diff(offsets).max()) > limit:
         raise InvalidQueryError(f"a query may have at most {limit} terms")
-    safe = np.where(upper > 0, upper, 1.0)
-    units = np.exp2(np.ceil(np.log2(safe * (1 + 1e-9) / room)))
-    return QueryPlan(vectors.offsets, weights, units, tuple(located))
+    located = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
+    multipliers = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
+    largest = np.zeros(vectors.nnz)
+    units = np.empty(len(vectors))
+    for segment, found in zip(snapshot.segments, located, strict=True):
+        arrays = segment.arrays
+        find_terms(arrays["terms"], arrays["scales"], vectors.term_ids, found, largest)
+    choose_units(offsets, weights, largest, max_code, units)
+    for segment, found, factors in zip(snapshot.segments, located, multipliers, strict=True):
+        set_multipliers(offsets, weights, units, segment.arrays["scales"], found, factors)
+    return QueryPlan(offsets, units, located, multipliers)
 
 
 def search_snapshot(
@@ -132,9 +118,9 @@ def search_snapshot(
     numbers = np.zeros((n_queries, k), np.int64)
     counts = np.zeros(n_queries, np.int64)
     works = [
-        _SegmentWork(segment, mask, base, (plan.offsets, found, plan.multipliers(segment, found)))
-        for segment, mask, base, found in zip(
-            snapshot.segments, allowed, snapshot.bases, plan.located, strict=False
+        _SegmentWork(segment.lists, mask, segment.n_documents, base, (plan.offsets, found, factors))
+        for segment, mask, base, found, factors in zip(
+            snapshot.segments, allowed, snapshot.bases, plan.located, plan.multipliers, strict=False
         )
     ]
 
@@ -150,12 +136,18 @@ def search_snapshot(
 
 @dataclass(frozen=True)
 class _SegmentWork:
-    """What the kernel needs of a segment and the queries' terms in it."""
+    """What the kernel needs of a segment and of the queries' terms in it."""
 
-    segment: Segment
+    lists: tuple[Any, ...]
     allowed: npt.NDArray[np.bool_]
+    n_documents: int
     base: int
     queries: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+    def search(self, tops: tuple[Any, ...], start: int, stop: int) -> None:
+        search_segment(
+            self.lists, self.allowed, self.n_documents, self.base, self.queries, tops, start, stop
+        )
 
 
 def _best_keys(
@@ -164,18 +156,41 @@ def _best_keys(
     """Return the keys of the best k of each query, best first, and how many there are."""
     keys = np.empty((stop - start, 2 * k), np.int64)
     sizes = np.zeros(stop - start, np.int64)
-    tops = (keys, sizes, np.zeros(stop - start, np.int64))
+    thresholds = np.zeros(stop - start, np.int64)
+    guessed = _guess(works, k, thresholds, start, stop)
     for work in works:
-        segment = work.segment
-        lists = tuple(segment.arrays[name] for name in _LISTS)
-        search_segment(
-            lists, work.allowed, segment.n_documents, work.base, work.queries, tops, start, stop
-        )
-    # Unused entries come last; a key is never negative.
-    keys[np.arange(2 * k) >= sizes[:, None]] = -1
-    np.negative(keys, out=keys)
-    keys.sort(axis=1)
-    return -keys[:, :k], np.minimum(sizes, k)
+        work.search((keys, sizes, thresholds), start, stop)
+    if guessed:
+        for i in np.flatnonzero(sizes < k).tolist():
+            sizes[i] = thresholds[i] = 0
+            one = slice(i, i + 1)
+            for work in works:
+                work.search((keys[one], sizes[one], thresholds[one]), start + i, start + i + 1)
+    for i, size in enumerate(sizes.tolist()):
+        # Unused entries come last; a key is never negative.
+        keys[i, size:] = -1
+        keys[i, :size].sort()
+        keys[i, :size] = keys[i, :size][::-1]
+    return keys[:, :k], np.minimum(sizes, k)
+
+
+def _guess(
+    works: list[_SegmentWork], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
+) -> bool:
+    """Guess thresholds from a sample of the largest segment, where that is worth it."""
+    largest = max(works, key=lambda work: work.n_documents)
+    total = sum(work.n_documents for work in works)
+    sampled = _SAMPLE_WINDOWS * SAMPLE_WINDOW
+    expected = k * sampled / total
+    # Three standard deviations above what is expected, so that few guesses are too high.
+    rank = math.ceil(expected + 3 * math.sqrt(expected) + 2)
+    if largest.n_documents < _SAMPLE_FROM or rank > sampled // 4:
+        return False
+    guess_thresholds(
+        largest.lists, largest.allowed, largest.n_documents, largest.queries,
+        (_SAMPLE_WINDOWS, rank), thresholds, start, stop,
+    )  # fmt: skip
+    return True
 
 
 def _share(work, n_queries: int, threads: int | None) -> None:  # type: ignore[no-untyped-def]

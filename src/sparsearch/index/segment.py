@@ -19,6 +19,8 @@ __all__ = ["LENGTHS", "Segment", "hash_ids", "pack_strings"]
 
 Array = npt.NDArray[Any]
 
+_LISTS = ("offsets", "rows", "codes", "max_codes", "dense_lists", "dense_codes")
+
 LENGTHS = "lengths"
 """Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
 
@@ -49,9 +51,10 @@ class Segment:
         Its name on disk.
     arrays : mapping of str to ndarray
         Memory-mapped: posting lists (``terms``, ``offsets``, ``rows``, ``codes``, ``scales``,
-        ``max_codes``, ``dense_lists``, ``dense_codes``), ids (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents
-        (``payload``, ``payload_offsets``), metadata columns; for a saturating encoder also
-        ``counts`` and ``lengths``. docs/file-format.md describes each.
+        ``max_codes``, ``dense_lists``, ``dense_codes``), ids (``id_bytes``, ``id_offsets``,
+        ``id_hashes``, ``id_rows``), documents (``payload``, ``payload_offsets``), metadata
+        columns; for a saturating encoder also ``counts`` and ``lengths``. docs/file-format.md
+        describes each.
     attributes : mapping
         ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
         codes were computed with.
@@ -89,6 +92,11 @@ class Segment:
         if lengths is None:
             return 0
         return int(lengths.sum() if deleted is None else lengths[~deleted].sum())
+
+    @cached_property
+    def lists(self) -> tuple[Array, ...]:
+        """The posting lists as the kernels take them."""
+        return tuple(self.arrays[name] for name in _LISTS)
 
     @cached_property
     def columns(self) -> dict[str, Column]:

@@ -200,9 +200,10 @@ class Writer:
         if missing and not missing_ok:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             raise DocumentNotFoundError(f"no document has the id {shorten(missing[0])}{more}")
-        self._mark_deleted(numbers)
-        self._commit(self._records(), {})
-        self.maintain()
+        if len(missing) < len(distinct):
+            self._mark_deleted(numbers)
+            self._commit(self._records(), {})
+            self.maintain()
         return len(distinct) - len(missing)
 
     def maintain(self) -> None:

@@ -1,8 +1,7 @@
 """Exact top-k over one segment: term at a time in cache-sized windows, with safe pruning.
 
 The posting lists of a query are walked window by window of `WINDOW` documents, so that the
-accumulators stay in the nearest cache. A list of a common term is also there as a dense row, one
-code a document, which is added by vector instructions. Lists are ordered by their upper bound (multiplier times
+accumulators stay in the nearest cache. Lists are ordered by their upper bound (multiplier times
 largest code). Once k documents are known, a document needs more than the k-th score to enter, so
 lists whose bounds together cannot reach it are *non-essential* (MaxScore, Turtle and Flood 1995):
 they are not walked, only looked into for documents that the essential lists brought near enough.
@@ -15,88 +14,30 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparsearch.kernels.lists import add_sparse, lower_bound, open_lists, walk
 from sparsearch.kernels.topk import make_key, select_best
 
-__all__ = ["WINDOW", "search_segment"]
+__all__ = ["SAMPLE_WINDOW", "WINDOW", "guess_thresholds", "search_segment"]
 
 WINDOW = 8192
 """Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache."""
+
+_FIRST_WINDOW = 1024
+"""The first window is smaller, and the next ones double, so that a k-th score is known early."""
+
+SAMPLE_WINDOW = 256
+"""Neighbouring documents scored at a time to guess a threshold."""
 
 _GROUP = 8
 _PROBE_COST = 6
 """Postings that can be added in the time it takes to look one document up."""
 
 _WALK_SHARE = 0.1
-"""Lists are walked, beyond the essential ones, until the rest can add no more than this share of the
-k-th score; otherwise too many documents would have to be looked up in the rest."""
+"""Lists are walked, beyond the essential ones, until the rest can add no more than this share of
+the k-th score; otherwise too many documents would have to be looked up in the rest."""
 
 _SLACK = 2
 """The k-th score is brought up to date when this fraction of k has been added beyond k."""
-
-
-@njit(nogil=True, cache=True)
-def _order_by_bound(multipliers, max_codes, located, order, suffix):  # type: ignore[no-untyped-def]
-    """Order a query's lists by upper bound, largest first; fill sums of the bounds that remain.
-
-    Returns
-    -------
-    int
-        Lists present in this segment. ``suffix[i]`` bounds what lists ``order[i:]`` can add.
-    """
-    count = 0
-    bounds = np.empty(located.size, np.int64)
-    for i in range(located.size):
-        if located[i] >= 0:
-            bounds[count] = multipliers[i] * np.int64(max_codes[located[i]])
-            order[count] = i
-            count += 1
-    # Shell sort: as short as an insertion sort, and still quick for queries of thousands of terms.
-    gap = count // 2
-    while gap > 0:
-        for i in range(gap, count):
-            bound, entry, position = bounds[i], order[i], i
-            while position >= gap and bounds[position - gap] < bound:
-                bounds[position] = bounds[position - gap]
-                order[position] = order[position - gap]
-                position -= gap
-            bounds[position], order[position] = bound, entry
-        gap //= 2
-    suffix[count] = 0
-    for i in range(count - 1, -1, -1):
-        suffix[i] = suffix[i + 1] + max(bounds[i], 0)
-    return count
-
-
-@njit(nogil=True, cache=True)
-def _lower_bound(rows, start, stop, row):  # type: ignore[no-untyped-def]
-    """Gallop to the first position in ``[start, stop)`` whose row is at least ``row``."""
-    step = 1
-    low = start
-    high = start
-    while high < stop and rows[high] < row:
-        low = high + 1
-        high += step
-        step *= 2
-    high = min(high, stop)
-    while low < high:
-        middle = (low + high) // 2
-        if rows[middle] < row:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit(nogil=True, cache=True)
-def _add_sparse(rows, codes, start, stop, multiplier, first, accumulators):  # type: ignore[no-untyped-def]
-    for i in range(start, stop):
-        accumulators[rows[i] - first] += multiplier * np.int32(codes[i])
-
-
-@njit(nogil=True, cache=True)
-def _add_dense(codes, multiplier, accumulators, size):  # type: ignore[no-untyped-def]
-    for i in range(size):
-        accumulators[i] += multiplier * np.int32(codes[i])
 
 
 @njit(nogil=True, cache=True)
@@ -123,7 +64,7 @@ def _probe_sparse(rows, codes, start, stop, multiplier, first, candidates, count
     """Add a list's weights for the candidates only."""
     for i in range(count):
         local = candidates[i]
-        start = _lower_bound(rows, start, stop, first + local)
+        start = lower_bound(rows, start, stop, first + local)
         if start == stop:
             break
         if rows[start] == first + local:
@@ -147,15 +88,22 @@ def _keep_above(accumulators, bar, candidates, count):  # type: ignore[no-untype
 
 
 @njit(nogil=True, cache=True)
-def _next_window(rows, dense, cursors, stops, essential, frontier, n_rows):  # type: ignore[no-untyped-def]
-    """Return the first row, from ``frontier`` on, that an essential list may hold."""
-    first = n_rows
-    for i in range(essential):
-        if dense[i] >= 0:
-            return frontier
-        if cursors[i] < stops[i]:
-            first = min(first, np.int64(rows[cursors[i]]))
-    return first
+def _finish(lists, state, i, first, end, candidates, count, accumulators):  # type: ignore[no-untyped-def]
+    """Add what list ``i`` holds of the candidates, the cheapest way."""
+    _, rows, codes, _, _, dense_codes = lists
+    cursors, stops, factors, dense = state
+    if dense[i] >= 0:
+        part = dense_codes[dense[i], first:end]
+        _probe_dense(part, factors[i], candidates, count, accumulators)
+        return
+    start = lower_bound(rows, cursors[i], stops[i], first + candidates[0])
+    stop = lower_bound(rows, start, stops[i], end)
+    if count * _PROBE_COST < stop - start:
+        factor = factors[i]
+        _probe_sparse(rows, codes, start, stop, factor, first, candidates, count, accumulators)
+    else:
+        add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
+    cursors[i] = stop
 
 
 @njit(nogil=True, cache=True)
@@ -177,64 +125,40 @@ def _offer(accumulators, candidates, count, document, keys, size, k, threshold):
 
 
 @njit(nogil=True, cache=True)
-def _finish(lists, state, i, first, end, candidates, count, accumulators):  # type: ignore[no-untyped-def]
-    """Add what list ``i`` holds of the candidates, the cheapest way."""
-    _, rows, codes, _, _, dense_codes = lists
-    cursors, stops, factors, dense = state
-    if dense[i] >= 0:
-        part = dense_codes[dense[i], first:end]
-        _probe_dense(part, factors[i], candidates, count, accumulators)
-        return
-    start = _lower_bound(rows, cursors[i], stops[i], first + candidates[0])
-    stop = _lower_bound(rows, start, stops[i], end)
-    if count * _PROBE_COST < stop - start:
-        factor = factors[i]
-        _probe_sparse(rows, codes, start, stop, factor, first, candidates, count, accumulators)
-    else:
-        _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
-    cursors[i] = stop
+def _next_window(rows, state, essential, frontier, n_rows):  # type: ignore[no-untyped-def]
+    """Return the first row, from ``frontier`` on, that an essential list may hold."""
+    cursors, stops, _, dense = state
+    first = n_rows
+    for i in range(essential):
+        if dense[i] >= 0:
+            return frontier
+        if cursors[i] < stops[i]:
+            first = min(first, np.int64(rows[cursors[i]]))
+    return first
 
 
 @njit(nogil=True, cache=True)
 def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, size, threshold):  # type: ignore[no-untyped-def]
-    offsets, rows, codes, max_codes, dense_lists, dense_codes = lists
-    order = np.empty(located.size, np.int64)
-    suffix = np.empty(located.size + 1, np.int64)
-    n_lists = _order_by_bound(multipliers, max_codes, located, order, suffix)
-    cursors = np.empty(n_lists, np.int64)
-    stops = np.empty(n_lists, np.int64)
-    factors = np.empty(n_lists, np.int32)
-    dense = np.empty(n_lists, np.int64)
-    for i in range(n_lists):
-        which = located[order[i]]
-        cursors[i] = offsets[which]
-        stops[i] = offsets[which + 1]
-        factors[i] = multipliers[order[i]]
-        at = np.searchsorted(dense_lists, which)
-        dense[i] = at if at < dense_lists.size and dense_lists[at] == which else -1
-    state = (cursors, stops, factors, dense)
+    state, suffix = open_lists(lists, located, multipliers)
+    n_lists = state[0].size
     accumulators = np.zeros(WINDOW, np.int32)
-    candidates = np.empty(WINDOW, np.int32)
+    candidates = np.empty(WINDOW, np.uint32)
     essential = n_lists
     frontier = np.int64(0)
+    width = np.int64(_FIRST_WINDOW if threshold == 0 else WINDOW)
     while True:
         while essential > 0 and suffix[essential - 1] <= threshold:
             essential -= 1
-        first = _next_window(rows, dense, cursors, stops, essential, frontier, n_rows)
+        first = _next_window(lists[1], state, essential, frontier, n_rows)
         if first >= n_rows:
             return size, threshold
-        end = min(first + WINDOW, n_rows)
+        end = min(first + width, n_rows)
+        width = min(2 * width, np.int64(WINDOW))
         walked = essential
         while walked < n_lists and suffix[walked] > threshold * _WALK_SHARE:
             walked += 1
         for i in range(walked):
-            if dense[i] >= 0:
-                _add_dense(dense_codes[dense[i], first:end], factors[i], accumulators, end - first)
-            else:
-                start = _lower_bound(rows, cursors[i], stops[i], first)
-                stop = _lower_bound(rows, start, stops[i], end)
-                _add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
-                cursors[i] = stop
+            walk(lists, state, i, first, end, accumulators)
         bar = threshold - suffix[walked]
         count = _collect(accumulators, end - first, bar, first, allowed, candidates)
         for i in range(walked, n_lists):
@@ -250,15 +174,57 @@ def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, siz
 
 
 @njit(nogil=True, cache=True)
+def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  # type: ignore[no-untyped-def]
+    state, _ = open_lists(lists, located, multipliers)
+    accumulators = np.zeros(SAMPLE_WINDOW, np.int32)
+    scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
+    count = 0
+    for window in range(n_windows):
+        first = (n_rows - SAMPLE_WINDOW) * window // n_windows
+        for i in range(state[0].size):
+            walk(lists, state, i, first, first + SAMPLE_WINDOW, accumulators)
+        for i in range(SAMPLE_WINDOW):
+            if accumulators[i] > 0 and (allowed.size == 0 or allowed[first + i]):
+                scores[count] = accumulators[i]
+                count += 1
+        accumulators[:] = 0
+    return select_best(scores, count, rank) - 1 if count >= rank else np.int64(0)
+
+
+@njit(nogil=True, cache=True)
+def guess_thresholds(lists, allowed, n_rows, queries, sample, thresholds, start, stop):  # type: ignore[no-untyped-def]
+    """Guess scores that about k documents exceed, from a sample of a segment's documents.
+
+    A search that begins with a good threshold skips nearly everything. Whether the guess was too
+    high shows at the end: then fewer than k documents were found, and the search is run again.
+
+    Parameters
+    ----------
+    lists, allowed, n_rows, queries, start, stop
+        As for `search_segment`.
+    sample : tuple of (n_windows, rank)
+        How many stretches of `SAMPLE_WINDOW` documents to score, and which of their scores to
+        take, counted from the best. (One less is returned: documents of that score exceed it.)
+    thresholds : ndarray of int64 [stop - start]
+        Filled in place; 0 where the sample holds too few documents to tell.
+    """
+    query_offsets, located, multipliers = queries
+    n_windows, rank = sample
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        thresholds[i] = _guess_one(
+            lists, allowed, n_rows, located[low:high], multipliers[low:high], n_windows, rank
+        )
+
+
+@njit(nogil=True, cache=True)
 def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  # type: ignore[no-untyped-def]
     """Offer a segment's documents to the top k of queries ``start .. stop - 1``.
 
     Parameters
     ----------
-    lists : tuple of (offsets, rows, codes, max_codes, dense_lists, dense_codes)
-        Posting lists: int64 [terms + 1], uint32 [postings], uint8 or uint16 [postings]; the largest
-        code of each list [terms]; which lists are dense as well: int64 [dense]; and their codes
-        by row, 0 where a document is not in the list: [dense, n_rows].
+    lists : tuple
+        The segment's posting lists (see `kernels.lists`).
     allowed : ndarray of bool [n_rows] or [0]
         Documents that may be returned; empty when all may.
     n_rows : int

@@ -1,9 +1,9 @@
 """The best k of a stream of documents, in a buffer of twice that size.
 
 An entry is one integer, its *key*: the score in the upper bits, then the document number counted
-down from `LAST_DOCUMENT`. The larger key is the better entry: a higher score, or an equal score and an
-earlier document. When the buffer is full the best k are selected and the rest dropped, which costs
-a constant per entry; a heap would cost log k.
+down from `LAST_DOCUMENT`. The larger key is the better entry: a higher score, or an equal score and
+an earlier document. When the buffer is full the best k are selected and the rest dropped, which
+costs a constant per entry; a heap would cost log k.
 """
 
 from __future__ import annotations

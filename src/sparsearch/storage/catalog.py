@@ -12,7 +12,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,11 +245,12 @@ class Catalog:
     def problems(self) -> list[str]:
         """Check the whole file, long values included; return what is wrong, one line each."""
         try:
-            with self._transaction() as connection:
+            self.generation()
+            # Anew: the open connection may remember pages as they were before the damage.
+            with closing(Catalog(self.folder)) as fresh, fresh._transaction() as connection:
                 report = [row[0] for row in connection.execute("PRAGMA integrity_check")]
                 report += _damaged_values(connection)
-                _check_digest(connection)
-        except IndexCorruptError as error:
+        except (IndexCorruptError, IndexNotFoundError, IndexVersionError) as error:
             return [str(error)]
         return [f"{self.path}: {line}" for line in report if line != "ok"]
 
@@ -343,12 +344,13 @@ def _write_state(connection: sqlite3.Connection, generation: int) -> None:
 
 
 def _digest(connection: sqlite3.Connection) -> str:
-    """Digest every row but `state.digest`; long values enter by their own checksums.
+    """Digest tables and every row but `state.digest`; long values enter by their own checksums.
 
     So a commit costs the number of rows, not the size of the vocabulary.
     """
     parts = [repr(connection.execute("SELECT generation FROM state").fetchone())]
     for query in (
+        "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name",
         "SELECT key, value FROM settings ORDER BY key",
         "SELECT uid, position, documents, meta_checksum FROM segments ORDER BY position",
         "SELECT uid, checksum FROM tombstones ORDER BY uid",

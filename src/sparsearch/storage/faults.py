@@ -54,7 +54,8 @@ def storage_faults(folder: Path) -> Iterator[None]:
         raise StorageUnavailableError(f"{folder}: {advice}") from error
     except sqlite3.ProgrammingError as error:
         raise StorageUnavailableError(f"{folder}: the index is closed; open it again") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        # SQLite's message about a damaged schema may quote bytes that are not text.
         advice = _sqlite_advice(error)
         if advice:
             raise StorageUnavailableError(f"{folder}: catalog: {advice}") from error
@@ -62,7 +63,7 @@ def storage_faults(folder: Path) -> Iterator[None]:
         raise IndexCorruptError(reason) from error
 
 
-def _sqlite_advice(error: sqlite3.DatabaseError) -> str:
+def _sqlite_advice(error: Exception) -> str:
     """Say what to do about a fault of the system; nothing if it is the file that is damaged."""
     text = str(error)
     return next((advice for words, advice in _SQLITE_ADVICE.items() if words in text), "")

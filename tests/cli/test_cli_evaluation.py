@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import typing
+
+import pytest
+
+from sparsearch.cli import compare as compare_verb
+from sparsearch.cli import index as index_verb
+from sparsearch.cli._arguments import VectorFormat
+from sparsearch.cli._vector_files import vector_format
+from sparsearch.evaluation import CORRECTIONS, TESTS, evaluate
+from sparsearch.readers import FORMATS
+from sparsearch.runs import Qrels, Run
+
+pytest.importorskip("ir_measures")
+
+
+def test_the_choices_are_those_of_the_library(tmp_path):
+    assert typing.get_args(compare_verb.Test) == TESTS
+    assert typing.get_args(compare_verb.Correction) == CORRECTIONS
+    assert typing.get_args(index_verb.Format) == FORMATS
+    for name in typing.get_args(VectorFormat):
+        assert vector_format(tmp_path / f"v.{name}") == name
+
+
+def test_evaluate(run, papers, collection, tmp_path):
+    run_file, table = tmp_path / "out.trec", tmp_path / "out.tsv"
+    options = ("-m", "RR@10", "-m", "R@5", "-k", 5)
+    arguments = ("evaluate", papers, collection, *options)
+    outcome = run(*arguments, "--run", run_file, "--per-query", table)
+    assert outcome.code == 0, outcome
+    assert "3 judged queries" in outcome.out
+    assert "RR@10    0.6667" in outcome.out
+    assert "1 of the judged queries found nothing, which counts as zero" in outcome.err
+    found = Run.read_trec(run_file)
+    assert found.queries == ("q1", "q2")
+    assert table.read_text().splitlines()[:2] == ["query\tRR@10\tR@5", "q1\t1.0\t1.0"]
+    (row,) = run(*arguments, "--json").json
+    measured = evaluate(found, Qrels.read(collection / "qrels" / "test.tsv"), ["RR@10", "R@5"])
+    assert row == {"dataset": collection.name, "queries": 3, "k": 5, **measured.mean}
+
+
+def test_evaluate_says_when_a_measure_looks_deeper_than_the_run(run, papers, collection):
+    outcome = run("evaluate", papers, collection, "-k", 10, "-m", "R@100")
+    assert "R@100 looks deeper than the 10 hits" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-m", "nonsense"], "unknown measure 'nonsense'"),
+        (["--split", "dev"], "has no split 'dev'; it has test"),
+        (["--per-query", "/nonexistent/x.tsv"], "cannot write /nonexistent/x.tsv: No such file"),
+        (["--run", "/nonexistent/x"], "cannot write /nonexistent/x: No such file"),
+    ],
+)
+def test_evaluate_errors(run, papers, collection, arguments, reason):
+    outcome = run("evaluate", papers, collection, *arguments)
+    assert outcome.code == 1
+    assert f"error: {reason}" in outcome.err or reason in outcome.err
+
+
+def test_evaluate_without_an_index(run, collection, tmp_path):
+    outcome = run("evaluate", tmp_path / "i", collection)
+    assert outcome.code == 1
+    assert "make one with: sparsearch index" in outcome.err
+
+
+@pytest.fixture
+def runs(tmp_path):
+    Qrels({f"q{i}": {"d1": 1} for i in range(12)}).write_trec(tmp_path / "qrels.txt")
+    good = {f"q{i}": [("d1", 2.0), ("d2", 1.0 + i % 2)] for i in range(12)}
+    bad = {f"q{i}": [("d2", 2.0), ("d1", 1.0 + i % 3 / 10)] for i in range(12)}
+    Run(good).write_trec(tmp_path / "good.trec")
+    Run(bad).write_trec(tmp_path / "bad.trec.gz")
+    (tmp_path / "sub").mkdir()
+    Run(bad).write_trec(tmp_path / "sub" / "good.trec")
+    return tmp_path
+
+
+def test_compare(run, runs):
+    arguments = ("compare", runs / "qrels.txt", runs / "bad.trec.gz", runs / "good.trec")
+    outcome = run(*arguments, "-m", "RR", "--test", "randomization", "--correction", "none")
+    assert outcome.code == 0, outcome
+    assert "RR       bad" in outcome.out
+    assert "+0.5000*" in outcome.out
+    assert "randomization test, correction none" in outcome.out
+    (row,) = run(*arguments, "--test", "randomization", "--json").json
+    assert row["rows"][0]["run"] == "good"
+    assert row["rows"][0]["significant"] is True
+
+
+def test_compare_runs_whose_files_have_the_same_name(run, runs):
+    names = [runs / "good.trec", runs / "sub" / "good.trec"]
+    assert str(names[1]) in run("compare", runs / "qrels.txt", *names).out
+    assert run("compare", runs / "qrels.txt", names[0], names[0]).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["good.trec"], 2, "at least two runs"),
+        (["good.trec", "bad.trec.gz", "--test", "f"], 2, "--test"),
+        (["good.trec", "bad.trec.gz", "--alpha", "7"], 1, "alpha must be between 0 and 1"),
+        (["good.trec", "missing.trec"], 1, "missing.trec: cannot be read"),
+        (["good.trec", "qrels.txt"], 1, "qrels.txt:1: found 4 columns, not 6"),
+    ],
+)
+def test_compare_errors(run, runs, arguments, code, reason):
+    paths = [runs / a if "." in a else a for a in arguments]
+    outcome = run("compare", runs / "qrels.txt", *paths)
+    assert outcome.code == code
+    assert reason in outcome.err

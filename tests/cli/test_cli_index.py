@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from cli_sources import PAPERS, write_jsonl
+
+from sparsearch.index import Index
+
+
+def test_creates_adds_and_says_what_is_next(run, tmp_path, papers_file):
+    outcome = run("index", tmp_path / "i", papers_file)
+    assert outcome.code == 0, outcome
+    assert "added 4 documents" in outcome.out
+    assert "holds 4 documents" in outcome.out
+    assert f'next: sparsearch search {tmp_path / "i"} "your question"' in outcome.out
+    assert outcome.err == ""
+    with Index.open(tmp_path / "i") as index:
+        assert [document.id for document in index.documents()] == ["a", "b", "c", "d"]
+        assert index.get("a").metadata == {"year": 2019}
+
+
+def test_a_source_that_is_done_is_left_alone(run, tmp_path, papers_file):
+    run("index", tmp_path / "i", papers_file)
+    outcome = run("index", tmp_path / "i", papers_file)
+    assert outcome.code == 0
+    assert "already indexed (4 documents)" in outcome.err
+    assert "added" not in outcome.out
+
+
+def test_upsert_reads_it_again(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", PAPERS)
+    run("index", tmp_path / "i", source)
+    write_jsonl(source, [{"id": "a", "text": "new"}, {"id": "e", "text": "newer"}])
+    outcome = run("index", tmp_path / "i", source, "--upsert")
+    assert outcome.code == 0, outcome
+    with Index.open(tmp_path / "i") as index:
+        assert len(index) == 5
+        assert index.get("a").text == "new"
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ((), {"k1": 1.2, "b": 0.75, "analysis": {"language": "english", "stop_words": False}}),
+        (
+            ("--k1", "0.9", "--b", "0.4", "--language", "french", "--stop-words"),
+            {"k1": 0.9, "b": 0.4, "analysis": {"language": "french", "stop_words": True}},
+        ),
+        (("--language", "none"), {"analysis": {"language": None, "stop_words": False}}),
+    ],
+)
+def test_options_of_the_encoder(run, tmp_path, papers_file, options, settings):
+    assert run("index", tmp_path / "i", papers_file, *options).code == 0
+    with Index.open(tmp_path / "i") as index:
+        encoder = index.info().encoder
+        assert {name: encoder[name] for name in settings} == settings
+    # the same options may be given again
+    again = write_jsonl(tmp_path / "more.jsonl", [{"id": "z", "text": "more"}])
+    assert run("index", tmp_path / "i", again, *options).code == 0
+
+
+def test_options_of_the_index(run, tmp_path, papers_file):
+    options = ("--weight-bits", 8, "--segment-documents", 2, "--no-optimize")
+    assert run("index", tmp_path / "i", papers_file, *options).code == 0
+    with Index.open(tmp_path / "i") as index:
+        assert index.config.weight_bits == 8
+        assert index.config.segment_documents == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "kept"),
+    [
+        ("--k1", "2", "k1 1.2"),
+        ("--language", "none", "language english"),
+        ("--weight-bits", "8", "weight_bits 12"),
+        ("--stop-words", None, "stop_words False"),
+    ],
+)
+def test_an_index_keeps_its_options(run, papers, papers_file, option, value, kept):
+    outcome = run("index", papers, papers_file, *filter(None, (option, value)))
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ")
+    assert kept in outcome.err
+    assert f"leave out {option}" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--k1", "nan"], "k1 is nan"),
+        (["--weight-bits", "9"], "weight_bits is 9"),
+        (["--language", "klingon"], "no stemmer for language 'klingon'"),
+        (["--segment-documents", "0"], "segment_documents is 0"),
+        (["--id-field", "doi"], "papers.jsonl:1: no field 'doi'"),
+    ],
+)
+def test_bad_options_are_one_line(run, tmp_path, papers_file, arguments, reason):
+    outcome = run("index", tmp_path / "i", papers_file, *arguments)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ")
+    assert reason in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_usage_errors_exit_with_2(run, tmp_path, papers_file):
+    for arguments in (["--k1", "x"], ["--format", "doc"], ["--nonsense"]):
+        assert run("index", tmp_path / "i", papers_file, *arguments).code == 2
+    assert run("index").code == 2
+    assert not (tmp_path / "i").exists()
+
+
+def test_no_source_no_index(run, tmp_path):
+    outcome = run("index", tmp_path / "i", tmp_path / "nope.jsonl")
+    assert outcome.code == 1
+    assert "nope.jsonl: does not exist" in outcome.err
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_folder_of_something_else_is_refused(run, tmp_path, papers_file):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("do not touch")
+    outcome = run("index", tmp_path / "mine", papers_file)
+    assert outcome.code == 1
+    assert "is not empty" in outcome.err
+
+
+def test_fields_by_name(run, tmp_path):
+    source = tmp_path / "table.csv"
+    source.write_text('doi,name,abstract,body\nx1,Name,"one, two",three\n')
+    options = ("--id-field", "doi", "--title-field", "name")
+    options += ("--text-field", "abstract", "--text-field", "body")
+    assert run("index", tmp_path / "i", source, *options).code == 0
+    with Index.open(tmp_path / "i") as index:
+        document = index.get("x1")
+        assert (document.title, document.text) == ("Name", "one, two\nthree")
+
+
+def test_a_malformed_line_stops_and_the_mended_file_goes_on(run, tmp_path):
+    source = tmp_path / "s.jsonl"
+    source.write_text('{"id": "1", "text": "one"}\n{oops\n{"id": "3", "text": "three"}\n')
+    outcome = run("index", tmp_path / "i", source)
+    assert outcome.code == 1
+    assert f"error: {source}:2: not JSON" in outcome.err
+    source.write_text('{"id": "1", "text": "one"}\n{"id": "3", "text": "three"}\n')
+    outcome = run("index", tmp_path / "i", source)
+    assert outcome.code == 0, outcome
+    assert "going on after 1 document\n" in outcome.err
+    with Index.open(tmp_path / "i") as index:
+        assert [document.id for document in index.documents()] == ["1", "3"]
+
+
+def test_skip_invalid_reports_each_and_counts_all(run, tmp_path):
+    lines = ['{"id": "1", "text": "one"}', "{oops", '{"id": "2"}']
+    lines += ['{"id": "3", "text": "x", "n": 99999999999999999999}', '{"id": "4", "text": "four"}']
+    source = tmp_path / "s.jsonl"
+    source.write_text("\n".join(lines + ["{"] * 20) + "\n")
+    outcome = run("index", tmp_path / "i", source, "--skip-invalid")
+    assert outcome.code == 0, outcome
+    assert f"skipped: {source}:2: not JSON" in outcome.err
+    assert "skipped: document 1 (id '3'): field 'n'" in outcome.err
+    assert outcome.err.count("skipped:") == 11
+    assert "skipped 23 malformed records in all" in outcome.err
+    with Index.open(tmp_path / "i") as index:
+        assert [document.id for document in index.documents()] == ["1", "4"]
+
+
+def test_skip_invalid_does_not_skip_taken_ids(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", [{"id": "1", "text": "a"}, {"id": "1", "text": "b"}])
+    outcome = run("index", tmp_path / "i", source, "--skip-invalid")
+    assert outcome.code == 1
+    assert "the id '1' is taken" in outcome.err
+    assert "--upsert" in outcome.err
+
+
+def test_a_partly_indexed_source_that_changed_is_refused(run, tmp_path):
+    source = tmp_path / "s.jsonl"
+    source.write_text('{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n{oops\n')
+    assert run("index", tmp_path / "i", source).code == 1
+    for changed, reason in (
+        ([{"id": "9", "text": "nine"}, {"id": "8", "text": "eight"}], "was '2', now '8'"),
+        ([{"id": "1", "text": "one"}], "it has only 1"),
+    ):
+        write_jsonl(source, changed)
+        outcome = run("index", tmp_path / "i", source)
+        assert outcome.code == 1
+        assert reason in outcome.err
+        assert "--upsert" in outcome.err
+
+
+def test_standard_input(program, tmp_path):
+    lines = "".join(json.dumps(paper) + "\n" for paper in PAPERS).encode()
+    outcome = program("index", tmp_path / "i", "-", stdin=lines)
+    assert outcome.code == 0, outcome
+    assert "added 4 documents" in outcome.out
+    # gzip is told by its bytes; and it is not remembered as a source
+    outcome = program("index", tmp_path / "i", "-", "--upsert", stdin=gzip.compress(lines))
+    assert outcome.code == 0, outcome
+    assert "holds 4 documents" in outcome.out
+
+
+def test_a_file_name_that_is_not_utf8(run, tmp_path):
+    source = write_jsonl(tmp_path / "plain.jsonl", PAPERS)
+    odd = os.fsdecode(os.fsencode(str(tmp_path)) + b"/odd-\xff.jsonl")
+    os.rename(source, odd)
+    assert run("index", tmp_path / "i", odd).code == 0
+    outcome = run("index", tmp_path / "i", odd)
+    assert outcome.code == 0
+    assert "already indexed" in outcome.err
+
+
+# ---- interruption
+
+
+@pytest.fixture(scope="module")
+def large_source(tmp_path_factory):
+    def documents():
+        for i in range(30_000):
+            yield {"id": f"d{i}", "text": f"word{i % 977} word{i % 31} term{i}", "year": i % 40}
+
+    return write_jsonl(tmp_path_factory.mktemp("large") / "large.jsonl", documents())
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, run, large_source):
+    folder = tmp_path_factory.mktemp("unbroken") / "i"
+    assert run("index", folder, large_source, "--segment-documents", 2000).code == 0
+    return folder
+
+
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_index_is_finished_by_the_same_command(
+    run, environment, tmp_path, large_source, unbroken, stop
+):
+    folder = tmp_path / "i"
+    arguments = ["index", str(folder), str(large_source), "--segment-documents", "2000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparsearch", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 60
+    while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    if stop == signal.SIGINT:
+        assert process.returncode == 130
+        assert b"stored; the same command goes on after them" in err
+    with Index.open(folder) as index:
+        assert 0 < len(index) < 30_000
+    outcome = run(*arguments)
+    assert outcome.code == 0, outcome
+    assert "going on after" in outcome.err
+    with Index.open(folder) as mended, Index.open(unbroken) as whole:
+        assert mended.verify() == []
+        assert list(mended.documents()) == list(whole.documents())
+        assert mended.vectors() == whole.vectors()
+        assert mended.search("word5 term77", 50) == whole.search("word5 term77", 50)

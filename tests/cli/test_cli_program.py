@@ -1,0 +1,187 @@
+"""The program as a whole: help, exit codes, pipes, and the page made from the help."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import sparsearch
+from sparsearch.cli import _app, _console, _hits
+from sparsearch.cli._app import VERBS
+from sparsearch.errors import FileFormatError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def test_version(run):
+    assert run("--version").out == f"sparsearch {sparsearch.__version__}\n"
+
+
+def test_help_names_every_verb(run):
+    outcome = run("--help")
+    assert outcome.code == 0
+    for verb in VERBS:
+        assert f"\n  {verb} " in outcome.out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_ends_with_examples(run, verb):
+    outcome = run(verb, "--help")
+    assert outcome.code == 0
+    examples = outcome.out.partition("Examples:\n")[2].splitlines()
+    assert any(f"sparsearch {verb}" in line for line in examples)
+    assert outcome.out == run(verb, "-h").out
+
+
+def test_an_unknown_verb_is_a_usage_error(run):
+    outcome = run("serch")
+    assert outcome.code == 2
+    assert "serch" in outcome.err
+
+
+def test_the_reference_is_what_help_says():
+    reference = runpy.run_path(str(DOCS / "generate_cli_reference.py"))["reference"]()
+    page = (DOCS / "cli-reference.md").read_text(encoding="utf-8")
+    assert page == reference, "stale: run docs/generate_cli_reference.py"
+
+
+def test_help_is_quick_and_loads_nothing_heavy(environment):
+    code = (
+        "import sys\nfrom sparsearch.cli import app\n"
+        "try:\n    app(['search', '--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'numba', 'scipy', 'pyarrow', 'ir_measures', 'rich.console'}\n"
+        "sys.exit(repr(loaded) if (loaded := heavy & sys.modules.keys()) else 0)"
+    )
+    started = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert time.perf_counter() - started < 2.0
+
+
+def test_a_reader_that_leaves_early_is_no_error(environment, papers, tmp_path):
+    queries = tmp_path / "q.tsv"
+    queries.write_text("".join(f"q{i}\tsparse dense vectors index\n" for i in range(20_000)))
+    command = [sys.executable, "-m", "sparsearch", "search", str(papers), "--queries", str(queries)]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline().startswith(b"q0 Q0 ")
+        process.stdout.close()
+        err = process.stderr.read()
+        assert process.wait(timeout=60) == 1
+    assert [line for line in err.splitlines() if not line.startswith(b"compiling")] == []
+
+
+def test_full_disk_is_one_line(environment, papers):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "sparsearch", "info", str(papers)],
+            env=environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"error: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (FileFormatError("a\nb", 3, "x\x1b[0m"), 1, "error: a b:3: x [0m\n"),
+        (
+            PermissionError(13, "Permission denied", "/root/x"),
+            1,
+            "error: /root/x: Permission denied\n",
+        ),
+        (OSError("odd"), 1, "error: odd\n"),
+        (MemoryError(), 1, "error: out of memory\n"),
+        (KeyboardInterrupt(), 130, "stopped\n"),
+        (KeyboardInterrupt("7 are stored"), 130, "stopped: 7 are stored\n"),
+    ],
+)
+def test_errors_are_one_line(error, code, line, capsys):
+    with pytest.raises(_app.typer.Exit) as stop, _app._reported():
+        raise error
+    assert stop.value.exit_code == code
+    assert capsys.readouterr().err == line
+
+
+def test_bugs_are_not_hidden():
+    with pytest.raises(ZeroDivisionError), _app._reported():
+        _ = 1 / 0
+
+
+# ---- what people see
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1500, "1.5 kB"),
+        (2_340_000, "2.3 MB"),
+        (9e12, "9000.0 GB"),
+    ],
+)
+def test_sizes(count, text):
+    assert _console.human_bytes(count) == text
+
+
+@settings(max_examples=200)
+@given(
+    text=st.text(st.sampled_from("ab c'é日\n\t."), max_size=400),
+    words=st.dictionaries(st.sampled_from(["a", "b", "ab", "é", "日"]), st.just({1: 2.0})),
+    width=st.integers(40, 100),
+)
+def test_a_snippet_is_a_part_of_the_text_and_fits(text, words, width):
+    line = _console.one_line(text)
+    part = _hits.snippet(line, words, width)
+    assert len(part) <= width
+    assert part.removeprefix("… ").removesuffix(" …") in line
+
+
+def test_a_snippet_shows_the_words_that_matter():
+    text = "common " * 60 + "then the rare common word " + "filler " * 60
+    words = {"common": {1: 0.1}, "rare": {2: 5.0}}
+    part = _hits.snippet(text.strip(), words, 60)
+    assert "rare" in part
+    assert part.startswith("… ")
+    assert part.endswith(" …")
+
+
+def test_a_terminal_gets_colours_and_a_width(papers, environment):
+    pty = pytest.importorskip("pty")
+    command = [sys.executable, "-m", "sparsearch", "search", str(papers), "sparse vectors"]
+    read, write = pty.openpty()
+    with subprocess.Popen(
+        command, env={**environment, "COLUMNS": "60", "TERM": "xterm"}, stdout=write
+    ) as process:
+        os.close(write)
+        out = b""
+        while chunk := _read(read):
+            out += chunk
+        assert process.wait(timeout=60) == 0
+    os.close(read)
+    assert b"\x1b[" in out
+    assert b"sparse" in out
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 4096)
+    except OSError:  # Linux: the other side is closed
+        return b""

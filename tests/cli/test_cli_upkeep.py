@@ -1,0 +1,69 @@
+"""info, verify, optimize and delete."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from sparsearch.index import Index
+
+
+@pytest.fixture
+def copy(papers, tmp_path):
+    return shutil.copytree(papers, tmp_path / "copy")
+
+
+def test_info(run, papers):
+    outcome = run("info", papers)
+    assert outcome.code == 0, outcome
+    facts = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
+    assert facts["documents"] == "4"
+    assert facts["fields"] == "kind, year"
+    assert facts["encoder"] == "bm25: k1 1.2, b 0.75, language english, stop_words False"
+    (row,) = run("info", papers, "--json").json
+    assert row["documents"] == 4
+    assert row["encoder"]["type"] == "bm25"
+
+
+def test_verify(run, copy):
+    outcome = run("verify", copy)
+    assert outcome.code == 0
+    assert "is undamaged: 4 documents" in outcome.out
+    victim = max(copy.glob("segments/*/*.npy"), key=lambda path: path.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[-1] ^= 1
+    victim.write_bytes(data)
+    outcome = run("verify", copy)
+    assert outcome.code == 1
+    assert victim.name in outcome.out
+    assert "is damaged; restore it from a backup" in outcome.err
+
+
+def test_verify_of_an_index_that_cannot_be_opened(run, copy):
+    (copy / "catalog.sqlite").write_bytes(b"nonsense" * 1000)
+    outcome = run("verify", copy)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ")
+
+
+def test_delete_and_optimize(run, copy):
+    outcome = run("delete", copy, "a", "c")
+    assert outcome.out == "deleted 2 documents; 2 remain\n"
+    outcome = run("delete", copy, "a")
+    assert (outcome.code, outcome.err) == (1, "error: no document has the id 'a'\n")
+    outcome = run("delete", copy, "--missing-ok", stdin="a\nb\n\n")
+    assert outcome.out == "deleted 1 document; 1 remain\n"
+    outcome = run("optimize", copy)
+    assert outcome.code == 0
+    assert "segments  1 -> 1" in outcome.out
+    with Index.open(copy) as index:
+        assert [document.id for document in index.documents()] == ["d"]
+        assert index.info().deleted == 0
+
+
+@pytest.mark.parametrize("verb", ["info", "verify", "optimize", "delete"])
+def test_without_an_index(run, tmp_path, verb):
+    outcome = run(verb, tmp_path / "nope")
+    assert outcome.code == 1
+    assert outcome.err.startswith(f"error: no index in {tmp_path / 'nope'}")

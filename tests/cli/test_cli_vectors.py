@@ -1,0 +1,161 @@
+"""Export and import: what goes out comes back."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+from cli_sources import PAPERS, write_jsonl
+
+from sparsearch.index import Index
+from sparsearch.vectors import SparseVectors, VectorFile, save_npz, write_bigann_csr
+
+
+def stored(folder):
+    with Index.open(folder) as index:
+        return list(index.documents()), index.vectors().to_dicts()
+
+
+@pytest.mark.parametrize("name", ["out.jsonl", "out.jsonl.gz"])
+def test_exported_documents_can_be_indexed(run, papers, tmp_path, name):
+    outcome = run("export", papers, tmp_path / name)
+    assert outcome.code == 0, outcome
+    assert outcome.err == f"wrote 4 documents to {tmp_path / name}\n"
+    assert run("index", tmp_path / "i", tmp_path / name).code == 0
+    assert stored(tmp_path / "i") == stored(papers)
+
+
+def test_metadata_cannot_be_taken_for_text(run, tmp_path):
+    documents = [
+        {"id": "1", "title": "t", "body": "is metadata", "metadata": {"deep": [1, {"x": None}]}},
+        {"id": "2", "text": "", "_id": "other", "contents": "also", "n": -1.5e300},
+    ]
+    with Index.create(tmp_path / "i") as index:
+        index.add(documents)
+    assert run("export", tmp_path / "i", tmp_path / "out.jsonl").code == 0
+    assert run("index", tmp_path / "j", tmp_path / "out.jsonl").code == 0
+    assert stored(tmp_path / "j") == stored(tmp_path / "i")
+
+
+def test_documents_to_standard_output(run, papers):
+    outcome = run("export", papers, "-")
+    assert [row["id"] for row in outcome.json] == ["a", "b", "c", "d"]
+    assert outcome.json[0] == {
+        "id": "a",
+        "title": "Sparse retrieval",
+        "text": "Learned sparse vectors.",
+        "metadata": {"year": 2019},
+    }
+
+
+@pytest.mark.parametrize("name", ["v.jsonl", "v.jsonl.gz", "v.npz"])
+def test_exported_vectors_can_be_imported(run, papers, tmp_path, name):
+    assert run("export", papers, tmp_path / name, "--what", "vectors").code == 0
+    outcome = run("import", tmp_path / "i", tmp_path / name)
+    assert outcome.code == 0, outcome
+    assert "added 4 vectors" in outcome.out
+    documents, vectors = stored(tmp_path / "i")
+    expected_documents, expected_vectors = stored(papers)
+    assert [document.id for document in documents] == ["a", "b", "c", "d"]
+    assert vectors == expected_vectors
+    if "jsonl" in name:
+        assert documents == expected_documents
+
+
+def test_vectors_are_searched_by_vectors(run, papers, tmp_path):
+    run("export", papers, tmp_path / "v.jsonl", "--what", "vectors")
+    run("import", tmp_path / "i", tmp_path / "v.jsonl")
+    query = json.dumps({"spars": 1.5, "retriev": 0.5, "unknown": 2})
+    outcome = run("search", tmp_path / "i", "--vector", query, "--json")
+    assert [row["id"] for row in outcome.json] == ["a", "b"]
+    outcome = run("explain", tmp_path / "i", "--vector", query, "b")
+    assert "not in the document: spars, unknown" in outcome.out
+    queries = write_jsonl(tmp_path / "q.jsonl", [{"id": "q9", "vector": {"spars": 1}}])
+    outcome = run("search", tmp_path / "i", "--queries", queries)
+    assert outcome.out.startswith("q9 Q0 a 1 ")
+    outcome = run("search", tmp_path / "i", "text")
+    assert outcome.code == 1
+    assert "without an encoder" in outcome.err
+
+
+def test_files_without_ids_and_terms(run, tmp_path):
+    vectors = SparseVectors([0, 2, 2, 3], [1, 7, 7], [1.0, 2.0, 3.0])
+    write_bigann_csr(tmp_path / "v.csr", vectors)
+    save_npz(tmp_path / "v.npz", VectorFile(vectors, None))
+    for name in ("v.csr", "v.npz"):
+        folder = tmp_path / f"index of {name}"
+        assert run("import", folder, tmp_path / name, "--weight-bits", 8).code == 0
+        outcome = run("search", folder, "--vector", '{"7": 1}', "--json")
+        assert [(row["id"], row["score"]) for row in outcome.json] == [("2", 3.0), ("0", 2.0)]
+        assert run("search", folder, "--vector", '{"word": 1}').code == 1
+
+
+def test_import_replaces_only_when_told(run, tmp_path):
+    path = write_jsonl(tmp_path / "v.jsonl", [{"id": "1", "vector": {"x": 1.0}}])
+    assert run("import", tmp_path / "i", path).code == 0
+    outcome = run("import", tmp_path / "i", path)
+    assert outcome.code == 1
+    assert "the id '1' is taken" in outcome.err
+    outcome = run("import", tmp_path / "i", path, "--upsert")
+    assert outcome.code == 0
+    assert "holds 1 document in" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('{"id": "1"}\n', "v.jsonl:1: 'vector' is missing"),
+        ('{"id": "1", "vector": {"x": 1}}\n{"id": "2", "vector": {"x": -1}}\n',
+         "v.jsonl:2: id '2': term 'x' has the negative weight -1.0"),
+        ('{"id": "1", "vector": {"x": NaN}}\n', "v.jsonl:1: NaN is not a JSON number"),
+        ('{"id": "1", "vector": {"x": 1}, "n": 99999999999999999999}\n', "v.jsonl:1: id '1'"),
+    ],
+)  # fmt: skip
+def test_malformed_vectors(run, tmp_path, content, reason):
+    (tmp_path / "v.jsonl").write_text(content)
+    outcome = run("import", tmp_path / "i", tmp_path / "v.jsonl")
+    assert outcome.code == 1
+    assert reason in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_import_refuses_what_it_cannot_read(run, tmp_path, papers):
+    (tmp_path / "v.npz").write_bytes(b"PK nonsense")
+    (tmp_path / "v.csr").write_bytes(np.int64([5, 5, 5]).tobytes())
+    (tmp_path / "v.foo").write_bytes(b"")
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"id": "1"}\n')[:-9])
+    for name in ("v.npz", "v.csr", "v.foo", "cut.jsonl.gz", "missing.jsonl"):
+        outcome = run("import", tmp_path / "i", tmp_path / name)
+        assert outcome.code == 1
+        assert outcome.err.startswith(f"error: {tmp_path / name}")
+    assert not (tmp_path / "i").exists()
+    path = write_jsonl(tmp_path / "v.jsonl", [{"id": "1", "vector": {"x": 1.0}}])
+    assert "from text with 'bm25'" in run("import", papers, path).err
+
+
+def test_what_cannot_be_exported(run, papers, tmp_path):
+    assert run("export", papers, tmp_path / "x", "--format", "npz").code == 2
+    assert run("export", papers, "-", "--what", "vectors").code == 2
+    for what in ("documents", "vectors"):
+        outcome = run("export", papers, tmp_path / "no" / "x.jsonl", "--what", what)
+        assert outcome.code == 1
+        assert outcome.err.startswith(f"error: cannot write {tmp_path / 'no' / 'x.jsonl'}")
+    assert run("export", papers, tmp_path).code == 1
+
+
+def test_a_pipe_is_written_and_stays_a_pipe(program, papers, tmp_path):
+    import os
+    import threading
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    outcome = program("export", papers, pipe)
+    reader.join(timeout=30)
+    assert outcome.code == 0, outcome
+    assert len(read[0].splitlines()) == len(PAPERS)
+    assert pipe.is_fifo()

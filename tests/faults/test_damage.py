@@ -1,0 +1,118 @@
+"""Damaged files: a flipped bit anywhere, or a file cut short, is found."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_index import make_index, problems_of, results
+
+from sparsearch import Index
+from sparsearch.errors import SparsearchError, StorageError
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "index"
+    make_index(folder).close()
+    assert problems_of(folder) == []
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole, tmp_path / "index")
+    return tmp_path / "index"
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "lock")
+
+
+def test_every_kind_of_file_is_there(whole: Path) -> None:
+    names = {path.name for path in files_of(whole)}
+    assert {"catalog.sqlite", "meta.json", "codes.npy", "payload.npy", "lengths.npy"} <= names
+    assert not [name for name in names if name.endswith(("-wal", "-shm"))]
+
+
+def test_flipped_bits_in_segments_are_found(folder: Path) -> None:
+    """In every file: the first and last byte, and some in between."""
+    rng = np.random.default_rng(1)
+    with Index.open(folder) as index:
+        for path in files_of(folder / "segments"):
+            data = path.read_bytes()
+            for position in {0, len(data) - 1, *rng.integers(0, len(data), 8).tolist()}:
+                damaged = bytearray(data)
+                damaged[position] ^= 1 << int(rng.integers(8))
+                path.write_bytes(damaged)
+                assert any(path.parent.name in line for line in index.verify()), (path, position)
+            path.write_bytes(data)
+        assert index.verify() == []
+
+
+def test_flipped_bits_in_the_catalog_are_found_or_change_nothing(folder: Path) -> None:
+    """What SQLite itself never reads (free space, some of its header) may stay unseen."""
+    rng = np.random.default_rng(2)
+    path = folder / "catalog.sqlite"
+    data = path.read_bytes()
+    with Index.open(folder) as index:
+        expected = results(index)
+    used = np.flatnonzero(np.frombuffer(data, np.uint8))
+    unseen = []
+    for position in rng.choice(used, 400, replace=False).tolist():
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        if problems_of(folder):
+            continue
+        unseen.append(position)
+        with Index.open(folder) as index:
+            assert results(index) == expected
+    path.write_bytes(data)
+    assert len(unseen) <= 0.02 * 400, unseen
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.999])
+def test_a_file_cut_short_is_refused_at_opening(folder: Path, part: float) -> None:
+    for path in files_of(folder):
+        data = path.read_bytes()
+        path.write_bytes(data[: int(len(data) * part)])
+        with pytest.raises(SparsearchError):
+            Index.open(folder).close()
+        path.write_bytes(data)
+    assert problems_of(folder) == []
+
+
+def test_a_file_that_is_gone_is_refused_at_opening(folder: Path) -> None:
+    for path in files_of(folder):
+        path.rename(path.with_name("elsewhere"))
+        with pytest.raises(SparsearchError):
+            Index.open(folder).close()
+        path.with_name("elsewhere").rename(path)
+    assert problems_of(folder) == []
+
+
+def test_a_segment_that_is_gone_is_refused_at_opening(folder: Path) -> None:
+    shutil.rmtree(next((folder / "segments").iterdir()))
+    with pytest.raises(StorageError, match="a segment is missing"):
+        Index.open(folder)
+
+
+def test_segments_that_changed_places_are_refused(folder: Path) -> None:
+    one, other, *_ = (folder / "segments").iterdir()
+    one.rename(folder / "swap")
+    other.rename(one)
+    (folder / "swap").rename(other)
+    with pytest.raises(StorageError, match="altered"):
+        Index.open(folder)
+
+
+def test_verify_of_an_open_index_reads_what_is_on_the_disk(folder: Path) -> None:
+    with Index.open(folder) as index:
+        path = folder / "catalog.sqlite"
+        data = path.read_bytes()
+        position = data.index(b"segment_documents")
+        path.write_bytes(data[:position] + b"X" + data[position + 1 :])
+        assert index.verify()

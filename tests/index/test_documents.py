@@ -1,0 +1,371 @@
+"""Bad documents: each refused by name, none taking anything that was stored with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sparsearch import Index, IndexConfig, SparseVectors, Vocabulary
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    DuplicateIdError,
+    EncoderError,
+    EncoderUnavailableError,
+    InvalidDocumentError,
+    InvalidInputError,
+    InvalidVectorError,
+    VocabularyMismatchError,
+)
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[Index]:
+    config = IndexConfig(segment_documents=3)
+    with Index.create(tmp_path / "index", config=config) as index:
+        index.add([{"id": "kept", "text": "kept before"}])
+        yield index
+        assert index.get("kept").text == "kept before"
+        assert index.verify() == []
+        ids = [document.id for document in index.documents()]
+    with Index.open(tmp_path / "index") as again:
+        assert [document.id for document in again.documents()] == ids
+
+
+DEEP: Any = 1
+for _ in range(150):
+    DEEP = [DEEP]
+CYCLE: list[Any] = []
+CYCLE.append(CYCLE)
+
+BAD = [
+    ({"text": "x"}, "no id"),
+    ({"id": None, "text": "x"}, "must be a string, not NoneType"),
+    ({"id": 5, "text": "x"}, "must be a string, not int"),
+    ({"id": b"x", "text": "x"}, "must be a string, not bytes"),
+    ({"id": "", "text": "x"}, "id is empty"),
+    ({"id": "\ud800", "text": "x"}, "id holds a lone surrogate"),
+    ({"id": "x"}, "neither text nor title"),
+    ({"id": "x", "text": None}, "neither text nor title"),
+    ({"id": "x", "text": 5}, "text must be a string, not int"),
+    ({"id": "x", "text": ["a"]}, "text must be a string, not list"),
+    ({"id": "x", "title": b"t", "text": "x"}, "title must be a string, not bytes"),
+    ({"id": "x", "text": "a\udfff"}, "field 'text' cannot be stored"),
+    ({"id": "x", "text": "a", "m": {1, 2}}, "field 'm' has a value of type set"),
+    ({"id": "x", "text": "a", "m": b"b"}, "field 'm' has a value of type bytes"),
+    ({"id": "x", "text": "a", "m": (1, 2)}, "field 'm' has a value of type tuple"),
+    ({"id": "x", "text": "a", "m": np.int64(3)}, "field 'm' has a value of type int64"),
+    ({"id": "x", "text": "a", "m": object()}, "field 'm' has a value of type object"),
+    ({"id": "x", "text": "a", "m": float("nan")}, "field 'm' is nan"),
+    ({"id": "x", "text": "a", "m": [1, {"y": float("inf")}]}, "field 'm' is inf"),
+    ({"id": "x", "text": "a", "m": 2**63}, "beyond 64 bits"),
+    ({"id": "x", "text": "a", "m": [-(2**63) - 1]}, "beyond 64 bits"),
+    ({"id": "x", "text": "a", "m": DEEP}, "100 levels deep"),
+    ({"id": "x", "text": "a", "m": CYCLE}, "100 levels deep"),
+    ({"id": "x", "text": "a", "m": "\ud83d"}, "field 'm' cannot be stored"),
+    ({"id": "x", "text": "a", "\ud83d": 1}, "holds a lone surrogate"),
+    ({"id": "x", "text": "a", "m": {"\ud83d": 1}}, "field 'm' cannot be stored"),
+    ({"id": "x", "text": "a", "m": {1: 1}}, "key that is not a string"),
+    ({"id": "x", "text": "a", 5: 1}, "field name 5 must be a string"),
+    ({"id": "x", "text": "a", None: 1}, "field name None must be a string"),
+    ("just text", "must be a mapping, not str"),
+    (None, "must be a mapping, not NoneType"),
+    (["id", "x"], "must be a mapping, not list"),
+]
+
+
+@pytest.mark.parametrize(("document", "reason"), BAD)
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_a_bad_document_is_named_and_those_before_it_are_stored(
+    index: Index, document: Any, reason: str, before: int
+) -> None:
+    good = [{"id": f"good{i}", "text": "fine"} for i in range(before)]
+    after = {"id": "after", "text": "never read"}
+    with pytest.raises(InvalidDocumentError, match=reason) as caught:
+        index.add([*good, document, after])
+    assert caught.value.position == before
+    assert [d.id for d in index.documents()] == ["kept", *(d["id"] for d in good)]
+    assert len(index.search("fine", k=99)) == before
+    assert index.search("never") == []
+
+
+@pytest.mark.parametrize("documents", [None, 5, object()])
+def test_what_is_no_iterable(index: Index, documents: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be an iterable"):
+        index.add(documents)
+
+
+def test_one_document_given_instead_of_a_list(index: Index) -> None:
+    with pytest.raises(InvalidDocumentError, match="must be a mapping, not str"):
+        index.add({"id": "x", "text": "y"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("at", [0, 2, 3, 7])
+def test_an_id_twice_in_one_call(index: Index, at: int) -> None:
+    documents = [{"id": f"d{i}", "text": "fine"} for i in range(8)]
+    documents.insert(at + 1, {"id": f"d{at}", "text": "again"})
+    with pytest.raises(DuplicateIdError, match=f"document {at + 1} .*upsert") as caught:
+        index.add(documents)
+    assert caught.value.document_id == f"d{at}"
+    assert [d.id for d in index.documents()] == ["kept", *(f"d{i}" for i in range(at + 1))]
+    assert index.search("again") == []
+
+
+def test_an_id_that_the_index_has(index: Index) -> None:
+    with pytest.raises(DuplicateIdError, match="document 1 "):
+        index.add([{"id": "new", "text": "x"}, {"id": "kept", "text": "other"}])
+    assert "new" in index
+    index.delete(["kept"])
+    index.add([{"id": "kept", "text": "kept before"}])
+
+
+def test_upsert_replaces_and_counts_as_the_latest(index: Index) -> None:
+    index.add([{"id": "a", "text": "x"}, {"id": "b", "text": "x"}])
+    assert index.upsert([{"id": "a", "text": "x y"}, {"id": "c", "text": "x"}]) == 2
+    many = [{"id": "c", "text": f"x {i}"} for i in range(7)]
+    assert index.upsert(many) == 7
+    assert [d.id for d in index.documents()] == ["kept", "b", "a", "c"]
+    assert index.get("c").text == "x 6"
+    assert len(index.search("x", k=99)) == 3
+
+
+def test_a_failed_upsert_keeps_the_document_it_would_have_replaced(index: Index) -> None:
+    with pytest.raises(InvalidDocumentError):
+        index.upsert([{"id": "new", "text": "x"}, {"id": "kept", "text": 5}])
+    assert [d.id for d in index.documents()] == ["kept", "new"]
+
+
+def test_what_comes_back_is_what_was_given(index: Index) -> None:
+    document = {
+        "id": "Ünïcødé \x00 \n 日本",
+        "title": "",
+        "text": "a\u2028b\x00c \U0001f600",
+        "n": [1, 2.5, None, True, "x", [], {}],
+        "deep": {"a": {"b": [{"c": -(2**63)}]}},
+        "float": 1e300,
+        "": "an empty name",
+        "null": None,
+        "and": "a name that filters use",
+    }
+    index.add([MappingProxyType(document)])
+    (hit,) = index.search("b c")
+    stored = index.get(document["id"])  # type: ignore[arg-type]
+    for found in (hit, stored):
+        assert (found.id, found.title, found.text) == tuple(
+            document[name] for name in ("id", "title", "text")
+        )
+        given = {k: v for k, v in document.items() if k not in ("id", "title", "text")}
+        assert json.dumps(dict(found.metadata)) == json.dumps(given)
+
+
+def test_empty_texts_are_stored_and_never_match(index: Index) -> None:
+    empty = ["", " ", "\n\t", "!?", "\x00", "\u200b"]
+    index.add([{"id": f"e{i}", "text": text} for i, text in enumerate(empty)])
+    assert [index.get(f"e{i}").text for i in range(len(empty))] == empty
+    assert [hit.id for hit in index.search("kept before", k=99)] == ["kept"]
+    assert index.search("") == []
+    assert index.search("!?") == []
+
+
+def test_ids_of_a_megabyte(index: Index) -> None:
+    long = "ü" * 2**20
+    index.add([{"id": long, "text": "long"}, {"id": long + "x", "text": "longer"}])
+    assert index.search("long")[0].id == long
+    assert long in index
+    assert index.delete([long]) == 1
+    assert long not in index
+    assert long + "x" in index
+    with pytest.raises(DuplicateIdError) as caught:
+        index.add([{"id": long + "x", "text": ""}])
+    assert len(str(caught.value)) < 300
+
+
+def test_a_text_of_many_megabytes(index: Index) -> None:
+    text = "word " * 2_000_000 + "needle"
+    index.add([{"id": "big", "text": text}])
+    assert index.get("big").text == text
+    assert [hit.id for hit in index.search("needle")] == ["big"]
+
+
+def test_a_list_that_the_caller_fills_anew_for_each_document(index: Index) -> None:
+    tags: list[str] = []
+
+    def documents() -> Iterator[Mapping[str, Any]]:
+        for i in range(4):
+            tags[:] = [f"t{i}"]
+            yield {"id": str(i), "text": "x", "tags": tags}
+
+    index.add(documents())
+    for i in range(4):
+        (hit,) = index.search("x", filter={"tags": f"t{i}"})
+        assert (hit.id, hit.metadata) == (str(i), {"tags": [f"t{i}"]})
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 10])
+@pytest.mark.parametrize("source", [None, "feed"])
+def test_an_iterator_that_fails(index: Index, count: int, source: str | None) -> None:
+    def documents() -> Iterator[Mapping[str, Any]]:
+        for i in range(count):
+            yield {"id": f"d{i}", "text": "fine"}
+        raise ConnectionError("the feed broke off")
+
+    with pytest.raises(ConnectionError, match="broke off"):
+        index.add(documents(), source=source)
+    assert [d.id for d in index.documents()] == ["kept", *(f"d{i}" for i in range(count))]
+    if source:
+        progress = index.source_progress(source)
+        assert progress is not None
+        assert (progress.consumed, progress.finished) == (count, False)
+        rest = [{"id": f"d{i}", "text": "fine"} for i in range(count, count + 4)]
+        assert index.add(rest, source=source) == 4
+        progress = index.source_progress(source)
+        assert progress is not None
+        assert (progress.consumed, progress.last_id) == (count + 4, f"d{count + 3}")
+        assert progress.finished
+
+
+@pytest.mark.parametrize("source", ["", "\ud800", 5, ["x"]])
+def test_what_is_no_name_of_a_source(index: Index, source: Any) -> None:
+    for call in (index.add, index.upsert):
+        with pytest.raises(InvalidInputError, match="source's name"):
+            call([], source=source)
+    with pytest.raises(InvalidInputError, match="source's name"):
+        index.source_progress(source)
+
+
+def test_unknown_ids(index: Index) -> None:
+    for unknown in ("nope", "", "\ud800", "kept\x00"):
+        assert unknown not in index
+        for call in (index.get, lambda i: index.explain("kept", i), lambda i: index.delete([i])):
+            with pytest.raises(DocumentNotFoundError, match="no document has the id"):
+                call(unknown)
+        assert index.delete([unknown], missing_ok=True) == 0
+    with pytest.raises(DocumentNotFoundError, match="and 2 more"):
+        index.delete(["kept", "a", "b", "c"])
+    with pytest.raises(InvalidInputError, match="must be a string"):
+        index.delete(["kept", 5])  # type: ignore[list-item]
+    assert 5 not in index
+    with pytest.raises(DocumentNotFoundError):
+        index.get(5)  # type: ignore[arg-type]
+
+
+def test_vectors_into_an_index_of_text(index: Index) -> None:
+    with pytest.raises(VocabularyMismatchError, match="add text"):
+        index.add_vectors(["v"], SparseVectors.from_dicts([{"kept": 1.0}]))
+
+
+@pytest.fixture
+def vectors(tmp_path: Path) -> Iterator[Index]:
+    config = IndexConfig(segment_documents=3)
+    with Index.create(tmp_path / "vectors", None, config) as index:
+        index.add_vectors(["kept"], SparseVectors.from_dicts([{"a": 1.0}]))
+        yield index
+        assert [hit.id for hit in index.search({"a": 1.0}, k=99)] == ["kept"]
+        assert index.verify() == []
+
+
+def test_text_into_an_index_of_vectors(vectors: Index) -> None:
+    generation = vectors.info().generation
+    with pytest.raises(EncoderUnavailableError, match="without an encoder"):
+        vectors.add([{"id": "x", "text": "y"}])
+    with pytest.raises(EncoderUnavailableError, match="without an encoder"):
+        vectors.search("y")
+    assert vectors.info().generation == generation
+
+
+@pytest.mark.parametrize("weight", [float("nan"), float("inf"), 1e39])
+def test_weights_that_are_no_numbers_never_become_vectors(weight: float) -> None:
+    with pytest.raises(InvalidVectorError, match="row 1"):
+        SparseVectors.from_dicts([{"a": 1.0}, {"a": weight}])
+
+
+def test_negative_weights(vectors: Index) -> None:
+    rows = SparseVectors.from_dicts([{"b": 1.0}, {"b": 1.0, "c": -0.5}])
+    with pytest.raises(InvalidVectorError, match="row 1: term 'c' has the negative weight -0.5"):
+        vectors.add_vectors(["x", "y"], rows)
+    assert len(vectors) == 1
+
+
+def test_zero_weights_are_as_if_they_were_not_there(vectors: Index) -> None:
+    vectors.add_vectors(["z"], SparseVectors.from_dicts([{"a": 0.0, "b": -0.0, "c": 2.0}]))
+    assert vectors.vectors(1).to_dicts() == [{"c": 2.0}]
+
+
+@pytest.mark.parametrize(
+    ("ids", "documents", "reason"),
+    [
+        (["x"], None, "1 ids were given for 2 vectors"),
+        ("xy", None, "ids were given"),
+        (["x", "y"], [{}], "1 documents were given for 2 vectors"),
+        (["x", 5], None, "document 1 .*must be a string, not int"),
+        (["x", ""], None, "document 1: the id is empty"),
+        (["x", "y"], [{}, 7], "document 1 .*must be a mapping, not int"),
+        (["x", "y"], [{}, {"m": {1}}], "document 1 .*'m' has a value of type set"),
+        (["x", "y"], [{}, {"text": 5}], "document 1 .*text must be a string"),
+    ],
+)
+def test_malformed_vector_documents(
+    vectors: Index, ids: Any, documents: Any, reason: str
+) -> None:
+    rows = SparseVectors.from_dicts([{"b": 1.0}, {"b": 2.0}])
+    with pytest.raises(InvalidInputError, match=reason):
+        vectors.add_vectors(ids, rows, documents)
+    assert len(vectors) == 1
+
+
+def test_documents_stored_with_vectors(vectors: Index) -> None:
+    rows = SparseVectors.from_dicts([{"b": 1.0}, {"b": 2.0}])
+    documents = [{"id": "ignored", "title": "t", "year": 3}, {}]
+    vectors.add_vectors(["x", "y"], rows, documents)
+    assert [(hit.id, hit.title, hit.metadata) for hit in vectors.search({"b": 1.0})] == [
+        ("y", None, {}),
+        ("x", "t", {"year": 3}),
+    ]
+
+
+class Sloppy:
+    """An encoder that does not keep to the protocol, in a way that can be chosen."""
+
+    saturation = None
+    identity: dict[str, Any] = {"type": "sloppy"}  # noqa: RUF012
+
+    def __init__(self, fault: str) -> None:
+        self.fault = fault
+        self.vocabulary = Vocabulary(["a", "b"])
+
+    def encode_documents(self, texts: Any) -> SparseVectors:
+        if "bad" in texts and self.fault == "raises":
+            raise ValueError("out of memory, or so")
+        rows = [{"a": -1.0 if text == "bad" and self.fault == "negative" else 1.0} for text in texts]
+        if "bad" in texts and self.fault == "too few":
+            rows.pop()
+        return SparseVectors.from_dicts(rows, self.vocabulary)
+
+    def encode_queries(self, texts: Any, statistics: Any = None) -> SparseVectors:
+        return SparseVectors.from_dicts([{"a": 1.0} for _ in texts], self.vocabulary)
+
+
+@pytest.mark.parametrize("fault", ["raises", "negative", "too few"])
+def test_an_encoder_that_fails_loses_nothing_of_earlier_batches(tmp_path: Path, fault: str) -> None:
+    config = IndexConfig(segment_documents=3)
+    with Index.create(tmp_path / "index", Sloppy(fault), config) as index:
+        documents = [{"id": str(i), "text": "good"} for i in range(7)]
+        error = ValueError if fault == "raises" else EncoderError
+        with pytest.raises(error):
+            index.add([*documents, {"id": "bad", "text": "bad"}, {"id": "x", "text": "good"}])
+        assert [d.id for d in index.documents()] == [str(i) for i in range(6)]
+        assert len(index.search("good", k=99)) == 6
+        assert index.verify() == []
+    with Index.open(tmp_path / "index") as index, pytest.raises(EncoderUnavailableError):
+        index.search("good")
+    with Index.open(tmp_path / "index", Sloppy(fault)) as index:
+        assert len(index.search("good", k=99)) == 6
+    other = Sloppy(fault)
+    other.vocabulary = Vocabulary(["b", "a"])
+    with pytest.raises(VocabularyMismatchError):
+        Index.open(tmp_path / "index", other)
