@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -11,10 +12,13 @@ from sparsearch.cli._app import VERBS
 
 PAGE = Path(__file__).with_name("cli-reference.md")
 
-INTRODUCTION = """\
+MADE_WITH = f"Made by docs/generate_cli_reference.py with Typer {version('typer')}"
+"""Other versions may lay out the same help differently."""
+
+INTRODUCTION = f"""\
 # Command line reference
 
-<!-- Made by docs/generate_cli_reference.py from the help texts: change those, and run it again. -->
+<!-- {MADE_WITH}; change the help texts, not this page. -->
 
 Results go to standard output; progress, notes and errors to standard error, an error as one line.
 The exit code is 0 when all went well, 1 when it failed or `verify` found damage, 2 when the

@@ -1,4 +1,7 @@
-"""Text files from outside: plain or gzip, UTF-8 checked, lines numbered and bounded."""
+"""Files of others: text read with care (gzip, UTF-8, bounded lines), results written whole.
+
+Nothing here is about the index folder, which the storage layer looks after.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +9,21 @@ import codecs
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import BinaryIO, cast
+from uuid import uuid4
 
-from sparsearch.errors import FileFormatError
+from sparsearch.errors import FileFormatError, StorageUnavailableError
 
-__all__ = ["MAX_LINE_BYTES", "TextFile", "is_gzip"]
+__all__ = ["MAX_LINE_BYTES", "TextFile", "replacing", "write_lines"]
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """Longest line accepted, so that a hostile file (a gzip bomb) cannot take all memory."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
-
-
-def is_gzip(path: str | PathLike[str]) -> bool:
-    """Tell whether a file is gzip-compressed by its first bytes, whatever it is called."""
-    with open(path, "rb") as file:
-        return file.read(2) == _GZIP_MAGIC
 
 
 class TextFile:
@@ -142,3 +142,70 @@ class TextFile:
             reason = f"line longer than {self.max_line_bytes} bytes"
             raise FileFormatError(self.path, number, reason)
         return line
+
+
+@contextmanager
+def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the place of `path` when the block ends without error.
+
+    What was at `path` stays as it is until then, and for good after an error. A link is followed. A
+    device or a pipe, and whatever standard output goes to, cannot be replaced and is written
+    directly.
+
+    Raises
+    ------
+    StorageUnavailableError
+        When the disk is full, or the folder missing or read-only.
+    """
+    target = Path(path)
+    try:
+        if _written_directly(target):
+            with open(target, "wb") as file:
+                yield file
+        else:
+            yield from _replacing_regular(target.resolve())
+    except OSError as error:
+        raise StorageUnavailableError(f"cannot write {target}: {error.strerror}") from error
+
+
+def write_lines(path: str | PathLike[str], lines: Iterable[str]) -> None:
+    """Write a UTF-8 text file as `replacing` does; equal lines give equal bytes.
+
+    Parameters
+    ----------
+    path : str or PathLike
+        The file; compressed with gzip if the name ends in ``.gz``.
+    lines : iterable of str
+        The lines, each with its line end.
+
+    Raises
+    ------
+    StorageUnavailableError
+        When the file cannot be written.
+    """
+    with replacing(path) as file:
+        if os.fspath(path).endswith(".gz"):
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed:
+                compressed.writelines(line.encode() for line in lines)
+        else:
+            file.writelines(line.encode() for line in lines)
+
+
+def _written_directly(target: Path) -> bool:
+    if not target.exists():
+        return False
+    standard_output = os.path.exists("/dev/stdout") and target.samefile("/dev/stdout")
+    return standard_output or not target.is_file()
+
+
+def _replacing_regular(target: Path) -> Iterator[BinaryIO]:
+    # The name is short, so that a name of the longest length allowed can be written too.
+    temporary = target.with_name(f".{uuid4().hex[:16]}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -47,10 +48,26 @@ def test_an_unknown_verb_is_a_usage_error(run):
     assert "serch" in outcome.err
 
 
-def test_the_reference_is_what_help_says():
-    reference = runpy.run_path(str(DOCS / "generate_cli_reference.py"))["reference"]()
-    page = (DOCS / "cli-reference.md").read_text(encoding="utf-8")
-    assert page == reference, "stale: run docs/generate_cli_reference.py"
+@pytest.fixture(scope="module")
+def reference():
+    generator = runpy.run_path(str(DOCS / "generate_cli_reference.py"))
+    page = generator["PAGE"].read_text(encoding="utf-8")
+    return page, generator["reference"](), generator["MADE_WITH"]
+
+
+def test_the_reference_names_all_that_help_names(reference):
+    page, generated, _ = reference
+    pattern = re.compile(r"^## .+|^  (?:-\w, )?--[\w-]+|^    sparsearch .+", re.MULTILINE)
+    names = pattern.findall(generated)
+    assert len(names) > 80
+    assert names == pattern.findall(page), "stale: run docs/generate_cli_reference.py"
+
+
+def test_the_reference_is_what_help_says(reference):
+    page, generated, made_with = reference
+    if made_with not in page:
+        pytest.skip("the reference was made with another version of Typer")
+    assert page == generated, "stale: run docs/generate_cli_reference.py"
 
 
 def test_help_is_quick_and_loads_nothing_heavy(environment):

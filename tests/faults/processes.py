@@ -1,29 +1,20 @@
-"""Processes that start at once: forked from a server that has compiled the kernels already."""
+"""What other processes do in these tests: read while one writes, and try to write."""
 
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from small_index import document, make_index, results
+from small_index import document
 
-from sparsearch import Index, IndexConfig
-from sparsearch.errors import IndexLockedError, IndexNotFoundError
+from sparsearch import Index
+from sparsearch.errors import IndexLockedError
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["warm"])
-
-
-def warm_up() -> None:
-    """Compile, or load, every kernel that a child will need."""
-    with tempfile.TemporaryDirectory() as folder, make_index(Path(folder) / "index") as index:
-        index.optimize()
-        results(index)
+_CONTEXT = multiprocessing.get_context("spawn")
 
 
 def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Connection]:
@@ -33,23 +24,6 @@ def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Co
     process.start()
     theirs.close()
     return process, ours
-
-
-CORPUS = 240
-
-
-def index_corpus(connection: Connection, folder: Path) -> None:
-    """Index the corpus, or what is missing of it, and optimize."""
-    connection.send("started")
-    try:
-        index = Index.open(folder)
-    except IndexNotFoundError:
-        index = Index.create(folder, config=IndexConfig(segment_documents=8))
-    with index:
-        progress = index.source_progress("corpus")
-        done = 0 if progress is None else progress.consumed
-        index.add((document(i) for i in range(done, CORPUS)), source="corpus")
-        index.optimize()
 
 
 def read_pairs(connection: Connection, folder: Path) -> None:

@@ -163,18 +163,15 @@ def test_a_read_only_view_of_an_index_that_someone_else_has_open(
     tmp_path: Path, read_only: Callable[[Path], Path]
 ) -> None:
     view = read_only(tmp_path) / "index"
-    with make_index(tmp_path / "index") as writer:
-        with Index.open(view) as reader:
-            assert results(reader) == results(writer)
-            writer.add([document(1000)])
-            writer.delete(["d1"])
-            assert reader.refresh()
-            assert results(reader) == results(writer)
+    with make_index(tmp_path / "index") as writer, Index.open(view) as reader:
+        assert results(reader) == results(writer)
+        writer.add([document(1000)])
+        writer.delete(["d1"])
+        assert reader.refresh()
+        assert results(reader) == results(writer)
 
 
-def test_creating_in_a_read_only_folder(
-    tmp_path: Path, read_only: Callable[[Path], Path]
-) -> None:
+def test_creating_in_a_read_only_folder(tmp_path: Path, read_only: Callable[[Path], Path]) -> None:
     (tmp_path / "empty").mkdir()
     view = read_only(tmp_path)
     for name in ("new", "empty"):

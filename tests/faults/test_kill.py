@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes import CORPUS, index_corpus, start
+from indexing_server import CORPUS
 from small_index import document, results
 
 from sparsearch import Index
@@ -18,16 +21,34 @@ KILLS = 10
 """Per seed; five seeds make fifty."""
 
 
-def run_and_kill(folder: Path, after: float) -> bool:
-    """Index for some seconds, then kill; return whether the work was done before."""
-    process, connection = start(index_corpus, folder)
-    connection.recv()
-    process.join(after)
-    process.kill()
-    process.join()
-    connection.close()
-    assert process.exitcode in (0, -9)
-    return process.exitcode == 0
+class Server:
+    """A warm process that forks one child a run."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).with_name("indexing_server.py")
+        self._process = subprocess.Popen(
+            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run_and_kill(self, folder: Path, after: float) -> bool:
+        """Index for some seconds, then kill; return whether the work was done before."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(after, folder, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline().strip()
+        assert answer in ("done", "killed"), answer
+        return answer == "done"
+
+    def stop(self) -> None:
+        self._process.communicate()
+        assert self._process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.stop()
 
 
 def committed(folder: Path) -> int:
@@ -47,21 +68,23 @@ def committed(folder: Path) -> int:
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, list[object]]:
+def unbroken(
+    server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[float, list[object]]:
     """Seconds that an unbroken run takes, and what its index answers."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    run_and_kill(folder / "first", 60)  # the first child starts the server
+    folder = tmp_path_factory.mktemp("unbroken") / "index"
+    assert server.run_and_kill(folder.with_name("first"), 60)
     begin = time.monotonic()
-    assert run_and_kill(folder / "index", 60)
+    assert server.run_and_kill(folder, 60)
     seconds = time.monotonic() - begin
-    with Index.open(folder / "index") as index:
+    with Index.open(folder) as index:
         assert index.source_progress("corpus") == SourceProgress(CORPUS, f"d{CORPUS - 1}", True)
         return seconds, [results(index), index.vectors()]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_killed_at_random_moments(
-    tmp_path: Path, unbroken: tuple[float, list[object]], seed: int
+    tmp_path: Path, server: Server, unbroken: tuple[float, list[object]], seed: int
 ) -> None:
     seconds, expected = unbroken
     moments = random.Random(seed)
@@ -70,7 +93,7 @@ def test_killed_at_random_moments(
         rounds += 1
         folder = tmp_path / str(rounds)
         stored = 0
-        while not run_and_kill(folder, moments.uniform(0, 0.6 * seconds)):
+        while not server.run_and_kill(folder, moments.uniform(0, 0.6 * seconds)):
             kills += 1
             stored, before = committed(folder), stored
             assert stored >= before

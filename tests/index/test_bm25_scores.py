@@ -18,12 +18,12 @@ def texts(seed: int, count: int, words: int = 60) -> list[str]:
     """Texts of words that the analyzer leaves as they are, some of them empty."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(0, 30, count)
-    return [
-        " ".join(f"w{int(words * u**2)}x" for u in rng.random(size)) for size in sizes.tolist()
-    ]
+    return [" ".join(f"w{int(words * u**2)}x" for u in rng.random(size)) for size in sizes.tolist()]
 
 
-def naive_scores(corpus: dict[str, str], query: str, counted: int | None = None) -> dict[str, float]:
+def naive_scores(
+    corpus: dict[str, str], query: str, counted: int | None = None
+) -> dict[str, float]:
     """Lucene's BM25 over live documents; `counted` documents if deleted ones still count."""
     counts = {document_id: Counter(text.split()) for document_id, text in corpus.items()}
     lengths = {document_id: sum(count.values()) for document_id, count in counts.items()}

@@ -309,9 +309,7 @@ def test_zero_weights_are_as_if_they_were_not_there(vectors: Index) -> None:
         (["x", "y"], [{}, {"text": 5}], "document 1 .*text must be a string"),
     ],
 )
-def test_malformed_vector_documents(
-    vectors: Index, ids: Any, documents: Any, reason: str
-) -> None:
+def test_malformed_vector_documents(vectors: Index, ids: Any, documents: Any, reason: str) -> None:
     rows = SparseVectors.from_dicts([{"b": 1.0}, {"b": 2.0}])
     with pytest.raises(InvalidInputError, match=reason):
         vectors.add_vectors(ids, rows, documents)
@@ -341,7 +339,9 @@ class Sloppy:
     def encode_documents(self, texts: Any) -> SparseVectors:
         if "bad" in texts and self.fault == "raises":
             raise ValueError("out of memory, or so")
-        rows = [{"a": -1.0 if text == "bad" and self.fault == "negative" else 1.0} for text in texts]
+        rows = [
+            {"a": -1.0 if text == "bad" and self.fault == "negative" else 1.0} for text in texts
+        ]
         if "bad" in texts and self.fault == "too few":
             rows.pop()
         return SparseVectors.from_dicts(rows, self.vocabulary)

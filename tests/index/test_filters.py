@@ -22,7 +22,10 @@ FLOATS = [0.5, -0.0, 2020.0, 2.0**53, 2.0**63, -(2.0**63), 2.0**70, 1e300, 5e-32
 STRINGS = ["", "a", "b", "ab", "é", "e\u0301", "日本", "\U0001f600", "\x00", "2020", "true"]
 
 scalars = st.one_of(
-    st.booleans(), st.sampled_from([*EDGES, 2020, 3]), st.sampled_from(FLOATS), st.sampled_from(STRINGS)
+    st.booleans(),
+    st.sampled_from([*EDGES, 2020, 3]),
+    st.sampled_from(FLOATS),
+    st.sampled_from(STRINGS),
 )
 stored_values = st.one_of(
     scalars,

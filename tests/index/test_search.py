@@ -181,7 +181,9 @@ def test_what_is_not_a_query(query: Any) -> None:
         index.search(query)
 
 
-@pytest.mark.parametrize("weights", [{1: float("nan")}, {1: float("inf")}, {1: "x"}, {1: 1, "a": 1}])
+@pytest.mark.parametrize(
+    "weights", [{1: float("nan")}, {1: float("inf")}, {1: "x"}, {1: 1, "a": 1}]
+)
 def test_malformed_query_weights(weights: Any) -> None:
     with vector_index([{1: 1.0}]) as index, pytest.raises(InvalidVectorError):
         index.search(weights)
@@ -222,7 +224,9 @@ def test_an_empty_index() -> None:
 
 
 rows_of_weights = st.lists(
-    st.dictionaries(st.integers(0, 6), st.sampled_from([0.0, 0.5, 1.0, 1.0, 3.0, 1e-3]), max_size=4),
+    st.dictionaries(
+        st.integers(0, 6), st.sampled_from([0.0, 0.5, 1.0, 1.0, 3.0, 1e-3]), max_size=4
+    ),
     min_size=1,
     max_size=12,
 )

@@ -32,7 +32,9 @@ def segments(draw: st.DrawFn) -> list[Lists]:
 
 multipliers = st.one_of(st.integers(-3, 3), st.integers(-20_000, 20_000))
 queries = st.lists(
-    st.lists(st.tuples(st.integers(-1, 7), multipliers), max_size=8, unique_by=lambda pair: pair[0]),
+    st.lists(
+        st.tuples(st.integers(-1, 7), multipliers), max_size=8, unique_by=lambda pair: pair[0]
+    ),
     min_size=1,
     max_size=4,
 )
@@ -85,7 +87,7 @@ def test_a_sum_of_31_bits() -> None:
     lists = Lists([(np.array([3]), top), (np.array([3]), top)], 10)
     query = [(0, 262_208), (1, 262_208)]
     assert search([lists], [query], 5) == [[(3, 2 * 262_208 * 4095)]]
-    assert 2 * 262_208 * 4095 <= MAX_SUM
+    assert MAX_SUM >= 2 * 262_208 * 4095
     opposite = [(0, 262_208), (1, -262_208)]
     assert search([lists], [opposite], 5) == [[]]
 

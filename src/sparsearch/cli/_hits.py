@@ -9,7 +9,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from sparsearch.cli._console import counted, one_line
-from sparsearch.errors import EncoderError
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -32,20 +31,17 @@ _SLACK = 20
 def matching_words(
     index: Index, query: str | SparseVectors, texts: Sequence[str]
 ) -> dict[str, dict[int, float]]:
-    """Return the words of some texts that match a query.
+    """Return the words of some texts that match a query; none for a query that is a vector.
 
     Returns
     -------
     dict of str to dict of int to float
         Per word in lower case, the query's terms that it stands for and their weights.
     """
-    words = sorted({word for text in texts for word in _words(text)})
-    try:
-        vectors = index.encode_queries([query, *words]) if isinstance(query, str) else None
-    except EncoderError:
-        vectors = None
-    if vectors is None or not words:
+    if not isinstance(query, str):
         return {}
+    words = sorted({word for text in texts for word in _words(text)})
+    vectors = index.encode_queries([query, *words])
     wanted = dict(zip(*(part.tolist() for part in vectors.row(0)), strict=True))
     found: dict[str, dict[int, float]] = {}
     for row, word in enumerate(words, start=1):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-from sparsearch.errors import StorageUnavailableError
+from sparsearch.files import write_lines
 
-__all__ = ["write_text", "writing"]
+__all__ = ["write_text"]
 
 
 def write_text(path: Path, lines: Iterable[str]) -> None:
@@ -22,21 +21,5 @@ def write_text(path: Path, lines: Iterable[str]) -> None:
     """
     if str(path) == "-":
         sys.stdout.writelines(lines)
-        return
-    from sparsearch.runs.columns import write_lines
-
-    with writing(path):
-        if path.exists() and not path.is_file():  # a device or a pipe: nothing to replace
-            with open(path, "w", encoding="utf-8") as file:
-                file.writelines(lines)
-        else:
-            write_lines(path, lines)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn faults of the system into an error that names the file to be written."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageUnavailableError(f"cannot write {path}: {error.strerror}") from error
+    else:
+        write_lines(path, lines)

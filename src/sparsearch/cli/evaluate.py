@@ -12,7 +12,7 @@ from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
 from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import search_file
-from sparsearch.cli._writing import write_text, writing
+from sparsearch.cli._writing import write_text
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",
@@ -81,8 +81,7 @@ def evaluate(
     found.name = "mean"
     result = measured(found, collection.qrels, measures)
     if per_query is not None:
-        with writing(per_query):
-            result.write(per_query)
+        result.write(per_query)
     judged = len(collection.qrels)
     if json:
         write_json({"dataset": collection.name, "queries": judged, "k": k, **result.mean})

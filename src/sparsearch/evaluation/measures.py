@@ -20,8 +20,9 @@ from typing import Any
 
 from sparsearch.errors import InvalidInputError, MissingExtraError, shorten
 from sparsearch.evaluation.tables import text_table
+from sparsearch.files import write_lines
 from sparsearch.runs import Qrels, Run
-from sparsearch.runs.columns import check_tab_separable, write_lines
+from sparsearch.runs.columns import check_tab_separable
 
 __all__ = ["DEFAULT_MEASURES", "Evaluation", "evaluate"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -166,7 +167,7 @@ class Snapshot:
 
     def locate(self, number: int) -> tuple[Segment, int]:
         """Return the segment and row of a document number."""
-        at = int(np.searchsorted(self.bases, number, side="right")) - 1
+        at = bisect_right(self.bases, number) - 1
         return self.segments[at], number - self.bases[at]
 
     def id(self, number: int) -> str:

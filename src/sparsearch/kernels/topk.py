@@ -9,6 +9,7 @@ costs a constant per entry; a heap would cost log k.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 __all__ = ["LAST_DOCUMENT", "documents_of", "make_key", "scores_of", "select_best"]
@@ -24,14 +25,14 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
     return (np.int64(score) << _DOCUMENT_BITS) | (LAST_DOCUMENT - np.int64(document))
 
 
-def scores_of(keys: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def scores_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the integer scores of keys."""
-    return keys >> _DOCUMENT_BITS
+    return np.right_shift(keys, _DOCUMENT_BITS)
 
 
-def documents_of(keys: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+def documents_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the document numbers of keys."""
-    return LAST_DOCUMENT - (keys & LAST_DOCUMENT)
+    return LAST_DOCUMENT - np.bitwise_and(keys, LAST_DOCUMENT)
 
 
 @njit(nogil=True, cache=True)

@@ -1,19 +1,12 @@
-"""Ids in the columns of text files: which ones a format can hold, and writing a file at once."""
+"""Ids in the columns of text files: which ones a format can hold."""
 
 from __future__ import annotations
 
-import gzip
-import os
-import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from os import PathLike
-from pathlib import Path
-from typing import BinaryIO, cast
+from collections.abc import Iterable
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["check_id", "check_tab_separable", "check_trec_writable", "write_lines"]
+__all__ = ["check_id", "check_tab_separable", "check_trec_writable"]
 
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -56,43 +49,3 @@ def _check_encodable(ids: list[str], what: str) -> None:
         found = next(id for id in ids if surrogate in id)
         reason = f"{what} {shorten(found)} holds a lone surrogate, which is not a character"
         raise InvalidInputError(f"{reason} and cannot be written; rename it") from error
-
-
-def write_lines(path: str | PathLike[str], lines: Iterable[str]) -> None:
-    """Write a UTF-8 text file that is either there completely or not at all.
-
-    The lines go to a file of another name in the same folder, which then takes the place of
-    `path`; when a line cannot be produced, what was at `path` is left as it was.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        The file; compressed with gzip if the name ends in ``.gz``. Equal lines give equal bytes.
-    lines : iterable of str
-        The lines, each with its line end.
-
-    Raises
-    ------
-    OSError
-        When the folder does not exist or cannot be written to.
-    """
-    with _replacing(Path(path)) as file:
-        if os.fspath(path).endswith(".gz"):
-            with gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed:
-                compressed.writelines(line.encode() for line in lines)
-        else:
-            file.writelines(line.encode() for line in lines)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    # The name is short, so that a name of the longest length allowed can be written too.
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            yield cast(BinaryIO, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -9,12 +9,11 @@ from os import PathLike
 from types import MappingProxyType
 
 from sparsearch.errors import FileFormatError, InvalidInputError, shorten
-from sparsearch.files import TextFile
+from sparsearch.files import TextFile, write_lines
 from sparsearch.runs.columns import (
     check_id,
     check_tab_separable,
     check_trec_writable,
-    write_lines,
 )
 
 __all__ = ["MAX_GRADE", "Qrels"]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sparsearch.errors import InvalidInputError, shorten
-from sparsearch.runs.columns import check_id, check_trec_writable, write_lines
+from sparsearch.files import write_lines
+from sparsearch.runs.columns import check_id, check_trec_writable
 from sparsearch.runs.trec import SCORE_LIMIT, read_rankings
 
 __all__ = ["Run"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidVectorError
-from sparsearch.vectors._atomic import replacing
+from sparsearch.files import replacing
 from sparsearch.vectors._checks import checked_csr, row_of
 from sparsearch.vectors.batch import SparseVectors
 

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidInputError, InvalidVectorError, shorten
-from sparsearch.files import TextFile
-from sparsearch.vectors._atomic import replacing
+from sparsearch.files import TextFile, replacing
 from sparsearch.vectors.batch import SparseVectors
 from sparsearch.vectors.vocabulary import Vocabulary
 

@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidInputError, InvalidVectorError, shorten
-from sparsearch.vectors._atomic import replacing
+from sparsearch.files import replacing
 from sparsearch.vectors._checks import as_offsets
 from sparsearch.vectors.batch import SparseVectors
 from sparsearch.vectors.vocabulary import Vocabulary

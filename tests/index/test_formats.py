@@ -1,0 +1,39 @@
+"""Indexes written by every format so far open, verify, answer as they did, and can be changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparsearch import Index
+from sparsearch.storage import FORMAT_VERSION
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+sys.path.append(str(DATA))
+
+from make_format_fixture import answers  # noqa: E402
+
+FORMATS = sorted(DATA.glob("format-*"))
+
+
+def test_every_format_is_kept() -> None:
+    assert [f.name for f in FORMATS] == [f"format-{n}" for n in range(1, FORMAT_VERSION + 1)]
+
+
+@pytest.mark.parametrize("written", FORMATS, ids=lambda folder: folder.name)
+def test_an_index_of_an_earlier_version(written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(written, folder)
+    assert not [p for p in folder.rglob("*") if p.name.endswith(("-wal", "-shm", "lock"))]
+    expected = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    with Index.open(folder / "text") as text, Index.open(folder / "vectors") as vectors:
+        assert text.verify() == vectors.verify() == []
+        assert answers(text, vectors) == expected
+        text.upsert([{"id": "doc/5", "text": "a new hound"}])
+        text.optimize()
+        assert text.search("hound")[0].id == "doc/5"
+        assert text.verify() == []
