@@ -1,7 +1,7 @@
 """Run as a script: forks a child per line of input, lets it index for a while, and kills it.
 
-A line is ``<seconds> <folder>``; the answer is ``done`` or ``killed``. The parent has compiled all
-kernels, so that children spend their time indexing.
+A line is ``<seconds> <job> <folder>``; the answer is ``done`` or ``killed``. The parent has
+compiled all kernels, so that children spend their time indexing.
 """
 
 from __future__ import annotations
@@ -15,32 +15,57 @@ from pathlib import Path
 
 from small_index import document, make_index, results
 
-from sparsearch import Index, IndexConfig
+from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import IndexNotFoundError
 
 CORPUS = 160
 
 
-def index_corpus(folder: Path) -> None:
-    """Index the corpus, or what is missing of it, and optimize."""
-    try:
-        index = Index.open(folder)
-    except IndexNotFoundError:
-        index = Index.create(folder, config=IndexConfig(segment_documents=8))
-    with index:
+def index_text(folder: Path) -> None:
+    """Index the corpus, or what is missing of it."""
+    with _open(folder, "bm25") as index:
         progress = index.source_progress("corpus")
         done = 0 if progress is None else progress.consumed
         index.add((document(i) for i in range(done, CORPUS)), source="corpus")
+
+
+def index_and_optimize(folder: Path) -> None:
+    """Index the corpus, or what is missing of it, and optimize."""
+    index_text(folder)
+    with Index.open(folder) as index:
         index.optimize()
 
 
-def run_and_kill(folder: Path, seconds: float) -> str:
+def index_vectors(folder: Path) -> None:
+    """Index the vectors, or those that are missing."""
+    with _open(folder, None) as index:
+        numbers = range(len(index), CORPUS)
+        rows = [vector(i) for i in numbers]
+        index.add_vectors([f"d{i}" for i in numbers], SparseVectors.from_dicts(rows))
+
+
+def vector(number: int) -> dict[str, float]:
+    """Return a vector made of its number alone, its weights such that rounding matters."""
+    return {f"t{number * p % 17}": 0.1 + (number * p % 1009) / 97 for p in (1, 3, 7)}
+
+
+JOBS = {"text": index_text, "optimize": index_and_optimize, "vectors": index_vectors}
+
+
+def _open(folder: Path, encoder: str | None) -> Index:
+    try:
+        return Index.open(folder)
+    except IndexNotFoundError:
+        return Index.create(folder, encoder, IndexConfig(segment_documents=8, weight_bits=8))
+
+
+def run_and_kill(job: str, folder: Path, seconds: float) -> str:
     """Index in a child, for some seconds at most."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            index_corpus(folder)
+            JOBS[job](folder)
             status = 0
         finally:
             os._exit(status)
@@ -61,8 +86,8 @@ def main() -> None:
         index.optimize()
         results(index)
     for line in sys.stdin:
-        seconds, folder = line.rstrip("\n").split(" ", 1)
-        print(run_and_kill(Path(folder), float(seconds)), flush=True)
+        seconds, job, folder = line.rstrip("\n").split(" ", 2)
+        print(run_and_kill(job, Path(folder), float(seconds)), flush=True)
 
 
 if __name__ == "__main__":

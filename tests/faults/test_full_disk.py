@@ -171,6 +171,24 @@ def test_a_read_only_view_of_an_index_that_someone_else_has_open(
         assert results(reader) == results(writer)
 
 
+def test_a_read_only_view_keeps_up_with_writers_that_come_and_go(
+    tmp_path: Path, read_only: Callable[[Path], Path]
+) -> None:
+    make_index(tmp_path / "index").close()
+    with Index.open(read_only(tmp_path) / "index") as reader:
+        for i in range(1000, 1005):
+            with Index.open(tmp_path / "index") as writer:
+                writer.upsert([document(i), document(3)])
+                writer.delete([f"d{i - 1}"], missing_ok=True)
+                if i % 2:
+                    assert reader.refresh()
+                    assert results(reader) == results(writer)
+                expected = results(writer)
+            assert reader.refresh() == (i % 2 == 0)
+            assert results(reader) == expected
+            assert reader.verify() == []
+
+
 def test_creating_in_a_read_only_folder(tmp_path: Path, read_only: Callable[[Path], Path]) -> None:
     (tmp_path / "empty").mkdir()
     view = read_only(tmp_path)

@@ -286,7 +286,7 @@ def test_weights_that_are_no_numbers_never_become_vectors(weight: float) -> None
 
 def test_negative_weights(vectors: Index) -> None:
     rows = SparseVectors.from_dicts([{"b": 1.0}, {"b": 1.0, "c": -0.5}])
-    with pytest.raises(InvalidVectorError, match="row 1: term 'c' has the negative weight -0.5"):
+    with pytest.raises(InvalidVectorError, match=r"row 1: term 'c' has the negative weight -0\.5"):
         vectors.add_vectors(["x", "y"], rows)
     assert len(vectors) == 1
 

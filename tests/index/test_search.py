@@ -91,6 +91,63 @@ def test_equals_brute_force(weight_bits: int, seed: int, levels: int) -> None:
                 assert index.info().deleted == 0
 
 
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """A segment large enough that thresholds are guessed from a sample of it, and a small one.
+
+    Term 0 is strong in some stretches of documents only, wherever they are sampled from.
+    """
+    rng = np.random.default_rng(21)
+    count = 40_000
+    terms = np.sort(np.unique((60 * rng.random((count, 6)) ** 3).astype(np.uint32) + 1, axis=1))
+    rows = np.arange(count)
+    entries = {
+        row: sorted(set(terms[row].tolist()) | ({0} if row % 2500 < 40 or row >= 39_900 else set()))
+        for row in rows.tolist()
+    }
+    offsets = np.cumsum([0, *map(len, entries.values())])
+    ids = np.array([term for row in entries.values() for term in row], np.uint32)
+    weights = np.where(ids == 0, 9.0, rng.integers(1, 17, len(ids)) / 16).astype(np.float32)
+    vectors = SparseVectors(offsets, ids, weights)
+    folder = tmp_path_factory.mktemp("large") / "index"
+    with Index.create(folder, None) as index:
+        for part in (slice(0, 39_000), slice(39_000, count)):
+            numbers = rows[part].tolist()
+            documents = [{"n": row % 100} for row in numbers]
+            index.add_vectors([f"d{row}" for row in numbers], vectors[part], documents)
+        assert index.info().segments == 2
+        yield index
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {1: 1.0, 2: 0.5, 9: 2.0},
+        {0: 1.0, 1: 0.01},
+        {0: 1.0},
+        {0: -1.0, 1: 1.0, 30: 1.0},
+        {58: 1.0, 59: 1.0},
+        dict.fromkeys(range(60), 1.0),
+    ],
+)
+def test_large_segments_equal_brute_force(large: Index, weights: Row) -> None:
+    query = SparseVectors.from_dicts([weights])
+    scores, _, unit = integer_scores(large, query)
+    order = np.lexsort((np.arange(len(scores)), -scores))
+    order = order[scores[order] > 0]
+    for filter, kept in (
+        (None, order),
+        ({"n": {"<": 50}}, order[order % 100 < 50]),
+        ({"n": 7}, order[order % 100 == 7]),
+    ):
+        for k in (1, 10, 100, 3000):
+            top = large.top_k(query, k, filter)
+            count = int(top.counts[0])
+            assert count == min(k, len(kept))
+            assert top.numbers[0, :count].tolist() == kept[:k].tolist()
+            assert top.scores[0, :count].tolist() == (scores[kept[:k]] * unit).tolist()
+
+
 @pytest.mark.parametrize("weight_bits", [8, 12])
 def test_stored_weights_are_within_a_step_of_the_given_ones(weight_bits: int) -> None:
     """The step is a power of two, at most twice the largest weight over the number of steps."""
@@ -103,11 +160,11 @@ def test_stored_weights_are_within_a_step_of_the_given_ones(weight_bits: int) ->
         stored = index.vectors().to_dicts()
     assert [row.keys() for row in stored] == [row.keys() for row in rows]
     for term in range(40):
-        given = np.array([row[term] for row in rows if term in row], np.float32)
+        wanted = np.array([row[term] for row in rows if term in row], np.float32)
         kept = np.array([row[term] for row in stored if term in row])
-        if len(given):
-            step = 2 * given.max() / (2**weight_bits - 0.5)
-            assert np.abs(kept - given).max() <= step
+        if len(wanted):
+            step = 2 * wanted.max() / (2**weight_bits - 0.5)
+            assert np.abs(kept - wanted).max() <= step
             assert np.all(kept > 0)
 
 
@@ -379,9 +436,9 @@ class LifeOfAnIndex(RuleBasedStateMachine):
             return
         steps = 2**self.index.config.weight_bits - 0.5
         stored = self.index.vectors().to_dicts()
-        for row, (given, _) in zip(stored, self.model.values(), strict=True):
-            assert row.keys() == given.keys()
-            for term, weight in given.items():
+        for row, (wanted, _) in zip(stored, self.model.values(), strict=True):
+            assert row.keys() == wanted.keys()
+            for term, weight in wanted.items():
                 assert abs(row[term] - weight) <= 2 * self.largest[term] / steps
 
     @invariant()

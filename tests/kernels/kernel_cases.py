@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparsearch.kernels import exact, reference
+from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.kernels.topk import documents_of, scores_of
 
 
@@ -21,21 +22,28 @@ class Lists:
     dense: tuple[int, ...] = ()
 
     @property
+    def dtype(self) -> type:
+        """As an index of 8 or of 12 bits would have it."""
+        largest = max((int(codes.max(initial=0)) for _, codes in self.postings), default=0)
+        return np.uint8 if largest < 256 else np.uint16
+
+    @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         sizes = [len(rows) for rows, _ in self.postings]
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         rows = np.concatenate([np.empty(0), *(rows for rows, _ in self.postings)])
         codes = np.concatenate([np.empty(0), *(codes for _, codes in self.postings)])
-        return offsets, rows.astype(np.uint32), codes.astype(np.uint16)
+        return offsets, rows.astype(np.uint32), codes.astype(self.dtype)
 
     def for_kernel(self) -> tuple[np.ndarray, ...]:
         offsets, rows, codes = self.arrays
-        max_codes = np.array([codes.max(initial=0) for _, codes in self.postings], np.uint16)
-        dense_codes = np.zeros((len(self.dense), self.n_rows), np.uint16)
+        max_codes = np.array([codes.max(initial=0) for _, codes in self.postings], self.dtype)
+        dense_codes = np.zeros((len(self.dense), self.n_rows), self.dtype)
         for at, term in enumerate(self.dense):
             dense_codes[at, self.postings[term][0]] = self.postings[term][1]
         dense_lists = np.array(self.dense, np.int64)
-        return offsets, rows, codes, max_codes, dense_lists, dense_codes
+        dense = (dense_lists, split_codes(dense_codes))
+        return offsets, rows, codes, max_codes, *dense, *window_starts(offsets, rows, self.n_rows)
 
     def mask(self) -> np.ndarray:
         return self.allowed if len(self.allowed) else np.ones(self.n_rows, np.bool_)
@@ -53,11 +61,13 @@ def random_lists(rng: np.random.Generator, n_rows: int, sizes: list[int], max_co
     return Lists(postings, n_rows)
 
 
-def search(segments: list[Lists], queries: list[Query], k: int) -> list[list[tuple[int, int]]]:
+def search(
+    segments: list[Lists], queries: list[Query], k: int, above: int = 0
+) -> list[list[tuple[int, int]]]:
     """Return each query's (document, score) pairs by the kernel, segment after segment."""
     keys = np.empty((len(queries), 2 * k), np.int64)
     sizes = np.zeros(len(queries), np.int64)
-    tops = (keys, sizes, np.zeros(len(queries), np.int64))
+    tops = (keys, sizes, np.full(len(queries), above, np.int64))
     offsets = np.concatenate([[0], np.cumsum([len(query) for query in queries])]).astype(np.int64)
     pairs: Any = [pair for query in queries for pair in query]
     located, multipliers = np.array(pairs, np.int64).reshape(-1, 2).T.copy()

@@ -46,6 +46,16 @@ def test_equals_exhaustive_search(segments: list[Lists], queries: list[Query], k
     assert search(segments, queries, k) == search_exhaustively(segments, queries, k)
 
 
+@given(segments(), queries, st.sampled_from([1, 10]), st.integers(0, 200_000))
+@settings(max_examples=50)
+def test_a_threshold_to_begin_with_leaves_out_what_does_not_exceed_it(
+    segments: list[Lists], queries: list[Query], k: int, above: int
+) -> None:
+    everything = search_exhaustively(segments, queries, k)
+    expected = [[entry for entry in found if entry[1] > above] for found in everything]
+    assert search(segments, queries, k, above) == expected
+
+
 def assert_equal(segments: list[Lists], query: Query, ks: tuple[int, ...] = (1, 10, 1000)) -> None:
     for k in ks:
         assert search(segments, [query], k) == search_exhaustively(segments, [query], k)

@@ -207,6 +207,14 @@ def test_a_closed_catalog_says_so(catalog: Catalog) -> None:
         catalog.generation()
 
 
+def test_the_digest_is_the_same_under_every_version_of_python(catalog: Catalog) -> None:
+    """New characters are printable in newer versions only: `repr` would write them another way."""
+    catalog.commit(Changes([], sources={"\U0001fae8 \u0378": SourceProgress(1, "日\u2028")}))
+    expected = "3c61a56787b75585e40d2884d1fef96a"
+    with closing(sqlite3.connect(catalog.path)) as connection:
+        assert connection.execute("SELECT digest FROM state").fetchone() == (expected,)
+
+
 def test_threads_may_share_a_catalog(catalog: Catalog) -> None:
     """Each transaction is one thread's, though all threads use one connection."""
     failures: list[BaseException] = []

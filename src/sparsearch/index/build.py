@@ -13,6 +13,7 @@ from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
 from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
 from sparsearch.kernels.invert import invert, merge_lists
+from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.storage import Blob
 from sparsearch.vectors import SparseVectors
 
@@ -211,6 +212,7 @@ def _posting_arrays(
         codes[part] = np.clip(np.rint(weights * steps), 1, weighting.max_code)
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
+    long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
     postings: dict[str, Array] = {
         "terms": lists.terms,
         "offsets": lists.offsets,
@@ -219,7 +221,9 @@ def _posting_arrays(
         "scales": scales,
         "max_codes": max_codes,
         "dense_lists": dense_lists,
-        "dense_codes": _dense_codes(lists, codes, dense_lists, n_documents),
+        "planes": split_codes(_dense_codes(lists, codes, dense_lists, n_documents)),
+        "long_lists": long_lists,
+        "window_starts": starts,
     }
     if lengths is not None:
         postings |= {"counts": lists.values, LENGTHS: lengths}

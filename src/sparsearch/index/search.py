@@ -19,9 +19,12 @@ from sparsearch.kernels.plan import MAX_SUM, choose_units, find_terms, set_multi
 from sparsearch.kernels.topk import documents_of, scores_of
 from sparsearch.vectors import SparseVectors
 
-_SAMPLE_WINDOWS = 16
-_SAMPLE_FROM = 32_768
-"""Segments smaller than this are searched faster than sampled."""
+_SAMPLE_WINDOWS = 4
+_SAMPLED_SEGMENT = 32_768
+"""Segments of fewer documents are searched faster than sampled."""
+
+_SAMPLED_K = 64
+"""With a smaller k, the first window of documents gives as good a threshold at once."""
 
 __all__ = ["QueryPlan", "TopK", "plan_queries", "search_snapshot"]
 
@@ -182,9 +185,11 @@ def _guess(
     total = sum(work.n_documents for work in works)
     sampled = _SAMPLE_WINDOWS * SAMPLE_WINDOW
     expected = k * sampled / total
-    # Three standard deviations above what is expected, so that few guesses are too high.
-    rank = math.ceil(expected + 3 * math.sqrt(expected) + 2)
-    if largest.n_documents < _SAMPLE_FROM or rank > sampled // 4:
+    # Twice what is expected and three standard deviations: neighbouring documents are alike, and a
+    # guess that is too high costs a second search.
+    rank = math.ceil(2 * expected + 3 * math.sqrt(expected) + 2)
+    too_small = largest.n_documents < _SAMPLED_SEGMENT or rank > sampled // 4
+    if k < _SAMPLED_K or too_small:
         return False
     guess_thresholds(
         largest.lists, largest.allowed, largest.n_documents, largest.queries,

@@ -19,7 +19,16 @@ __all__ = ["LENGTHS", "Segment", "hash_ids", "pack_strings"]
 
 Array = npt.NDArray[Any]
 
-_LISTS = ("offsets", "rows", "codes", "max_codes", "dense_lists", "dense_codes")
+_LISTS = (
+    "offsets",
+    "rows",
+    "codes",
+    "max_codes",
+    "dense_lists",
+    "planes",
+    "long_lists",
+    "window_starts",
+)
 
 LENGTHS = "lengths"
 """Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
@@ -50,11 +59,10 @@ class Segment:
     stored : StoredSegment
         Its name on disk.
     arrays : mapping of str to ndarray
-        Memory-mapped: posting lists (``terms``, ``offsets``, ``rows``, ``codes``, ``scales``,
-        ``max_codes``, ``dense_lists``, ``dense_codes``), ids (``id_bytes``, ``id_offsets``,
-        ``id_hashes``, ``id_rows``), documents (``payload``, ``payload_offsets``), metadata
-        columns; for a saturating encoder also ``counts`` and ``lengths``. docs/file-format.md
-        describes each.
+        Memory-mapped: posting lists (``terms``, ``scales`` and those of `kernels.lists`), ids
+        (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``,
+        ``payload_offsets``), metadata columns; for a saturating encoder also ``counts`` and
+        ``lengths``. docs/file-format.md describes each.
     attributes : mapping
         ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
         codes were computed with.

@@ -163,6 +163,8 @@ class Writer:
         progress = _Progress(self._store.catalog, source)
         size = min(_BATCH_DOCUMENTS, self._store.config.segment_documents)
         failure: Exception | None = None
+        # What a killed run left undone: so a resumed one goes through an unbroken one's states.
+        self._merge_neighbours()
         for records_read, failure in _batches(records, size):
             batch, refusal = self._accept(records_read, progress.taken, replacing)
             failure = refusal or failure
@@ -265,6 +267,10 @@ class Writer:
             replaced[buffer.replaced] = True
             records.append(self._write(new, replaced if buffer.replaced else None))
         self._commit(records, progress.to_rows())
+        self._merge_neighbours()
+
+    def _merge_neighbours(self) -> None:
+        """Merge as `maintain` does, but leave codes to it that a drifted average length made."""
         while (chosen := choose_merge(self._sizes(ignore_drift=True))) is not None:
             self._merge(*chosen)
 

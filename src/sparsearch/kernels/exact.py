@@ -14,13 +14,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.lists import add_sparse, lower_bound, open_lists, walk
+from sparsearch.kernels.lists import (
+    WINDOW,
+    add_sparse,
+    lower_bound,
+    open_lists,
+    stretch,
+    walk,
+)
 from sparsearch.kernels.topk import make_key, select_best
 
-__all__ = ["SAMPLE_WINDOW", "WINDOW", "guess_thresholds", "search_segment"]
-
-WINDOW = 8192
-"""Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache."""
+__all__ = ["SAMPLE_WINDOW", "guess_thresholds", "search_segment"]
 
 _FIRST_WINDOW = 1024
 """The first window is smaller, and the next ones double, so that a k-th score is known early."""
@@ -90,14 +94,13 @@ def _keep_above(accumulators, bar, candidates, count):  # type: ignore[no-untype
 @njit(nogil=True, cache=True)
 def _finish(lists, state, i, first, end, candidates, count, accumulators):  # type: ignore[no-untyped-def]
     """Add what list ``i`` holds of the candidates, the cheapest way."""
-    _, rows, codes, _, _, dense_codes = lists
-    cursors, stops, factors, dense = state
+    rows, codes, planes = lists[1], lists[2], lists[5]
+    cursors, _, factors, dense, _ = state
     if dense[i] >= 0:
-        part = dense_codes[dense[i], first:end]
+        part = planes[dense[i], first:end]
         _probe_dense(part, factors[i], candidates, count, accumulators)
         return
-    start = lower_bound(rows, cursors[i], stops[i], first + candidates[0])
-    stop = lower_bound(rows, start, stops[i], end)
+    start, stop = stretch(lists, state, i, first, end)
     if count * _PROBE_COST < stop - start:
         factor = factors[i]
         _probe_sparse(rows, codes, start, stop, factor, first, candidates, count, accumulators)
@@ -127,12 +130,12 @@ def _offer(accumulators, candidates, count, document, keys, size, k, threshold):
 @njit(nogil=True, cache=True)
 def _next_window(rows, state, essential, frontier, n_rows):  # type: ignore[no-untyped-def]
     """Return the first row, from ``frontier`` on, that an essential list may hold."""
-    cursors, stops, _, dense = state
+    cursors, ends, _, dense, _ = state
     first = n_rows
     for i in range(essential):
         if dense[i] >= 0:
             return frontier
-        if cursors[i] < stops[i]:
+        if cursors[i] < ends[i, 1]:
             first = min(first, np.int64(rows[cursors[i]]))
     return first
 
@@ -152,7 +155,7 @@ def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, siz
         first = _next_window(lists[1], state, essential, frontier, n_rows)
         if first >= n_rows:
             return size, threshold
-        end = min(first + width, n_rows)
+        end = min(first + width, (first // WINDOW + 1) * WINDOW, n_rows)
         width = min(2 * width, np.int64(WINDOW))
         walked = essential
         while walked < n_lists and suffix[walked] > threshold * _WALK_SHARE:
@@ -180,7 +183,8 @@ def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  
     scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
     count = 0
     for window in range(n_windows):
-        first = (n_rows - SAMPLE_WINDOW) * window // n_windows
+        # At the start of a window, where the lists need not be searched for it.
+        first = (n_rows - SAMPLE_WINDOW) * window // n_windows // WINDOW * WINDOW
         for i in range(state[0].size):
             walk(lists, state, i, first, first + SAMPLE_WINDOW, accumulators)
         for i in range(SAMPLE_WINDOW):

@@ -21,8 +21,16 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
-from sparsearch.storage.connection import connect, transaction
+from sparsearch.storage.connection import connect, read_only_state, transaction
 from sparsearch.storage.faults import storage_faults
+from sparsearch.storage.integrity import (
+    check_digest,
+    damaged_deletions,
+    damaged_terms,
+    damaged_values,
+    digest,
+    is_intact,
+)
 from sparsearch.storage.segments import StoredSegment, checksum
 
 __all__ = [
@@ -147,13 +155,15 @@ class Catalog:
         if not self.path.is_file():
             raise IndexNotFoundError(f"{folder} holds no index; create one with Index.create")
         self._guard = threading.RLock()
+        self._closed = False
         with storage_faults(folder):
+            self._read_only_state = read_only_state(self.path)
             self._connection = connect(self.path)
         try:
             self.settings = self._read_settings()
             _check_version(folder, self.settings)
             with self._transaction() as connection:
-                _check_digest(connection)
+                check_digest(connection)
         except BaseException:
             self._connection.close()
             raise
@@ -181,6 +191,7 @@ class Catalog:
 
     def close(self) -> None:
         """Close the file."""
+        self._closed = True
         self._connection.close()
 
     def generation(self) -> int:
@@ -191,7 +202,7 @@ class Catalog:
     def state(self) -> CatalogState:
         """Return the state as of the last commit, read in one transaction."""
         with self._transaction() as connection:
-            _check_digest(connection)
+            check_digest(connection)
             rows = connection.execute(
                 "SELECT uid, documents, meta_checksum, bitmap, checksum"
                 " FROM segments LEFT JOIN tombstones USING (uid) ORDER BY position"
@@ -208,8 +219,8 @@ class Catalog:
         terms: list[str] = []
         with self._transaction() as connection:
             for first_id, chunk, expected in connection.execute(query, (start, stop)):
-                if not _intact(chunk, expected):
-                    raise IndexCorruptError(_damaged_terms(first_id))
+                if not is_intact(chunk, expected):
+                    raise IndexCorruptError(damaged_terms(first_id))
                 terms += json.loads(chunk)
             if len(terms) != stop - start:
                 raise IndexCorruptError("the vocabulary is incomplete")
@@ -249,7 +260,7 @@ class Catalog:
             # Anew: the open connection may remember pages as they were before the damage.
             with closing(Catalog(self.folder)) as fresh, fresh._transaction() as connection:
                 report = [row[0] for row in connection.execute("PRAGMA integrity_check")]
-                report += _damaged_values(connection)
+                report += damaged_values(connection)
         except (IndexCorruptError, IndexNotFoundError, IndexVersionError) as error:
             return [str(error)]
         return [f"{self.path}: {line}" for line in report if line != "ok"]
@@ -257,11 +268,22 @@ class Catalog:
     @contextmanager
     def _transaction(self, kind: str = "DEFERRED") -> Iterator[sqlite3.Connection]:
         """Run one transaction, one thread at a time; what goes wrong becomes a typed error."""
-        with self._guard, storage_faults(self.folder), transaction(self._connection, kind):
-            try:
-                yield self._connection
-            except IndexCorruptError as error:
-                raise IndexCorruptError(f"{self.path}: {error}; restore it from a backup") from None
+        with self._guard, storage_faults(self.folder):
+            self._keep_up()
+            with transaction(self._connection, kind):
+                try:
+                    yield self._connection
+                except IndexCorruptError as error:
+                    reason = f"{self.path}: {error}; restore it from a backup"
+                    raise IndexCorruptError(reason) from None
+
+    def _keep_up(self) -> None:
+        """Connect anew where others have changed a file that is read-only from here."""
+        state = read_only_state(self.path)
+        if state != self._read_only_state and not self._closed:
+            self._connection.close()
+            self._connection = connect(self.path)
+            self._read_only_state = state
 
     def _read_settings(self) -> dict[str, Any]:
         with self._transaction() as connection:
@@ -297,8 +319,8 @@ def _record(
 ) -> SegmentRecord:
     deleted = None
     if expected is not None:
-        if bitmap is None or not _intact(bitmap, expected):
-            raise IndexCorruptError(_damaged_deletions(uid))
+        if bitmap is None or not is_intact(bitmap, expected):
+            raise IndexCorruptError(damaged_deletions(uid))
         bits = np.unpackbits(np.frombuffer(bitmap, dtype=np.uint8), count=documents)
         deleted = bits.astype(np.bool_)
     return SegmentRecord(StoredSegment(uid, meta_checksum), documents, deleted)
@@ -340,32 +362,7 @@ def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
 
 def _write_state(connection: sqlite3.Connection, generation: int) -> None:
     connection.execute("INSERT INTO state VALUES (1, ?, '')", (generation,))
-    connection.execute("UPDATE state SET digest = ?", (_digest(connection),))
-
-
-def _digest(connection: sqlite3.Connection) -> str:
-    """Digest tables and every row but `state.digest`; long values enter by their own checksums.
-
-    So a commit costs the number of rows, not the size of the vocabulary.
-    """
-    parts = [repr(connection.execute("SELECT generation FROM state").fetchone())]
-    for query in (
-        "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name",
-        "SELECT key, value FROM settings ORDER BY key",
-        "SELECT uid, position, documents, meta_checksum FROM segments ORDER BY position",
-        "SELECT uid, checksum FROM tombstones ORDER BY uid",
-        "SELECT first_id, count, checksum FROM vocabulary ORDER BY first_id",
-        "SELECT name, consumed, last_id, finished FROM sources ORDER BY name",
-    ):
-        parts.extend(repr(row) for row in connection.execute(query))
-    return checksum("\n".join(parts).encode("utf-8", "surrogatepass"))
-
-
-def _check_digest(connection: sqlite3.Connection) -> None:
-    """Raise IndexCorruptError if a row is not as it was committed."""
-    stored = connection.execute("SELECT digest FROM state").fetchone()
-    if stored is None or stored[0] != _digest(connection):
-        raise IndexCorruptError("contents differ from their digest")
+    connection.execute("UPDATE state SET digest = ?", (digest(connection),))
 
 
 def _generation(connection: sqlite3.Connection) -> int:
@@ -378,26 +375,3 @@ def _generation(connection: sqlite3.Connection) -> int:
 def _vocabulary_size(connection: sqlite3.Connection) -> int:
     query = "SELECT coalesce(max(first_id + count), 0) FROM vocabulary"
     return int(connection.execute(query).fetchone()[0])
-
-
-def _intact(value: object, expected: object) -> bool:
-    """Return whether a long value is the one its checksum was made of."""
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogatepass")
-    return isinstance(value, bytes) and checksum(value) == expected
-
-
-def _damaged_values(connection: sqlite3.Connection) -> list[str]:
-    """Return which long values differ from their checksums."""
-    deletions = connection.execute("SELECT uid, bitmap, checksum FROM tombstones")
-    damaged = [_damaged_deletions(uid) for uid, *value in deletions if not _intact(*value)]
-    vocabulary = connection.execute("SELECT first_id, terms, checksum FROM vocabulary")
-    return damaged + [_damaged_terms(first) for first, *value in vocabulary if not _intact(*value)]
-
-
-def _damaged_deletions(uid: object) -> str:
-    return f"deletions of segment {uid} differ from their checksum"
-
-
-def _damaged_terms(first_id: object) -> str:
-    return f"vocabulary from term {first_id} differs from its checksum"

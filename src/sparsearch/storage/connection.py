@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["connect", "transaction"]
+__all__ = ["connect", "read_only_state", "transaction"]
 
 _BUSY_SECONDS = 30.0
 
@@ -45,18 +45,27 @@ def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
         raise
 
 
+def read_only_state(path: Path) -> tuple[int, int, bool] | None:
+    """Return what tells whether a file was changed, if it cannot be written from here, else None.
+
+    A connection to a file that cannot be written may not see what others write to it: when this
+    has changed, connect anew.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return None
+    log = path.with_name(path.name + "-wal")
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size, log.exists() and log.stat().st_size > 0
+
+
 def _uri(path: Path, create: bool) -> str:
     base = path.resolve().as_uri()
     if create:
         return base + "?mode=rwc"
-    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+    state = read_only_state(path)
+    if state is None:
         return base + "?mode=rw"
-    return base + _read_only_mode(path)
-
-
-def _read_only_mode(path: Path) -> str:
     # On a read-only folder SQLite cannot make the shared-memory file of a write-ahead log. Without
     # a log beside it the file is complete by itself and may be read as immutable.
-    log = path.with_name(path.name + "-wal")
-    pending = log.exists() and log.stat().st_size > 0
-    return "?mode=ro" if pending else "?mode=ro&immutable=1"
+    _, _, has_log = state
+    return base + ("?mode=ro" if has_log else "?mode=ro&immutable=1")
