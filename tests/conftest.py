@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The first example of a test may compile a kernel or a pattern, which takes seconds.
+settings.register_profile("compiling", deadline=None)
+settings.load_profile("compiling")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -48,7 +48,7 @@ def test_upsert_reads_it_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "settings"),
     [
-        ((), {"k1": 1.2, "b": 0.75, "analysis": {"language": "english", "stop_words": False}}),
+        ((), {"k1": 1.2, "b": 0.75, "analysis": {"language": "english", "stop_words": True}}),
         (
             ("--k1", "0.9", "--b", "0.4", "--language", "french", "--stop-words"),
             {"k1": 0.9, "b": 0.4, "analysis": {"language": "french", "stop_words": True}},
@@ -80,7 +80,7 @@ def test_options_of_the_index(run, tmp_path, papers_file):
         ("--k1", "2", "k1 1.2"),
         ("--language", "none", "language english"),
         ("--weight-bits", "8", "weight_bits 12"),
-        ("--stop-words", None, "stop_words False"),
+        ("--no-stop-words", None, "stop_words True"),
     ],
 )
 def test_an_index_keeps_its_options(run, papers, papers_file, option, value, kept):

@@ -20,7 +20,7 @@ def test_info(run, papers):
     facts = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
     assert facts["documents"] == "4"
     assert facts["fields"] == "kind, year"
-    assert facts["encoder"] == "bm25: k1 1.2, b 0.75, language english, stop_words False"
+    assert facts["encoder"] == "bm25: k1 1.2, b 0.75, language english, stop_words True"
     (row,) = run("info", papers, "--json").json
     assert row["documents"] == 4
     assert row["encoder"]["type"] == "bm25"

@@ -156,7 +156,7 @@ def execute(command: str) -> tuple[int, str]:
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result.exit_code, _IGNORED.sub("", result.output)
-    program = f"sparsearch() {{ {shlex.quote(sys.executable)} -m sparsearch \"$@\"; }}"
+    program = f'sparsearch() {{ {shlex.quote(sys.executable)} -m sparsearch "$@"; }}'
     done = subprocess.run(
         ["sh", "-c", f"{program}\n{command}"],
         stdout=subprocess.PIPE,

@@ -98,13 +98,17 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 def _anchors(page: Path) -> set[str]:
     """Return the anchors that GitHub gives the headings of a page."""
-    headings = _HEADING.findall(re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S))
+    headings = _HEADING.findall(
+        re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def _handwritten() -> str:
     """Return the text of all pages for users that no program writes."""
-    return "\n".join(page.read_text("utf-8") for page in DOCS.glob("*.md") if page.name not in GENERATED)
+    return "\n".join(
+        page.read_text("utf-8") for page in DOCS.glob("*.md") if page.name not in GENERATED
+    )
 
 
 @pytest.mark.parametrize("public", [n for n in sparsearch.__all__ if n != "__version__"])
@@ -146,10 +150,14 @@ def test_the_format_page_describes_the_files_as_they_are(tmp_path: Path) -> None
     described = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, re.MULTILINE))
     stored: set[str] = set()
     for meta in tmp_path.glob("*/segments/*/meta.json"):
-        for file, dtype in re.findall(r'"(\w+)": \{\s*"dtype": "..?(\w\d+|\w\d)"', meta.read_text()):
+        for file, dtype in re.findall(
+            r'"(\w+)": \{\s*"dtype": "..?(\w\d+|\w\d)"', meta.read_text()
+        ):
             stored.add(file)
             assert file in described, f"docs/file-format.md does not describe {file}"
-    tables = re.findall(r"CREATE TABLE (\w+)", (SOURCE / "sparsearch/storage/catalog.py").read_text())
+    tables = re.findall(
+        r"CREATE TABLE (\w+)", (SOURCE / "sparsearch/storage/catalog.py").read_text()
+    )
     assert tables
     assert [table for table in tables if f"`{table}`" not in text] == []
     arrays = {n for n in described if n not in tables}

@@ -17,9 +17,16 @@ def analyze(text: str, **settings) -> list[str]:
     return Analyzer(AnalysisConfig(**settings)).analyze(text)
 
 
-def test_english_is_stemmed_by_default():
-    terms = analyze("Indexing the searches of John's dogs'")
-    assert terms == ["index", "the", "search", "of", "john", "dog"]
+def test_english_is_stemmed_and_stop_words_left_out_by_default():
+    text = "Indexing the searches of John's dogs'"
+    assert analyze(text) == ["index", "search", "john", "dog"]
+    assert analyze(text, stop_words=False) == ["index", "the", "search", "of", "john", "dog"]
+
+
+def test_stop_words_are_left_out_by_default_where_there_is_a_list():
+    assert AnalysisConfig("german") == AnalysisConfig("german", stop_words=True)
+    assert AnalysisConfig("hindi") == AnalysisConfig("hindi", stop_words=False)
+    assert AnalysisConfig(None) == AnalysisConfig(None, stop_words=False)
 
 
 def test_no_language_means_no_stemming():
@@ -52,7 +59,7 @@ def test_every_stop_word_is_one_token_and_left_out(language):
 @pytest.mark.parametrize("language", Stemmer.algorithms())
 @pytest.mark.parametrize("text", ["a", "I", "'s", "x'y", "3.14", "中", "👍", "ing", "е", "ال", "·"])
 def test_no_stemmer_loses_a_token(language, text):
-    analyzer = Analyzer(AnalysisConfig(language))
+    analyzer = Analyzer(AnalysisConfig(language, stop_words=False))
     assert len(analyzer.analyze(text)) == len(analyzer.tokenize(text))
     assert all(analyzer.analyze(text))
 

@@ -168,6 +168,19 @@ def test_stored_weights_are_within_a_step_of_the_given_ones(weight_bits: int) ->
             assert np.all(kept > 0)
 
 
+@pytest.mark.parametrize("weight_bits", [8, 12])
+def test_stored_weights_do_not_depend_on_the_segments(weight_bits: int) -> None:
+    rng = np.random.default_rng(11)
+    rows = random_rows(rng, 300, 30, 5_000)
+    stored = []
+    for segment_documents in (7, 60, 1000):
+        options = {"weight_bits": weight_bits, "segment_documents": segment_documents}
+        with vector_index(rows, **options) as index:
+            index.optimize()
+            stored.append(index.vectors())
+    assert stored[0] == stored[1] == stored[2]
+
+
 def test_extreme_weights() -> None:
     largest, least = float(np.finfo(np.float32).max), 1e-45
     rows: list[Row] = [{1: largest, 2: least}, {1: 1.0, 2: 2 * least}, {3: 1.0, 4: largest}]

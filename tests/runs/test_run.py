@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsearch.errors import FileFormatError, InvalidInputError
+from sparsearch.errors import FileFormatError, InvalidInputError, StorageUnavailableError
 from sparsearch.runs import Hit, Run
 
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
@@ -223,8 +223,8 @@ def test_an_empty_file_is_an_empty_run(tmp_path: Path) -> None:
     assert (len(run), run.name) == (0, "a.run")
 
 
-def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageUnavailableError, match=r"cannot write .*none.a\.run"):
         Run({}).write_trec(tmp_path / "none" / "a.run")
 
 

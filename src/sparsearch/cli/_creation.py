@@ -53,7 +53,7 @@ class CreationOptions:
             settings["language"] = "none"
         for name, value in self.given().items():
             if settings.get(name) != value:
-                option = "--" + name.replace("_", "-")
+                option = ("--no-" if value is False else "--") + name.replace("_", "-")
                 reason = f"{info.path} was created with {name} {settings.get(name, 'unset')}"
                 raise InvalidInputError(
                     f"{reason}, not {value}, and keeps it; leave out {option}, or make another "

@@ -63,7 +63,7 @@ def index(
         bool | None,
         typer.Option(
             "--stop-words/--no-stop-words",
-            help="Leave out the most common words.  [default: no-stop-words]",
+            help="Leave out the most common words.  [default: where there is a list]",
         ),
     ] = None,
     k1: Annotated[

@@ -42,16 +42,16 @@ class AnalysisConfig:
     stop_words: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.stop_words is None:
-            object.__setattr__(self, "stop_words", self.language in STOP_WORDS)
-        if not isinstance(self.stop_words, bool):
-            raise InvalidInputError(f"stop_words is {shorten(self.stop_words)}, not True or False")
         languages = Stemmer.algorithms()
         if self.language is not None and self.language not in languages:
             known = ", ".join(languages)
             raise InvalidInputError(
                 f"no stemmer for language {shorten(self.language)}; use one of {known}, or None"
             )
+        if self.stop_words is None:
+            object.__setattr__(self, "stop_words", self.language in STOP_WORDS)
+        if not isinstance(self.stop_words, bool):
+            raise InvalidInputError(f"stop_words is {shorten(self.stop_words)}, not True or False")
         if self.stop_words and self.language not in STOP_WORDS:
             known = ", ".join(STOP_WORDS)
             raise InvalidInputError(

@@ -18,11 +18,15 @@ __all__ = ["CollectionStatistics", "Encoder", "Saturation"]
 
 
 class CollectionStatistics(Protocol):
-    """What a query encoder may ask of the documents that will be searched."""
+    """What a query encoder may ask of the documents that will be searched.
+
+    An index counts deleted documents in `n_documents` and `document_frequencies` until they are
+    merged away, as Lucene does, so that the two always fit each other.
+    """
 
     @property
     def n_documents(self) -> int:
-        """Number of live documents."""
+        """Number of documents."""
         ...
 
     @property

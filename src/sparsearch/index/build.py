@@ -209,7 +209,7 @@ def _posting_arrays(
         scales[first:last] = _choose_scales(np.maximum.reduceat(weights, starts), weighting)
         counts = np.diff(lists.offsets[first : last + 1])
         steps = np.repeat(np.float32(1) / scales[first:last], counts)
-        codes[part] = np.clip(np.rint(weights * steps), 1, weighting.max_code)
+        codes[part] = np.clip(np.floor(weights * steps), 1, weighting.max_code)
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
     long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
@@ -252,15 +252,16 @@ def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _choose_scales(largest: Array, weighting: Weighting) -> npt.NDArray[np.float32]:
-    """Return for each list the smallest power of two whose codes hold its largest weight.
+    """Return for each list the smallest power of two of which no weight is `max_code` + 1 times.
 
-    With powers of two, raising a list's scale later loses at most half a step in all, however
-    often segments are merged: the halvings add up to a geometric series.
+    Weights are rounded down to whole steps. Rounding down to a power of two and then to a larger
+    one gives the same as rounding down to the larger one at once, so the codes do not depend on how
+    documents were spread over segments, or how often these were merged.
     """
-    exponents = np.ceil(np.log2(largest.astype(np.float64) / (weighting.max_code + 0.5)))
-    # The smallest normal float32 is 2**-126; weights below it round up to one step.
-    scales: npt.NDArray[np.float32] = np.exp2(np.clip(exponents, -126, 127)).astype(np.float32)
-    return scales
+    _, exponents = np.frexp(largest.astype(np.float64))
+    # The smallest normal float32 is 2**-126; weights below it count as one step.
+    exponents = np.clip(exponents - weighting.max_code.bit_length(), -126, 127)
+    return np.asarray(np.ldexp(1.0, exponents), dtype=np.float32)
 
 
 def _id_arrays(ids: Sequence[bytes], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:

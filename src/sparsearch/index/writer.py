@@ -6,6 +6,7 @@ and everything since the last commit becomes visible at once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
+    StorageUnavailableError,
     shorten,
 )
 from sparsearch.index.build import NewSegment, Weighting, build_segment, merge_segments
@@ -164,7 +166,7 @@ class Writer:
         size = min(_BATCH_DOCUMENTS, self._store.config.segment_documents)
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
-        self._merge_neighbours()
+        self.maintain(ignore_drift=True)
         for records_read, failure in _batches(records, size):
             batch, refusal = self._accept(records_read, progress.taken, replacing)
             failure = refusal or failure
@@ -208,10 +210,18 @@ class Writer:
             self.maintain()
         return len(distinct) - len(missing)
 
-    def maintain(self) -> None:
-        """Merge segments until the merge policy is content."""
-        while (chosen := choose_merge(self._sizes())) is not None:
-            self._merge(*chosen)
+    def maintain(self, *, ignore_drift: bool = False) -> None:
+        """Merge segments until the merge policy is content.
+
+        With `ignore_drift`, codes that a drifted average length made are left for later. A full
+        disk is only warned of: what was committed stays, and the next write tries again.
+        """
+        try:
+            while (chosen := choose_merge(self._sizes(ignore_drift))) is not None:
+                self._merge(*chosen)
+        except StorageUnavailableError as error:
+            advice = "all documents are stored; merging their segments is put off"
+            warnings.warn(f"{error} ({advice})", RuntimeWarning, stacklevel=2)
 
     def optimize(self) -> None:
         """Merge neighbours into as few segments as may be; drop all deleted documents."""
@@ -267,12 +277,7 @@ class Writer:
             replaced[buffer.replaced] = True
             records.append(self._write(new, replaced if buffer.replaced else None))
         self._commit(records, progress.to_rows())
-        self._merge_neighbours()
-
-    def _merge_neighbours(self) -> None:
-        """Merge as `maintain` does, but leave codes to it that a drifted average length made."""
-        while (chosen := choose_merge(self._sizes(ignore_drift=True))) is not None:
-            self._merge(*chosen)
+        self.maintain(ignore_drift=True)
 
     def _merge(self, start: int, stop: int) -> None:
         """Replace a range of segments by one of their live documents, and commit."""
@@ -313,7 +318,7 @@ class Writer:
         average = (snapshot.total_length + new_length) / documents if documents else 0.0
         return Weighting(config.max_code, self._store.terms.saturation, average)
 
-    def _sizes(self, *, ignore_drift: bool = False) -> list[SegmentSize]:
+    def _sizes(self, ignore_drift: bool = False) -> list[SegmentSize]:
         return [
             SegmentSize(
                 segment.n_documents,

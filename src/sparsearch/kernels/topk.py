@@ -27,12 +27,14 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
 
 def scores_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the integer scores of keys."""
-    return np.right_shift(keys, _DOCUMENT_BITS)
+    scores: npt.NDArray[np.int64] = keys >> _DOCUMENT_BITS
+    return scores
 
 
 def documents_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the document numbers of keys."""
-    return LAST_DOCUMENT - np.bitwise_and(keys, LAST_DOCUMENT)
+    documents: npt.NDArray[np.int64] = LAST_DOCUMENT - (keys & LAST_DOCUMENT)
+    return documents
 
 
 @njit(nogil=True, cache=True)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
-from sparsearch.storage.connection import connect, read_only_state, transaction
+from sparsearch.storage.connection import BUSY_SECONDS, connect, read_only_state, transaction
 from sparsearch.storage.faults import storage_faults
 from sparsearch.storage.integrity import (
     check_digest,
@@ -50,6 +50,7 @@ KNOWN_FEATURES: frozenset[str] = frozenset()
 """Features an index may require of its reader; unknown ones are refused."""
 
 CATALOG_NAME = "catalog.sqlite"
+_PATIENCE_MS = 200
 
 _SCHEMA = """
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -252,6 +253,18 @@ class Catalog:
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", rows)
             connection.execute("DELETE FROM state")
             _write_state(connection, generation + 1)
+        self._empty_log()
+
+    def _empty_log(self) -> None:
+        """Move the commit from SQLite's log into its file, unless a reader is in the way.
+
+        The file is small, and by itself it is covered by a digest; of a damaged log SQLite would
+        drop the end without a word.
+        """
+        with self._guard, storage_faults(self.folder):
+            self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
 
     def problems(self) -> list[str]:
         """Check the whole file, long values included; return what is wrong, one line each."""

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["connect", "read_only_state", "transaction"]
+__all__ = ["BUSY_SECONDS", "connect", "read_only_state", "transaction"]
 
-_BUSY_SECONDS = 30.0
+BUSY_SECONDS = 30.0
 
 
 def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
@@ -18,7 +18,7 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         _uri(path, create),
         uri=True,
-        timeout=_BUSY_SECONDS,
+        timeout=BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
     )
