@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bm25s
+import numpy as np
 
 import sparsearch as ss
 from common import data_folder, machine, markdown_table, write_results
@@ -44,8 +45,10 @@ def bm25s_run(dataset: Dataset, config: ss.Bm25Config) -> ss.Run:
         rankings[query_id] = ([], [])
         if query:
             found, scores = engine.retrieve([query], k=min(K, len(ids)), show_progress=False)
-            kept = scores[0] > 0
-            rankings[query_id] = ([ids[i] for i in found[0][kept]], scores[0][kept])
+            # bm25s leaves the order of equal scores open; here it is the order of the corpus.
+            order = np.lexsort((found[0], -scores[0]))
+            order = order[scores[0][order] > 0]
+            rankings[query_id] = ([ids[i] for i in found[0][order]], scores[0][order])
     return ss.Run.from_rankings(rankings, "bm25s")
 
 

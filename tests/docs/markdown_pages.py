@@ -8,9 +8,9 @@ What a block means is said by its fence:
   succeed, unless the output shown has a line that starts with ``error:``: then it must fail.
 - a file name after the language (``jsonl papers.jsonl``): the block is written to that file.
 
-In output, ``...`` stands for anything. An HTML comment above a block says what is special about
-it: ``<!-- not run: reason -->``, or ``<!-- needs data -->`` for the development collections, which
-are then found in ``data/``.
+In output, ``...`` stands for anything; times, sizes on disk and names of segments may differ. An
+HTML comment above a block says what is special about it: ``<!-- not run: reason -->``, or
+``<!-- needs data -->`` for the development collections, which are then found in ``data/``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,14 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 _FENCE = re.compile(r"(`{3,})(\w*)[ \t]*(\S*)\s*")
 _COMMENT = re.compile(r"<!-- (.+) -->\s*")
 _SHELL = frozenset("|<>&;")
-_IGNORED = re.compile(r"^compiling .*\n", re.MULTILINE)
-"""Depends on what was compiled before."""
+_COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
+_VOLATILE = (
+    (re.compile(r"in [\d.]+ s( \([\d,]+ per second\))?"), "in 0 s"),
+    (re.compile(r"\([\d.]+ ms\)"), "(0 ms)"),
+    (re.compile(r"\b[\d.]+ (bytes|kB|MB|GB)\b"), "0 bytes"),
+    (re.compile(r"\b[0-9a-f]{32}\b"), "0" * 32),
+)
+"""What differs from run to run."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,15 @@ class PageRunner:
 
     def _check(self, expected: str, printed: str, line: int) -> None:
         printed = "".join(f"{part.rstrip()}\n" for part in printed.splitlines())
-        matches = doctest.OutputChecker().check_output(expected, printed, doctest.ELLIPSIS)
+        checker = doctest.OutputChecker()
+        matches = checker.check_output(_settled(expected), _settled(printed), doctest.ELLIPSIS)
         assert matches, f"{self.page.name}:{line}: expected\n{expected}\nbut it printed\n{printed}"
+
+
+def _settled(output: str) -> str:
+    for pattern, constant in _VOLATILE:
+        output = pattern.sub(constant, output)
+    return output
 
 
 def commands(block: Block) -> Iterator[tuple[int, str, str]]:
@@ -155,7 +168,7 @@ def execute(command: str) -> tuple[int, str]:
         result = CliRunner().invoke(app, words[1:], prog_name="sparsearch")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return result.exit_code, _IGNORED.sub("", result.output)
+        return result.exit_code, _COMPILING.sub("", result.output)
     program = f'sparsearch() {{ {shlex.quote(sys.executable)} -m sparsearch "$@"; }}'
     done = subprocess.run(
         ["sh", "-c", f"{program}\n{command}"],
@@ -165,4 +178,4 @@ def execute(command: str) -> tuple[int, str]:
         timeout=120,
         check=False,
     )
-    return done.returncode, _IGNORED.sub("", done.stdout.decode())
+    return done.returncode, _COMPILING.sub("", done.stdout.decode())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from markdown_pages import SOURCE, PageRunner
 
@@ -150,15 +154,16 @@ def test_the_format_page_describes_the_files_as_they_are(tmp_path: Path) -> None
     described = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, re.MULTILINE))
     stored: set[str] = set()
     for meta in tmp_path.glob("*/segments/*/meta.json"):
-        for file, dtype in re.findall(
-            r'"(\w+)": \{\s*"dtype": "..?(\w\d+|\w\d)"', meta.read_text()
-        ):
-            stored.add(file)
-            assert file in described, f"docs/file-format.md does not describe {file}"
-    tables = re.findall(
-        r"CREATE TABLE (\w+)", (SOURCE / "sparsearch/storage/catalog.py").read_text()
-    )
-    assert tables
-    assert [table for table in tables if f"`{table}`" not in text] == []
-    arrays = {n for n in described if n not in tables}
-    assert stored <= arrays
+        for array, facts in json.loads(meta.read_bytes())["files"].items():
+            assert array in described, f"docs/file-format.md does not describe {array}"
+            kind = described["codes"] if described[array] == "as codes" else described[array]
+            assert np.dtype(facts["dtype"]).name in kind, f"{array} is {facts['dtype']}, not {kind}"
+            stored.add(array)
+    with contextlib.closing(sqlite3.connect(tmp_path / "text" / "catalog.sqlite")) as catalog:
+        tables = {row[0] for row in catalog.execute("SELECT name FROM sqlite_master")}
+        tables = {table for table in tables if not table.startswith("sqlite_")}
+        for table in tables:
+            columns = re.findall(r"`(\w+)`", described[table])
+            found = [row[1] for row in catalog.execute(f"PRAGMA table_info({table})")]
+            assert columns == found, f"docs/file-format.md: columns of {table}"
+    assert described.keys() == stored | tables
