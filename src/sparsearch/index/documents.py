@@ -186,7 +186,7 @@ def _alteration(value: object, depth: int = 0) -> str:
         if any(not isinstance(key, str) for key in value):
             return "has a key that is not a string"
         return _alteration(list(value.values()), depth)
-    return f"has a value of type {type(value).__name__}, which JSON does not know"
+    return f"has a value of type {type(value).__name__}, which JSON would not give back"
 
 
 def _check_unicode(position: int, document_id: object, what: str, value: object) -> None:

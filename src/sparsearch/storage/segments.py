@@ -109,7 +109,7 @@ class SegmentFiles:
         Parameters
         ----------
         arrays : mapping
-            Arrays (one-dimensional) or blobs by name.
+            Arrays or blobs by name.
         attributes : mapping
             Further JSON-able facts kept in ``meta.json``.
 
