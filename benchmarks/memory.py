@@ -1,8 +1,7 @@
 """Peak memory of indexing as the corpus grows.
 
-Documents are real abstracts with their words shuffled between neighbours and a few made-up words, so
-that vocabulary and posting lists go on growing as they do in real text. Each size is a process of
-its own.
+Documents are halves of two real abstracts and a made-up word now and then, so that vocabulary and
+posting lists go on growing as they do in real text. Each size is a process of its own.
 """
 
 from __future__ import annotations
@@ -19,9 +18,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import data_folder, machine, markdown_table, write_results
-
 import sparsearch as ss
+from common import data_folder, machine, markdown_table, write_results
 from sparsearch.readers import open_source
 
 SIZES = (100_000, 300_000, 1_000_000)
@@ -35,7 +33,6 @@ def documents(count: int) -> Iterator[dict[str, object]]:
     for number in range(count):
         first, second = generator.choice(texts), generator.choice(texts)
         words = first.split()[::2] + second.split()[1::2]
-        # About one new word in every second document, as in real collections (Heaps' law).
         words.append(f"w{generator.randrange(1 + number // 2)}")
         yield {"id": f"document-{number}", "text": " ".join(words), "part": number % 100}
 
@@ -43,11 +40,13 @@ def documents(count: int) -> Iterator[dict[str, object]]:
 def measure(count: int) -> dict[str, float]:
     """Index ``count`` documents; return peak memory, time and size."""
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        with ss.Index.create(Path(folder) / "index") as index:
-            index.add(documents(count))
-            index.optimize()
-            facts = index.info()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ss.Index.create(Path(folder) / "index") as index,
+    ):
+        index.add(documents(count))
+        index.optimize()
+        facts = index.info()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {
         "documents": count, "terms": facts.terms, "postings": facts.postings, "peak MB": peak,

@@ -9,7 +9,7 @@ import numpy as np
 
 from sparsearch.kernels import exact, reference
 from sparsearch.kernels.lists import split_codes, window_starts
-from sparsearch.kernels.topk import documents_of, scores_of
+from sparsearch.kernels.topk import LAST_DOCUMENT
 
 
 @dataclass
@@ -88,7 +88,7 @@ def search(
         base += segment.n_rows
     best = [np.sort(keys[i, : sizes[i]])[::-1][:k] for i in range(len(queries))]
     return [
-        list(zip(documents_of(row).tolist(), scores_of(row).tolist(), strict=True)) for row in best
+        [(LAST_DOCUMENT - (key & LAST_DOCUMENT), key >> 32) for key in row.tolist()] for row in best
     ]
 
 

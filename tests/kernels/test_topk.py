@@ -6,13 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsearch.kernels.topk import (
-    LAST_DOCUMENT,
-    documents_of,
-    make_key,
-    scores_of,
-    select_best,
-)
+from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best, unpack
 
 entries = st.tuples(
     st.integers(0, 5) | st.integers(0, 2**31 - 1),
@@ -20,11 +14,18 @@ entries = st.tuples(
 )
 
 
-@given(entries)
-def test_a_key_holds_its_entry(entry: tuple[int, int]) -> None:
-    keys = np.array([make_key(*entry)], np.int64)
-    assert keys[0] >= 0
-    assert (int(scores_of(keys)[0]), int(documents_of(keys)[0])) == entry
+@given(st.lists(st.sets(entries), min_size=1, max_size=4), st.integers(1, 5))
+def test_sorted_keys_hold_their_entries(queries: list[set[tuple[int, int]]], k: int) -> None:
+    keys = np.zeros((len(queries), max(map(len, queries), default=0) + 1), np.int64)
+    for row, query in zip(keys, queries, strict=True):
+        row[: len(query)] = sorted(make_key(*entry) for entry in query)
+    sizes = np.array([len(query) for query in queries], np.int64)
+    documents, scores = np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k))
+    unpack(keys, sizes, np.full(len(queries), 0.25), documents, scores)
+    for query, numbers, values in zip(queries, documents.tolist(), scores.tolist(), strict=True):
+        best = sorted(query, key=lambda entry: (-entry[0], entry[1]))[:k]
+        found = list(zip(values, numbers, strict=True))[: len(best)]
+        assert found == [(score / 4, document) for score, document in best]
 
 
 @given(entries, entries)

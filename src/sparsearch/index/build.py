@@ -14,13 +14,14 @@ from sparsearch.index.columns import ColumnBuilder, pack_columns
 from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
 from sparsearch.kernels.invert import invert, merge_lists
 from sparsearch.kernels.lists import split_codes, window_starts
-from sparsearch.storage import Blob
+from sparsearch.storage import Blob, release_pages
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["NewSegment", "Weighting", "build_segment", "merge_segments"]
 
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 21
+_COPY_BYTES = 1 << 24
 _DENSE_SHARE = 8
 """A list that holds at least one in so many documents is stored as a dense row as well. Adding such
 a row takes about as long as adding a list of a tenth of the documents."""
@@ -221,7 +222,7 @@ def _posting_arrays(
         "scales": scales,
         "max_codes": max_codes,
         "dense_lists": dense_lists,
-        "planes": split_codes(_dense_codes(lists, codes, dense_lists, n_documents)),
+        "planes": _planes(lists, codes, dense_lists, n_documents),
         "long_lists": long_lists,
         "window_starts": starts,
     }
@@ -230,15 +231,19 @@ def _posting_arrays(
     return postings
 
 
-def _dense_codes(
+def _planes(
     lists: _Lists, codes: Array, dense_lists: npt.NDArray[np.int64], n_documents: int
-) -> Array:
-    """Return the codes of common terms by document, 0 where a document lacks the term."""
-    dense = np.zeros((len(dense_lists), n_documents), codes.dtype)
-    for row, which in enumerate(dense_lists.tolist()):
+) -> npt.NDArray[np.uint8]:
+    """Return the dense rows of common terms (see `kernels.lists`), one list at a time."""
+    n_dense = len(dense_lists)
+    per_list = len(split_codes(np.zeros((1, 0), codes.dtype)))
+    planes = np.empty((per_list * n_dense, n_documents), np.uint8)
+    for i, which in enumerate(dense_lists.tolist()):
         part = slice(lists.offsets[which], lists.offsets[which + 1])
-        dense[row, lists.rows[part]] = codes[part]
-    return dense
+        row = np.zeros((1, n_documents), codes.dtype)
+        row[0, lists.rows[part]] = codes[part]
+        planes[i::n_dense] = split_codes(row)
+    return planes
 
 
 def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -322,7 +327,10 @@ def _payload_chunks(
         # One chunk for each run of neighbouring rows, so that undeleted stretches are copied whole.
         breaks = np.flatnonzero(np.diff(rows) != 1) + 1
         for run in np.split(rows, breaks):
-            yield payload[offsets[run[0]] : offsets[run[-1] + 1]]
+            start, stop = int(offsets[run[0]]), int(offsets[run[-1] + 1])
+            for at in range(start, stop, _COPY_BYTES):
+                yield payload[at : min(at + _COPY_BYTES, stop)]
+                release_pages(payload)
 
 
 def _merge_lists(
@@ -344,6 +352,8 @@ def _merge_lists(
     for segment, target, new_rows, value in zip(segments, targets, moves, values, strict=True):
         arrays = segment.arrays
         merge_lists(ends, target, arrays["offsets"], arrays["rows"], value, new_rows, rows, merged)
+        release_pages(arrays["rows"])
+        release_pages(value)
     return _close_gaps(_Lists(terms, starts, rows, merged), ends)
 
 

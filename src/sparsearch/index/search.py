@@ -16,7 +16,7 @@ from sparsearch.errors import InvalidQueryError
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
 from sparsearch.kernels.plan import MAX_SUM, choose_units, find_terms, set_multipliers
-from sparsearch.kernels.topk import documents_of, scores_of
+from sparsearch.kernels.topk import unpack
 from sparsearch.vectors import SparseVectors
 
 _SAMPLE_WINDOWS = 4
@@ -128,9 +128,10 @@ def search_snapshot(
     ]
 
     def work(start: int, stop: int) -> None:
-        keys, counts[start:stop] = _best_keys(works, k, start, stop)
-        numbers[start:stop] = documents_of(keys)
-        scores[start:stop] = scores_of(keys) * plan.units[start:stop, None]
+        keys, sizes = _best_keys(works, k, start, stop)
+        part = slice(start, stop)
+        unpack(keys, sizes, plan.units[part], numbers[part], scores[part])
+        counts[part] = np.minimum(sizes, k)
 
     if k and n_queries:
         _share(work, n_queries, threads)
@@ -156,7 +157,7 @@ class _SegmentWork:
 def _best_keys(
     works: list[_SegmentWork], k: int, start: int, stop: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the keys of the best k of each query, best first, and how many there are."""
+    """Return for each query the keys of the best k and some more, ascending, and how many."""
     keys = np.empty((stop - start, 2 * k), np.int64)
     sizes = np.zeros(stop - start, np.int64)
     thresholds = np.zeros(stop - start, np.int64)
@@ -169,12 +170,9 @@ def _best_keys(
             one = slice(i, i + 1)
             for work in works:
                 work.search((keys[one], sizes[one], thresholds[one]), start + i, start + i + 1)
-    for i, size in enumerate(sizes.tolist()):
-        # Unused entries come last; a key is never negative.
-        keys[i, size:] = -1
-        keys[i, :size].sort()
-        keys[i, :size] = keys[i, :size][::-1]
-    return keys[:, :k], np.minimum(sizes, k)
+    for row, size in zip(keys, sizes.tolist(), strict=True):
+        row[:size].sort()
+    return keys, sizes
 
 
 def _guess(

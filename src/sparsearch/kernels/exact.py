@@ -49,6 +49,7 @@ def _collect(accumulators, size, bar, first, allowed, candidates):  # type: igno
     """Gather the allowed local rows whose accumulator exceeds ``bar``; return how many."""
     count = 0
     limit = np.int32(bar)
+    allow_all = allowed.size == 0
     for group in range(0, size, _GROUP):
         # Written so that it becomes vector instructions: most groups hold nothing.
         hit = np.int32(0)
@@ -56,10 +57,10 @@ def _collect(accumulators, size, bar, first, allowed, candidates):  # type: igno
             hit |= np.int32(accumulators[group + i] > limit)
         if hit == 0:
             continue
+        # No branch on each: the processor could not predict it.
         for i in range(group, min(group + _GROUP, size)):
-            if accumulators[i] > limit and (allowed.size == 0 or allowed[first + i]):
-                candidates[count] = i
-                count += 1
+            candidates[count] = i
+            count += np.int64(accumulators[i] > limit and (allow_all or allowed[first + i]))
     return count
 
 

@@ -9,10 +9,9 @@ costs a constant per entry; a heap would cost log k.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["LAST_DOCUMENT", "documents_of", "make_key", "scores_of", "select_best"]
+__all__ = ["LAST_DOCUMENT", "make_key", "select_best", "unpack"]
 
 _DOCUMENT_BITS = 32
 LAST_DOCUMENT = 2**_DOCUMENT_BITS - 1
@@ -25,16 +24,27 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
     return (np.int64(score) << _DOCUMENT_BITS) | (LAST_DOCUMENT - np.int64(document))
 
 
-def scores_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the integer scores of keys."""
-    scores: npt.NDArray[np.int64] = keys >> _DOCUMENT_BITS
-    return scores
+@njit(nogil=True, cache=True)
+def unpack(keys, sizes, units, documents, scores):  # type: ignore[no-untyped-def]
+    """Turn sorted keys into document numbers and scores, best first.
 
-
-def documents_of(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the document numbers of keys."""
-    documents: npt.NDArray[np.int64] = LAST_DOCUMENT - (keys & LAST_DOCUMENT)
-    return documents
+    Parameters
+    ----------
+    keys : ndarray of int64 [queries, capacity]
+        Of which the first ``sizes`` are in use, ascending.
+    sizes : ndarray of int64 [queries]
+    units : ndarray of float64 [queries]
+        What one step of an integer score is worth.
+    documents : ndarray of int64 [queries, k]
+    scores : ndarray of float64 [queries, k]
+        Filled in place, as far as there are entries.
+    """
+    for query in range(sizes.size):
+        last = sizes[query] - 1
+        for i in range(min(sizes[query], documents.shape[1])):
+            key = keys[query, last - i]
+            documents[query, i] = LAST_DOCUMENT - (key & LAST_DOCUMENT)
+            scores[query, i] = (key >> _DOCUMENT_BITS) * units[query]
 
 
 @njit(nogil=True, cache=True)

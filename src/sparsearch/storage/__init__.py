@@ -10,7 +10,7 @@ from sparsearch.storage.catalog import (
 )
 from sparsearch.storage.faults import storage_faults
 from sparsearch.storage.lock import writer_lock
-from sparsearch.storage.segments import Blob, SegmentFiles, StoredSegment
+from sparsearch.storage.segments import Blob, SegmentFiles, StoredSegment, release_pages
 
 __all__ = [
     "FORMAT_VERSION",
@@ -22,6 +22,7 @@ __all__ = [
     "SegmentRecord",
     "SourceProgress",
     "StoredSegment",
+    "release_pages",
     "storage_faults",
     "writer_lock",
 ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import mmap
 import os
 import shutil
 import uuid
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from sparsearch.errors import IndexCorruptError
 from sparsearch.storage.faults import storage_faults
 
-__all__ = ["Blob", "SegmentFiles", "StoredSegment", "checksum", "sync_folder"]
+__all__ = ["Blob", "SegmentFiles", "StoredSegment", "checksum", "release_pages", "sync_folder"]
 
 Array = npt.NDArray[Any]
 _META = "meta.json"
@@ -34,6 +35,18 @@ _READ_CHUNK = 1 << 20
 def checksum(data: bytes) -> str:
     """Return the 128-bit BLAKE2b digest of ``data`` in hexadecimal."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def release_pages(array: Array) -> None:
+    """Let go of the pages of a memory-mapped array that were read; they are read again if needed.
+
+    So that going through large files once does not fill the process's memory.
+    """
+    base: Any = array
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = base.base
+    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def sync_folder(folder: Path) -> None:
