@@ -3,7 +3,8 @@
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermContribution
-from sparsearch.index.index import Index, IndexInfo
+from sparsearch.index.index import Index
+from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import TopK
 
 __all__ = [

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -17,16 +16,16 @@ import numpy as np
 from sparsearch.encoders import Encoder
 from sparsearch.errors import (
     DocumentNotFoundError,
-    IndexExistsError,
-    IndexNotFoundError,
     InvalidInputError,
     InvalidQueryError,
     shorten,
 )
 from sparsearch.index.config import IndexConfig
+from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Document, Record, check_documents, check_vectors
 from sparsearch.index.explain import Explanation, explain_document
 from sparsearch.index.filters import Filter, parse_filter
+from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import TopK, plan_queries, search_snapshot
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -37,51 +36,11 @@ from sparsearch.storage import (
     Catalog,
     SegmentFiles,
     SourceProgress,
-    storage_faults,
     writer_lock,
 )
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Index", "IndexInfo"]
-
-_OWN_ENTRIES = ("lock", "catalog.sqlite", "catalog.sqlite-wal", "catalog.sqlite-shm")
-"""What a creation that was killed may leave behind, besides which a folder must be empty."""
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """Facts about an index.
-
-    Parameters
-    ----------
-    path : str
-    format_version, generation : int
-    documents : int
-        Documents that can be found.
-    deleted : int
-        Deleted documents that still take space; see `Index.optimize`.
-    segments, postings, terms : int
-    bytes : int
-        Size on disk.
-    fields : list of str
-        Metadata fields that can be filtered on.
-    encoder : dict or None
-        The encoder's identity.
-    config : dict
-    """
-
-    path: str
-    format_version: int
-    generation: int
-    documents: int
-    deleted: int
-    segments: int
-    postings: int
-    terms: int
-    bytes: int
-    fields: list[str]
-    encoder: dict[str, Any] | None
-    config: dict[str, object]
+__all__ = ["Index"]
 
 
 class Index:
@@ -133,19 +92,7 @@ class Index:
         """
         folder = Path(path)
         chosen = Terms.resolve(encoder)
-        config = config or IndexConfig()
-        settings = {
-            "config": config.to_settings(),
-            "encoder": None if chosen is None else chosen.identity,
-        }
-        terms = [] if chosen is None else chosen.vocabulary.terms()
-        with storage_faults(folder):
-            if folder.exists() and not folder.is_dir():
-                raise IndexExistsError(f"{folder} is a file; give another path")
-            folder.mkdir(parents=True, exist_ok=True)
-        with writer_lock(folder):
-            _clear_leftovers(folder)
-            catalog = Catalog.create(folder, settings, terms)
+        catalog = create_catalog(folder, chosen, config or IndexConfig())
         return cls(folder, catalog, chosen)
 
     @classmethod
@@ -573,19 +520,3 @@ def _size_on_disk(folder: Path) -> int:
             with suppress(FileNotFoundError):
                 total += os.stat(os.path.join(parent, name)).st_size
     return total
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what a creation that was killed left; refuse an index and the files of others."""
-    try:
-        Catalog(folder).close()
-    except IndexNotFoundError:
-        foreign = [entry.name for entry in folder.iterdir() if entry.name not in _OWN_ENTRIES]
-        if foreign:
-            reason = f"{folder} is not empty (it holds {shorten(foreign[0])})"
-            raise IndexExistsError(reason) from None
-        with storage_faults(folder):
-            for path in folder.glob("catalog.sqlite*"):
-                path.unlink()
-        return
-    raise IndexExistsError(f"{folder} holds an index; open it with Index.open")

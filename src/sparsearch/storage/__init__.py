@@ -1,6 +1,7 @@
 """The index folder: catalog (SQLite), immutable segment files, checksums, the writer lock."""
 
 from sparsearch.storage.catalog import (
+    CATALOG_NAME,
     FORMAT_VERSION,
     Catalog,
     CatalogState,
@@ -13,6 +14,7 @@ from sparsearch.storage.lock import writer_lock
 from sparsearch.storage.segments import Blob, SegmentFiles, StoredSegment, release_pages
 
 __all__ = [
+    "CATALOG_NAME",
     "FORMAT_VERSION",
     "Blob",
     "Catalog",
