@@ -245,6 +245,8 @@ def test_an_interrupted_index_is_finished_by_the_same_command(
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:

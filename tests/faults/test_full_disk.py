@@ -14,6 +14,8 @@ from small_index import document, make_index, results
 from sparsearch import Index, IndexConfig
 from sparsearch.errors import StorageUnavailableError
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*merging their segments is put off:RuntimeWarning")
+
 
 def _run(*command: str | Path) -> bool:
     try:

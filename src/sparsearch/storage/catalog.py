@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -159,7 +160,7 @@ class Catalog:
         self._closed = False
         with storage_faults(folder):
             self._read_only_state = read_only_state(self.path)
-            self._connection = connect(self.path)
+            self._connection = self._connect()
         try:
             self.settings = self._read_settings()
             _check_version(folder, self.settings)
@@ -189,6 +190,12 @@ class Catalog:
             finally:
                 connection.close()
         return cls(folder)
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; who forgets to close a catalog has it closed with the last reference."""
+        connection = connect(self.path)
+        weakref.finalize(self, connection.close)
+        return connection
 
     def close(self) -> None:
         """Close the file."""
@@ -295,7 +302,7 @@ class Catalog:
         state = read_only_state(self.path)
         if state != self._read_only_state and not self._closed:
             self._connection.close()
-            self._connection = connect(self.path)
+            self._connection = self._connect()
             self._read_only_state = state
 
     def _read_settings(self) -> dict[str, Any]:
