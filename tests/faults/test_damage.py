@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from small_index import make_index, problems_of, results
 
 from sparsearch import Index
-from sparsearch.errors import SparsearchError, StorageError
+from sparsearch.errors import IndexCorruptError, SparsearchError, StorageError
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +118,35 @@ def test_verify_of_an_open_index_reads_what_is_on_the_disk(folder: Path) -> None
         position = data.index(b"segment_documents")
         path.write_bytes(data[:position] + b"X" + data[position + 1 :])
         assert index.verify()
+
+
+def _damage_rows(folder: Path) -> None:
+    """Make the last row of a posting list one that no segment has."""
+    for path in folder.glob("segments/*/rows.npy"):
+        data = bytearray(path.read_bytes())
+        data[-4:] = (2**32 - 5).to_bytes(4, "little")
+        path.write_bytes(data)
+
+
+def test_a_damaged_posting_does_not_damage_the_process(folder: Path) -> None:
+    _damage_rows(folder)
+    script = (
+        "import sys, sparsearch\n"
+        "index = sparsearch.Index.open(sys.argv[1])\n"
+        "for document in list(index.documents()):\n"
+        "    for k in (1, 1000):\n"
+        "        index.search(document.text or 'x', k)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr  # a signal would give a negative one
+
+
+def test_damage_is_not_merged_into_a_whole_segment(folder: Path) -> None:
+    with Index.open(folder) as index:
+        before = index.info().generation
+        _damage_rows(folder)
+        index.delete([next(index.documents()).id])
+        with pytest.raises(IndexCorruptError, match=r"rows\.npy.*restore it from a backup"):
+            index.optimize()
+        assert index.info().generation <= before + 1
+        assert index.verify() != []

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
+    IndexCorruptError,
     StorageUnavailableError,
     shorten,
 )
@@ -280,8 +281,17 @@ class Writer:
         self.maintain(ignore_drift=True)
 
     def _merge(self, start: int, stop: int) -> None:
-        """Replace a range of segments by one of their live documents, and commit."""
+        """Replace a range of segments by one of their live documents, and commit.
+
+        Raises
+        ------
+        IndexCorruptError
+            If one of them is damaged: the damage must not get a checksum of its own.
+        """
         segments = self.snapshot.segments[start:stop]
+        for segment in segments:
+            for problem in self._store.files.verify(segment.stored):
+                raise IndexCorruptError(f"{problem}; restore it from a backup")
         parts = list(zip(segments, self._deleted[start:stop], strict=True))
         merged = merge_segments(parts, self._weighting())
         records = self._records()

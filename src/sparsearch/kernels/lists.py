@@ -38,8 +38,8 @@ __all__ = [
     "window_starts",
 ]
 
-WINDOW = 8192
-"""Documents whose accumulators (int32) are worked on at a time: 32 KiB, a first-level cache. Part
+WINDOW = 32768
+"""Documents whose accumulators (int32) are worked on at a time: 128 KiB, a second-level cache. Part
 of the file format, as the windows that `window_starts` knows."""
 
 LONG = 128
@@ -189,8 +189,12 @@ def add_sparse(rows, codes, start, stop, multiplier, first, accumulators):  # ty
     """Add the postings ``start .. stop - 1`` of a list to the accumulators of row ``first`` on."""
     # Unsigned, because a signed index would be checked for counting from the end.
     origin = np.uint64(first)
+    size = np.uint64(accumulators.size)
     for i in range(np.uint64(start), np.uint64(stop)):
-        accumulators[np.uint64(rows[i]) - origin] += multiplier * np.int32(codes[i])
+        local = np.uint64(rows[i]) - origin
+        # Always so, unless the file was damaged, which must not damage the process.
+        if local < size:
+            accumulators[local] += multiplier * np.int32(codes[i])
 
 
 @njit(nogil=True, cache=True)
