@@ -4,9 +4,9 @@ A stored weight is ``code * scale``, the scale a power of two. A query term's mu
 ``rint(weight * scale / unit)`` and a score is ``unit * sum(multiplier * code)``. The unit, a power
 of two too, is the smallest for which no sum can leave 31 bits. So a score does not depend on the
 order of its sum; it differs from the exact inner product of query weights and stored weights by at
-most half a unit times the sum of the codes: relative to the largest score a query could reach about
-2**-23 with 8-bit codes and 2**-19 with 12-bit codes, a small part of what the codes themselves
-round away.
+most half a unit times the sum of the codes. For a query of t terms that is at most t * 2**-23 with
+8-bit codes, and t * 2**-19 with 12-bit codes, of the largest score the query could reach: about
+what the codes themselves round away, or less.
 """
 
 from __future__ import annotations
