@@ -366,8 +366,9 @@ def _write_tombstones(
 ) -> None:
     bitmap = np.packbits(deleted).tobytes()
     connection.execute(
-        "INSERT INTO tombstones VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO UPDATE"
-        " SET bitmap = ?2, checksum = ?3 WHERE checksum != ?3",
+        "INSERT INTO tombstones VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE SET"
+        " bitmap = excluded.bitmap, checksum = excluded.checksum"
+        " WHERE tombstones.checksum != excluded.checksum",
         (uid, bitmap, checksum(bitmap)),
     )
 
