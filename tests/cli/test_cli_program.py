@@ -7,7 +7,6 @@ import re
 import runpy
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -70,19 +69,17 @@ def test_the_reference_is_what_help_says(reference):
     assert page == generated, "stale: run docs/generate_cli_reference.py"
 
 
-def test_help_is_quick_and_loads_nothing_heavy(environment):
+def test_help_loads_nothing_heavy(environment):
     code = (
         "import sys\nfrom sparsearch.cli import app\n"
         "try:\n    app(['search', '--help'])\nexcept SystemExit:\n    pass\n"
         "heavy = {'numpy', 'numba', 'scipy', 'pyarrow', 'ir_measures', 'rich.console'}\n"
         "sys.exit(repr(loaded) if (loaded := heavy & sys.modules.keys()) else 0)"
     )
-    started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr.decode()
-    assert time.perf_counter() - started < 2.0
 
 
 def test_a_reader_that_leaves_early_is_no_error(environment, papers, tmp_path):

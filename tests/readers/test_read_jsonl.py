@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -273,11 +272,9 @@ def test_a_long_list_of_fields_is_shortened(write):
     assert len(error.reason) < 1000
 
 
-def test_real_collections_are_read_quickly(collections_dir: Path):
-    started = time.perf_counter()
+def test_real_collections_are_read(collections_dir: Path):
     source = open_source(collections_dir / "cranfield")
     documents = list(source.records())
-    assert time.perf_counter() - started < 5
     assert len(documents) > 1000
     assert all(isinstance(one["id"], str) and isinstance(one["text"], str) for one in documents)
     assert source.position == source.size
