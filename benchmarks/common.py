@@ -49,14 +49,16 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
     return "\n".join(lines)
 
 
-def write_results(name: str, title: str, body: str, facts: dict[str, Any], figures: Any) -> None:
-    """Write ``docs/results/<name>.md`` and ``.json``."""
+def write_results(
+    name: str, title: str, body: str, facts: dict[str, Any], figures: Any, script: str = ""
+) -> None:
+    """Write ``docs/results/<name>.md`` and ``.json``; the script has that name if none is given."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     packages = ", ".join(f"{package} {version}" for package, version in facts["packages"].items())
     machine_line = (
         f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}; {packages}."
     )
-    command = f"`python benchmarks/{name.replace('-', '_')}.py`"
+    command = f"`python benchmarks/{script or name.replace('-', '_')}.py`"
     text = f"# {title}\n\nMade by {command} on {machine_line}\n\n{body}\n"
     (RESULTS / f"{name}.md").write_text(text)
     report = json.dumps({"machine": facts, "figures": figures}, indent=1)
