@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from sparsearch import __version__
 from sparsearch.cli import (
+    bench,
     compare,
     delete,
     demo,
@@ -24,7 +25,9 @@ from sparsearch.cli import (
     info,
     optimize,
     search,
+    tune,
     verify,
+    warmup,
 )
 from sparsearch.cli._console import note
 from sparsearch.errors import SparsearchError
@@ -35,6 +38,8 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "demo": (demo.demo, demo.EXAMPLES),
     "index": (index.index, index.EXAMPLES),
     "search": (search.search, search.EXAMPLES),
+    "tune": (tune.tune, tune.EXAMPLES),
+    "bench": (bench.bench, bench.EXAMPLES),
     "explain": (explain.explain, explain.EXAMPLES),
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "compare": (compare.compare, compare.EXAMPLES),
@@ -44,6 +49,7 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "delete": (delete.delete, delete.EXAMPLES),
     "export": (export.export, export.EXAMPLES),
     "import": (import_.import_, import_.EXAMPLES),
+    "warmup": (warmup.warmup, warmup.EXAMPLES),
 }
 """Function and examples of each verb, in the order of the help."""
 

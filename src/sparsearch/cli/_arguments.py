@@ -12,11 +12,25 @@ __all__ = [
     "IndexFolder",
     "JsonOutput",
     "QueriesFile",
+    "Recall",
     "SegmentDocuments",
     "VectorFormat",
     "VectorQuery",
     "WeightBits",
+    "share",
 ]
+
+
+def share(text: str) -> float:
+    """Return the share of the best documents that an option asks for."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise typer.BadParameter(f"{text!r} is not a number above 0 and at most 1")
+    return value
+
 
 IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="Folder of the index.", show_default=False)
@@ -35,6 +49,17 @@ QueriesFile = Annotated[
         metavar="FILE",
         help="Queries: JSON lines (_id, text), or lines of id<tab>text; for an index of vectors "
         "a file of vectors, as for import.",
+        show_default=False,
+    ),
+]
+
+Recall = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        parser=share,
+        help="Search approximately: expect this share of the exact best k, above 0 and at most 1.  "
+        "[default: exact search]",
         show_default=False,
     ),
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "steps"]
 
 _T = TypeVar("_T")
 _EVERY = 256
@@ -75,3 +76,24 @@ class Progress:
         before, self.count = self.count, self.count + count
         if before // _EVERY != self.count // _EVERY:
             self._bar.update(self._task, completed=self._position(), count=self.count)
+
+
+@contextmanager
+def steps(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how many steps of some work are done; yield what to call with that and with all."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    bar = Bar(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    task = bar.add_task(label, total=None)
+    with bar:
+        yield lambda done, total: bar.update(task, completed=done, total=total)

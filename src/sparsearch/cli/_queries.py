@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sparsearch.runs import Run
     from sparsearch.vectors import SparseVectors
 
-__all__ = ["parse_query", "read_text_queries", "search_file", "typed_lines"]
+__all__ = ["parse_query", "read_queries", "read_text_queries", "search_file", "typed_lines"]
 
 
 def parse_query(index: Index, text: str, is_vector: bool) -> str | SparseVectors:
@@ -86,27 +86,56 @@ def _asked(prompt: str) -> Iterator[bytes]:
     print()
 
 
-def search_file(index: Index, path: Path, k: int, filter: dict[str, Any] | None = None) -> Run:
+def search_file(
+    index: Index,
+    path: Path,
+    k: int,
+    filter: dict[str, Any] | None = None,
+    recall: float | None = None,
+) -> Run:
     """Return the rankings of all queries of a file: of text or, without an encoder, of vectors."""
     if index.info().encoder is None:
-        return _search_vectors(index, path, k, filter)
-    run = index.search_batch(read_text_queries(path), k, filter)
+        return _search_vectors(index, path, k, filter, recall)
+    run = index.search_batch(read_text_queries(path), k, filter, recall=recall)
     run.name = "sparsearch"
     return run
 
 
-def _search_vectors(index: Index, path: Path, k: int, filter: dict[str, Any] | None) -> Run:
+def _search_vectors(
+    index: Index, path: Path, k: int, filter: dict[str, Any] | None, recall: float | None
+) -> Run:
     from sparsearch.cli._vector_files import read_vector_batches
     from sparsearch.runs import Run
 
     rankings: dict[str, Any] = {}
     for batch in read_vector_batches(path):
-        found = index.search_batch(batch.vectors, k, filter)
+        found = index.search_batch(batch.vectors, k, filter, recall=recall)
         for query, row in zip(batch.ids, found, strict=True):
             if query in rankings:
                 raise FileFormatError(path, None, f"query {shorten(query)} is given twice")
             rankings[query] = found.ids(row), found.scores(row)
     return Run.from_rankings(rankings, "sparsearch")
+
+
+def read_queries(index: Index, path: Path) -> SparseVectors:
+    """Return the queries of a file as vectors: of text or, without an encoder, of vectors.
+
+    Raises
+    ------
+    FileFormatError
+        When it is malformed or holds no query.
+    """
+    from sparsearch.cli._vector_files import read_vector_batches
+    from sparsearch.vectors import SparseVectors
+
+    if index.info().encoder is not None:
+        vectors = index.encode_queries(list(read_text_queries(path).values()))
+    else:
+        batches = [batch.vectors for batch in read_vector_batches(path)]
+        vectors = SparseVectors.concatenate(batches or [SparseVectors([0], [], [])])
+    if len(vectors) == 0:
+        raise FileFormatError(path, None, "it holds no query")
+    return vectors
 
 
 def read_text_queries(path: Path) -> dict[str, str]:

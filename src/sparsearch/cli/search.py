@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sparsearch.cli._arguments import IndexFolder, JsonOutput, QueriesFile, VectorQuery
+from sparsearch.cli._arguments import (
+    IndexFolder,
+    JsonOutput,
+    QueriesFile,
+    Recall,
+    VectorQuery,
+)
 from sparsearch.cli._console import one_line, output, write_json
 from sparsearch.cli._filters import parse_filters
 from sparsearch.cli._hits import HitPrinter
@@ -27,6 +33,7 @@ EXAMPLES = (
     "sparsearch search papers retrieval --filter 'year>=2020' --explain",
     "sparsearch search papers --json < questions.txt",
     "sparsearch search papers --queries queries.jsonl --run bm25.trec",
+    "sparsearch search splade --queries vectors.jsonl --recall 0.95",
 )
 
 _HITS, _HITS_OF_RUN = 10, 1000
@@ -60,6 +67,7 @@ def search(
             show_default=False,
         ),
     ] = None,
+    recall: Recall = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each term adds to the score.")
     ] = False,
@@ -80,6 +88,9 @@ def search(
     Hits are ordered by score; documents that share no term with the query are no hits. With
     --json, each hit is one line of JSON. With --queries, all queries of a file are searched and
     the result is a run in TREC format.
+
+    With --recall, some of the best documents may be missed and the search is faster; tune says by
+    how much. Scores stay exact. An index of BM25 is always searched exactly.
     """
     if queries is not None and (query or json or explain or vector):
         raise typer.BadParameter(
@@ -90,10 +101,10 @@ def search(
     condition = _condition(filter or [])
     with open_index(index) as target:
         if queries is not None:
-            found = search_file(target, queries, k or _HITS_OF_RUN, condition)
+            found = search_file(target, queries, k or _HITS_OF_RUN, condition, recall)
             write_text(run or Path("-"), found.trec_lines())
             return
-        session = _Session(target, k or _HITS, condition, explain, json, vector)
+        session = _Session(target, k or _HITS, condition, recall, explain, json, vector)
         if query:
             session.answer(" ".join(query))
             return
@@ -118,13 +129,14 @@ class _Session:
     index: Index
     k: int
     filter: dict[str, Any] | None
+    recall: float | None
     explain: bool
     json: bool
     vector: bool
 
     def answer(self, text: str) -> None:
         query = parse_query(self.index, text, self.vector)
-        hits = self.index.search(query, self.k, self.filter)
+        hits = self.index.search(query, self.k, self.filter, recall=self.recall)
         explanations = [self.index.explain(query, hit.id) for hit in hits] if self.explain else []
         if self.json:
             for rank, hit in enumerate(hits, start=1):

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
-from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
+from sparsearch.index.segment import LENGTHS, STRONG_ARRAYS, Segment, hash_ids, pack_strings
+from sparsearch.kernels.forward import forward_index, strong_lists, strong_shift
 from sparsearch.kernels.invert import invert, merge_lists
 from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.storage import Blob, release_pages
@@ -227,8 +228,30 @@ def _posting_arrays(
         "window_starts": starts,
     }
     if lengths is not None:
-        postings |= {"counts": lists.values, LENGTHS: lengths}
-    return postings
+        return postings | {"counts": lists.values, LENGTHS: lengths}
+    return postings | _approximate_arrays(postings, n_documents)
+
+
+def _approximate_arrays(postings: Mapping[str, Array], n_documents: int) -> dict[str, Array]:
+    """Return what approximate search needs (see `kernels.forward`).
+
+    BM25 does without: with its few query terms, exact search is as fast.
+    """
+    offsets, rows, codes = (postings[name] for name in ("offsets", "rows", "codes"))
+    dtype = np.uint16 if len(postings["terms"]) <= 2**16 else np.uint32
+    numbers = np.empty(len(rows), dtype)
+    forward_offsets, forward_codes = forward_index(offsets, rows, codes, n_documents, numbers)
+    strong = strong_lists(
+        (forward_offsets, numbers, forward_codes),
+        postings["scales"],
+        strong_shift(codes),
+    )
+    return {
+        "forward_offsets": forward_offsets,
+        "forward_lists": numbers,
+        "forward_codes": forward_codes,
+        **dict(zip(STRONG_ARRAYS, strong, strict=True)),
+    }
 
 
 def _planes(

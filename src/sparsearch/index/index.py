@@ -24,11 +24,11 @@ from sparsearch.index.config import IndexConfig
 from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Document, Record, check_documents, check_vectors
 from sparsearch.index.explain import Explanation, explain_document
-from sparsearch.index.filters import Filter, parse_filter
 from sparsearch.index.info import IndexInfo
-from sparsearch.index.search import TopK, plan_queries, search_snapshot
+from sparsearch.index.search import SearchOptions, TopK, plan_queries, search_snapshot
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
+from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
 from sparsearch.index.writer import Store, Writer
 from sparsearch.runs import Hit, Run
 from sparsearch.storage import (
@@ -65,6 +65,7 @@ class Index:
         self._guard = threading.RLock()
         self._snapshot = Snapshot.open(catalog, self._files)
         self._terms = Terms(catalog, encoder)
+        self._tuning: Tuning | None = None
 
     @classmethod
     def create(
@@ -269,6 +270,8 @@ class Index:
         query: str | Mapping[Any, float] | SparseVectors,
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query.
 
@@ -280,6 +283,10 @@ class Index:
         filter : mapping, optional
             Condition on metadata (see docs/filters.md); k documents that meet it are returned if
             there are as many.
+        recall : float, optional
+            Search approximately: expect this share of the exact best k among the hits, whose
+            scores are exact in any case (see docs/search.md, and `tune`). By default, and with
+            BM25 always, the search is exact.
 
         Returns
         -------
@@ -293,7 +300,8 @@ class Index:
             If text is given and the index has no encoder.
         """
         snapshot = self._snapshot
-        top = self._top_k(snapshot, self._one_query(query, snapshot), k, filter, threads=1)
+        vector = self._one_query(query, snapshot)
+        top = self._top_k(snapshot, vector, k, filter, self._options(recall, 1))
         hits: list[Hit] = []
         for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
             if len(hits) == top.counts[0]:
@@ -308,6 +316,7 @@ class Index:
         k: int = 100,
         filter: Mapping[str, Any] | None = None,
         *,
+        recall: float | None = None,
         threads: int | None = None,
     ) -> Run:
         """Return the rankings of many queries.
@@ -316,7 +325,7 @@ class Index:
         ----------
         queries : mapping of query id to text, sequence of texts, or SparseVectors
             Queries without ids are numbered from "0".
-        k, filter
+        k, filter, recall
             As in `search`.
         threads : int, optional
             All cores by default. Results do not depend on it.
@@ -332,7 +341,7 @@ class Index:
         else:
             names = [str(i) for i in range(len(queries))]
             vectors = self._terms.for_queries(queries, snapshot)
-        top = self._top_k(snapshot, vectors, k, filter, threads)
+        top = self._top_k(snapshot, vectors, k, filter, self._options(recall, threads))
         rankings = {}
         for name, numbers, scores, count in zip(
             names, top.numbers, top.scores, top.counts.tolist(), strict=True
@@ -347,6 +356,7 @@ class Index:
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
         *,
+        recall: float | None = None,
         threads: int | None = 1,
     ) -> TopK:
         """Return document numbers and scores as arrays: the least work a search can be.
@@ -355,7 +365,71 @@ class Index:
         index is refreshed or written to.
         """
         snapshot = self._snapshot
-        return self._top_k(snapshot, self._terms.for_queries(vectors, snapshot), k, filter, threads)
+        options = self._options(recall, threads)
+        return self._top_k(snapshot, self._terms.for_queries(vectors, snapshot), k, filter, options)
+
+    def tune(
+        self,
+        queries: Sequence[str] | SparseVectors | None = None,
+        k: int = 10,
+        *,
+        progress: Progress | None = None,
+    ) -> Tuning:
+        """Measure, on this index, how much effort each recall takes, and remember it.
+
+        Parameters
+        ----------
+        queries : sequence of str, or SparseVectors, optional
+            As they will be asked; some hundreds. By default, the heaviest terms of some of the
+            index's own documents: better than nothing, but real queries are better.
+        k : int
+            Hits that will be asked for; for more, the same effort gives less recall.
+        progress : callable, optional
+            Called with the number of settings measured and of all, after each.
+
+        Returns
+        -------
+        Tuning
+            From now on `search` uses it for ``recall=``, in this process and, once they refresh,
+            in others.
+
+        Raises
+        ------
+        InvalidQueryError
+            If there is nothing to measure: no documents, no query, or an index of BM25, which is
+            always searched exactly.
+        """
+        snapshot = self._snapshot
+        if queries is None:
+            vectors = sample_queries(snapshot)
+        else:
+            vectors = self._terms.for_queries(queries, snapshot)
+        tuning = measure(snapshot, vectors, k, self.config.max_code, progress)
+        with self._guard, writer_lock(self.path):
+            self._catalog.put_setting(TUNING, tuning.to_json())
+            self.refresh()
+        return tuning
+
+    def sample_queries(self) -> SparseVectors:
+        """Return the queries that `tune` measures with where none are given.
+
+        Returns
+        -------
+        SparseVectors
+            At most 300 rows, fewer in a small index: the 32 heaviest terms of each of some
+            documents that are spread evenly over the index.
+        """
+        vectors = sample_queries(self._snapshot)
+        return SparseVectors.from_trusted(
+            vectors.offsets, vectors.term_ids, vectors.weights, self._terms.vocabulary
+        )
+
+    @property
+    def tuning(self) -> Tuning:
+        """What effort each recall takes: as last measured by `tune`, or sensible defaults."""
+        if self._tuning is None:
+            self._tuning = Tuning.from_json(self._catalog.settings.get(TUNING))
+        return self._tuning
 
     def ids_of(self, numbers: Iterable[int]) -> list[str]:
         """Return the ids of document numbers given by `top_k`."""
@@ -406,6 +480,8 @@ class Index:
             if self._catalog.generation() == self._snapshot.generation:
                 return False
             snapshot = Snapshot.open(self._catalog, self._files, self._snapshot.segments)
+            self._catalog.reload_settings()
+            self._tuning = None
             self._terms.catch_up(self._snapshot, snapshot)
             self._snapshot = snapshot
             return True
@@ -480,17 +556,20 @@ class Index:
         vectors: SparseVectors,
         k: int,
         filter: Mapping[str, Any] | None,
-        threads: int | None,
+        options: SearchOptions,
     ) -> TopK:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
+        allowed = snapshot.allowed(filter)
+        plan = plan_queries(snapshot, vectors, self.config.max_code)
+        return search_snapshot(snapshot, plan, int(k), allowed, options)
+
+    def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
             raise InvalidQueryError(reason)
-        condition: Filter | None = None if filter is None else parse_filter(filter)
-        allowed = snapshot.allowed(condition)
-        plan = plan_queries(snapshot, vectors, self.config.max_code)
-        return search_snapshot(snapshot, plan, int(k), allowed, threads)
+        effort = None if recall is None else self.tuning.effort(recall)
+        return SearchOptions(effort, threads)
 
     def _number(self, document_id: str, snapshot: Snapshot) -> int:
         if isinstance(document_id, str):

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["MAX_POSTINGS", "SegmentSize", "choose_merge", "group_neighbours"]
+__all__ = ["MAX_POSTINGS", "OPTIMIZED_POSTINGS", "SegmentSize", "choose_merge", "group_neighbours"]
 
 FANOUT = 4
 BASE_POSTINGS = 100_000
 MAX_POSTINGS = 32_000_000
-"""Postings of the largest segment a merge may make: bounds the memory a merge takes."""
+"""Postings of the largest segment a merge on the way may make: bounds the memory it takes."""
+
+OPTIMIZED_POSTINGS = 256_000_000
+"""The same for `Index.optimize`, which is asked for when there is memory (about 20 bytes a posting)
+and time, and after which searches should be fastest."""
 
 MAX_DELETED = 0.3
 """Share of deleted documents above which a segment is rewritten on its own."""
@@ -83,7 +87,7 @@ def group_neighbours(sizes: Sequence[SegmentSize]) -> list[tuple[int, int]]:
     ranges: list[tuple[int, int]] = []
     start, postings = 0, 0
     for i, size in enumerate(sizes):
-        if i > start and postings + size.postings > MAX_POSTINGS:
+        if i > start and postings + size.postings > OPTIMIZED_POSTINGS:
             ranges.append((start, i))
             start, postings = i, 0
         postings += size.postings

@@ -7,15 +7,27 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import InvalidQueryError
-from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.approximate import (
+    Effort,
+    SegmentQueries,
+    Tops,
+    approximate_keys,
+    score_all,
+)
+from sparsearch.index.snapshot import Allowed, Snapshot
 from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
-from sparsearch.kernels.plan import MAX_SUM, choose_units, find_terms, set_multipliers
+from sparsearch.kernels.plan import (
+    MAX_SUM,
+    choose_units,
+    find_terms,
+    plan_for_one,
+    set_multipliers,
+)
 from sparsearch.kernels.topk import unpack
 from sparsearch.vectors import SparseVectors
 
@@ -26,7 +38,7 @@ _SAMPLED_SEGMENT = 32_768
 _SAMPLED_K = 64
 """With a smaller k, the first window of documents gives as good a threshold at once."""
 
-__all__ = ["QueryPlan", "TopK", "plan_queries", "search_snapshot"]
+__all__ = ["QueryPlan", "SearchOptions", "TopK", "plan_queries", "search_snapshot"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,23 @@ class TopK:
     numbers: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
     counts: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """How to search.
+
+    Parameters
+    ----------
+    effort : Effort, optional
+        Of an approximate search; None for exact search. Segments without a forward index (BM25) are
+        always searched exactly.
+    threads : int, optional
+        Threads that share the queries; all cores by default. Results do not depend on it.
+    """
+
+    effort: Effort | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +112,13 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
         raise InvalidQueryError(f"a query may have at most {limit} terms")
     located = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
     multipliers = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
-    largest = np.zeros(vectors.nnz)
     units = np.empty(len(vectors))
+    if len(snapshot.segments) == 1:
+        lists = snapshot.segments[0].arrays["terms"], snapshot.segments[0].arrays["scales"]
+        plan = units, located[0], multipliers[0]
+        plan_for_one((offsets, vectors.term_ids, weights), lists, max_code, plan)
+        return QueryPlan(offsets, units, located, multipliers)
+    largest = np.zeros(vectors.nnz)
     for segment, found in zip(snapshot.segments, located, strict=True):
         arrays = segment.arrays
         find_terms(arrays["terms"], arrays["scales"], vectors.term_ids, found, largest)
@@ -98,10 +132,10 @@ def search_snapshot(
     snapshot: Snapshot,
     plan: QueryPlan,
     k: int,
-    allowed: list[npt.NDArray[np.bool_]],
-    threads: int | None = None,
+    allowed: Allowed,
+    options: SearchOptions,
 ) -> TopK:
-    """Return the exact top k of each query.
+    """Return the top k of each query.
 
     Parameters
     ----------
@@ -110,10 +144,9 @@ def search_snapshot(
         Made for this snapshot.
     k : int
         At least 0.
-    allowed : list of ndarray of bool
+    allowed : Allowed
         As returned by `Snapshot.allowed`.
-    threads : int, optional
-        Threads that share the queries; all cores by default. Results do not depend on it.
+    options : SearchOptions
     """
     n_queries = len(plan.units)
     k = min(k, snapshot.n_documents)
@@ -121,76 +154,80 @@ def search_snapshot(
     numbers = np.zeros((n_queries, k), np.int64)
     counts = np.zeros(n_queries, np.int64)
     works = [
-        _SegmentWork(segment.lists, mask, segment.n_documents, base, (plan.offsets, found, factors))
+        SegmentQueries(segment, mask, base, (plan.offsets, found, factors))
         for segment, mask, base, found, factors in zip(
-            snapshot.segments, allowed, snapshot.bases, plan.located, plan.multipliers, strict=False
+            snapshot.segments, allowed.masks, snapshot.bases, plan.located, plan.multipliers,
+            strict=False,
         )
-    ]
+    ]  # fmt: skip
+    few = allowed.few if snapshot.has_forward_index else None
+    effort = options.effort if snapshot.has_forward_index else None
 
     def work(start: int, stop: int) -> None:
-        keys, sizes = _best_keys(works, k, start, stop)
+        if few is not None:
+            keys, sizes = score_all(works, few, k, start, stop)
+        else:
+            keys, sizes = _best_keys(works, k, effort, start, stop)
+        for row, size in zip(keys, sizes.tolist(), strict=True):
+            row[:size].sort()
         part = slice(start, stop)
         unpack(keys, sizes, plan.units[part], numbers[part], scores[part])
         counts[part] = np.minimum(sizes, k)
 
     if k and n_queries:
-        _share(work, n_queries, threads)
+        _share(work, n_queries, options.threads)
     return TopK(numbers, scores, counts)
 
 
-@dataclass(frozen=True)
-class _SegmentWork:
-    """What the kernel needs of a segment and of the queries' terms in it."""
-
-    lists: tuple[Any, ...]
-    allowed: npt.NDArray[np.bool_]
-    n_documents: int
-    base: int
-    queries: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
-
-    def search(self, tops: tuple[Any, ...], start: int, stop: int) -> None:
-        search_segment(
-            self.lists, self.allowed, self.n_documents, self.base, self.queries, tops, start, stop
-        )
-
-
 def _best_keys(
-    works: list[_SegmentWork], k: int, start: int, stop: int
+    works: list[SegmentQueries], k: int, effort: Effort | None, start: int, stop: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return for each query the keys of the best k and some more, ascending, and how many."""
+    """Return for each query the keys of the best k and some more, and how many."""
     keys = np.empty((stop - start, 2 * k), np.int64)
     sizes = np.zeros(stop - start, np.int64)
     thresholds = np.zeros(stop - start, np.int64)
-    guessed = _guess(works, k, thresholds, start, stop)
-    for work in works:
-        work.search((keys, sizes, thresholds), start, stop)
-    if guessed:
+    if effort is not None:
+        approximate_keys(works, effort, (keys, sizes, thresholds), start, stop)
+        guessed = True
+    else:
+        guessed = _guess(works, k, thresholds, start, stop)
+        _search_exactly(works, (keys, sizes, thresholds), start, stop)
+    if guessed and sizes.min() < k:
+        # Whatever was guessed, k documents are returned where there are as many.
         for i in np.flatnonzero(sizes < k).tolist():
             sizes[i] = thresholds[i] = 0
             one = slice(i, i + 1)
-            for work in works:
-                work.search((keys[one], sizes[one], thresholds[one]), start + i, start + i + 1)
-    for row, size in zip(keys, sizes.tolist(), strict=True):
-        row[:size].sort()
+            tops = keys[one], sizes[one], thresholds[one]
+            _search_exactly(works, tops, start + i, start + i + 1)
     return keys, sizes
 
 
+def _search_exactly(works: list[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
+    for work in works:
+        segment = work.segment
+        search_segment(
+            segment.lists, work.allowed, segment.n_documents, work.base, work.queries, tops,
+            start, stop,
+        )  # fmt: skip
+
+
 def _guess(
-    works: list[_SegmentWork], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
+    works: list[SegmentQueries], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
 ) -> bool:
     """Guess thresholds from a sample of the largest segment, where that is worth it."""
-    largest = max(works, key=lambda work: work.n_documents)
-    total = sum(work.n_documents for work in works)
+    largest = max(works, key=lambda work: work.segment.n_documents)
+    total = sum(work.segment.n_documents for work in works)
     sampled = _SAMPLE_WINDOWS * SAMPLE_WINDOW
     expected = k * sampled / total
     # Twice what is expected and three standard deviations: neighbouring documents are alike, and a
     # guess that is too high costs a second search.
     rank = math.ceil(2 * expected + 3 * math.sqrt(expected) + 2)
-    too_small = largest.n_documents < _SAMPLED_SEGMENT or rank > sampled // 4
+    n_documents = largest.segment.n_documents
+    too_small = n_documents < _SAMPLED_SEGMENT or rank > sampled // 4
     if k < _SAMPLED_K or too_small:
         return False
     guess_thresholds(
-        largest.lists, largest.allowed, largest.n_documents, largest.queries,
+        largest.segment.lists, largest.allowed, n_documents, largest.queries,
         (_SAMPLE_WINDOWS, rank), thresholds, start, stop,
     )  # fmt: skip
     return True

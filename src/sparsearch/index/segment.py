@@ -15,7 +15,7 @@ from sparsearch.index.columns import Column, unpack_columns
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["LENGTHS", "Segment", "hash_ids", "pack_strings"]
+__all__ = ["LENGTHS", "STRONG_ARRAYS", "Segment", "hash_ids", "pack_strings"]
 
 Array = npt.NDArray[Any]
 
@@ -29,6 +29,10 @@ _LISTS = (
     "long_lists",
     "window_starts",
 )
+
+_FORWARD = ("forward_offsets", "forward_lists", "forward_codes")
+STRONG_ARRAYS = ("strong_offsets", "strong_places", "strong_codes", "strong_starts")
+"""Names of the strong lists' arrays, in the order in which the kernels take them."""
 
 LENGTHS = "lengths"
 """Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
@@ -62,7 +66,8 @@ class Segment:
         Memory-mapped: posting lists (``terms``, ``scales`` and those of `kernels.lists`), ids
         (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``,
         ``payload_offsets``), metadata columns; for a saturating encoder also ``counts`` and
-        ``lengths``. docs/file-format.md describes each.
+        ``lengths``, for others the forward index and strong lists of `kernels.forward`.
+        docs/file-format.md describes each.
     attributes : mapping
         ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
         codes were computed with.
@@ -105,6 +110,21 @@ class Segment:
     def lists(self) -> tuple[Array, ...]:
         """The posting lists as the kernels take them."""
         return tuple(self.arrays[name] for name in _LISTS)
+
+    @property
+    def has_forward_index(self) -> bool:
+        """Whether it can be searched approximately; segments of BM25 cannot."""
+        return _FORWARD[0] in self.arrays
+
+    @cached_property
+    def forward(self) -> tuple[Array, ...]:
+        """The forward index as the kernels take it."""
+        return tuple(self.arrays[name] for name in _FORWARD)
+
+    @cached_property
+    def strong(self) -> tuple[Array, ...]:
+        """The strong lists as the kernels take them."""
+        return tuple(self.arrays[name] for name in STRONG_ARRAYS)
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -158,7 +178,12 @@ class Segment:
         return weights
 
     def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:
-        """Return the stored vectors of documents given by ascending rows; reads all postings."""
+        """Return the stored vectors of documents given by ascending rows.
+
+        Without a forward index, this reads all postings.
+        """
+        if self.has_forward_index:
+            return self._forward_vectors(rows, vocabulary)
         place = np.full(self.n_documents, -1, np.int64)
         place[rows] = np.arange(len(rows))
         places = place[self.arrays["rows"]]
@@ -170,6 +195,17 @@ class Segment:
         offsets = np.concatenate([[0], np.cumsum(counts)])
         weights = self.weights()[chosen][order]
         return SparseVectors(offsets, terms[order], weights, vocabulary)
+
+    def _forward_vectors(
+        self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None
+    ) -> SparseVectors:
+        starts, numbers, codes = self.forward
+        counts = starts[rows + 1] - starts[rows]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        at = np.arange(offsets[-1]) + np.repeat(starts[rows] - offsets[:-1], counts)
+        lists = numbers[at]
+        weights = codes[at].astype(np.float32) * self.arrays["scales"][lists]
+        return SparseVectors(offsets, self.arrays["terms"][lists], weights, vocabulary)
 
     def _row_of(self, document_id: str, value: np.uint64, at: int) -> int:
         # Entries of one hash ascend by row; the last with this very id is the newest.

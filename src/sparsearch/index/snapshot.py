@@ -12,14 +12,38 @@ import numpy.typing as npt
 
 from sparsearch.errors import FilterError, IndexCorruptError
 from sparsearch.index.documents import Document, decode_payload
-from sparsearch.index.filters import Filter
+from sparsearch.index.filters import Filter, parse_filter
 from sparsearch.index.segment import Segment, hash_ids
 from sparsearch.storage import Catalog, CatalogState, SegmentFiles
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["Snapshot"]
+__all__ = ["Allowed", "Snapshot"]
+
+_FEW_DOCUMENTS = 2048
+"""So many documents are scored one by one as fast as candidates are found among a million."""
+
+_FEW_SHARE = 64
+"""A document scored by itself takes as long as so many in an exact search of all."""
 
 _OPEN_ATTEMPTS = 20
+_MASK_BYTES = 64 * 1024 * 1024
+_LONGEST_KEY = 10_000
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The documents that a search may return.
+
+    Parameters
+    ----------
+    masks : tuple of ndarray of bool
+        One a segment; an empty array where all its documents may be returned.
+    few : ndarray of int64 or None
+        Their numbers, ascending, if there are so few that scoring them one by one is fastest.
+    """
+
+    masks: tuple[npt.NDArray[np.bool_], ...]
+    few: npt.NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,11 @@ class Snapshot:
         """Documents that can be found."""
         return self.n_documents - sum(int(d.sum()) for d in self.deleted if d is not None)
 
+    @cached_property
+    def has_forward_index(self) -> bool:
+        """Whether all segments can be searched approximately."""
+        return all(segment.has_forward_index for segment in self.segments)
+
     @property
     def n_postings(self) -> int:
         """Postings in the segments, those of deleted documents included."""
@@ -131,27 +160,55 @@ class Snapshot:
         lists = [np.empty(0, np.uint32), *(s.arrays["terms"] for s in self.segments)]
         return len(np.unique(np.concatenate(lists)))
 
-    def allowed(self, condition: Filter | None) -> list[npt.NDArray[np.bool_]]:
-        """Return per segment which documents may be returned; an empty array where all may.
+    def allowed(self, expression: object = None) -> Allowed:
+        """Return which documents may be returned, given a filter expression or None.
 
         Raises
         ------
         FilterError
-            If the filter names a field that no document has.
+            If the filter is malformed or names a field that no document has.
         """
+        key = _cache_key(expression)
+        # A dictionary looks up and inserts as a whole, so threads need no lock.
+        found = self._known_masks.get(key)
+        if found is None:
+            condition = None if expression is None else parse_filter(expression)
+            found = self._allowed(condition)
+            if len(self._known_masks) * self.n_documents > _MASK_BYTES:
+                self._known_masks.clear()
+            if key:
+                self._known_masks[key] = found
+        return found
+
+    @cached_property
+    def _known_masks(self) -> dict[str, Allowed]:
+        """What filters that were asked for before came to."""
+        return {}
+
+    def _allowed(self, condition: Filter | None) -> Allowed:
         if condition is not None and self.n_documents:
             unknown = sorted(condition.fields - set(self.fields))
             if unknown:
                 known = ", ".join(self.fields) or "none"
                 raise FilterError(f"no document has a field {unknown[0]!r}; known are: {known}")
         masks = []
+        count = 0
         for segment, deleted in zip(self.segments, self.deleted, strict=True):
             mask = np.empty(0, np.bool_) if deleted is None else ~deleted
             if condition is not None:
                 matching = condition.mask(segment.columns, segment.n_documents)
                 mask = matching if deleted is None else matching & mask
             masks.append(mask)
-        return masks
+            count += int(mask.sum()) if mask.size else segment.n_documents
+        few = None
+        if count <= min(_FEW_DOCUMENTS, self.n_documents // _FEW_SHARE):
+            rows = [
+                np.flatnonzero(mask) if mask.size else np.arange(segment.n_documents)
+                for segment, mask in zip(self.segments, masks, strict=True)
+            ]
+            parts = [base + part for base, part in zip(self.bases, rows, strict=False)]
+            few = np.concatenate([np.empty(0, np.int64), *parts])
+        return Allowed(tuple(masks), few)
 
     def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the number of the live document with each id, -1 where there is none."""
@@ -198,3 +255,13 @@ class Snapshot:
             if inside.any():
                 batches.append(segment.vectors(numbers[inside] - base, vocabulary))
         return SparseVectors.concatenate(batches)
+
+
+def _cache_key(expression: object) -> str:
+    """Return what tells a filter from all others; nothing if it is not worth keeping."""
+    try:
+        key = repr(expression)
+    except Exception:
+        # Whatever it is, `parse_filter` will say what is wrong with it.
+        return ""
+    return key if len(key) <= _LONGEST_KEY else ""

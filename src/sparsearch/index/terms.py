@@ -119,8 +119,8 @@ class Terms:
         if snapshot.vocabulary_size == 0 and snapshot.n_postings == 0:
             # Nothing stored says which kind of index it is: these vectors decide.
             self._vocabulary = None if vectors.vocabulary is None else Vocabulary()
-        self._check_kind(vectors)
         vocabulary = self.vocabulary
+        _check_kind(vectors, vocabulary)
         return vectors if vocabulary is None else translate(vectors, vocabulary, grow=True)
 
     def for_queries(
@@ -133,8 +133,10 @@ class Terms:
             return self.encoder.encode_queries(queries, snapshot)
         if snapshot.n_postings == 0:
             return queries
-        self._check_kind(queries)
-        vocabulary = self.vocabulary
+        # An index of vectors without term strings; this is known without asking the catalog.
+        by_ids = self._identity is None and snapshot.vocabulary_size == 0
+        vocabulary = None if by_ids else self.vocabulary
+        _check_kind(queries, vocabulary)
         return queries if vocabulary is None else translate(queries, vocabulary, grow=False)
 
     def catch_up(self, before: Snapshot, now: Snapshot) -> None:
@@ -166,12 +168,13 @@ class Terms:
                 f"({shorten(self._identity)})"
             )
 
-    def _check_kind(self, vectors: SparseVectors) -> None:
-        by_string = vectors.vocabulary is not None
-        if vectors.nnz == 0 or by_string == (self.vocabulary is not None):
-            return
-        index_kind, given = ("ids", "strings") if by_string else ("strings", "ids")
-        raise VocabularyMismatchError(
-            f"this index knows its terms as {index_kind}, the vectors give {given}; "
-            "give vectors of the same kind"
-        )
+
+def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:
+    by_string = vectors.vocabulary is not None
+    if vectors.nnz == 0 or by_string == (vocabulary is not None):
+        return
+    index_kind, given = ("ids", "strings") if by_string else ("strings", "ids")
+    raise VocabularyMismatchError(
+        f"this index knows its terms as {index_kind}, the vectors give {given}; "
+        "give vectors of the same kind"
+    )

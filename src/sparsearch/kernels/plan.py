@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["MAX_SUM", "choose_units", "find_terms", "set_multipliers"]
+__all__ = ["MAX_SUM", "choose_units", "find_terms", "plan_for_one", "set_multipliers"]
 
 MAX_SUM = 2**31 - 1
 """Largest absolute value an accumulator (int32) may reach."""
@@ -95,3 +95,24 @@ def set_multipliers(offsets, weights, units, scales, located, multipliers):  # t
             if rounded == 0:
                 rounded = np.int64(np.sign(exact))
             multipliers[i] = rounded
+
+
+@njit(nogil=True, cache=True)
+def plan_for_one(queries, segment, max_code, plan):  # type: ignore[no-untyped-def]
+    """Plan queries for an index of one segment: one call instead of three.
+
+    Parameters
+    ----------
+    queries : tuple of (offsets, terms, weights)
+    segment : tuple of (terms, scales)
+    max_code : int
+    plan : tuple of (units, located, multipliers)
+        Filled in place.
+    """
+    offsets, query_terms, weights = queries
+    terms, scales = segment
+    units, located, multipliers = plan
+    largest_scales = np.zeros(query_terms.size, np.float64)
+    find_terms(terms, scales, query_terms, located, largest_scales)
+    choose_units(offsets, weights, largest_scales, max_code, units)
+    set_multipliers(offsets, weights, units, scales, located, multipliers)

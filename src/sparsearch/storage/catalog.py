@@ -262,6 +262,26 @@ class Catalog:
             _write_state(connection, generation + 1)
         self._empty_log()
 
+    def put_setting(self, key: str, value: object) -> None:
+        """Set a setting that may change, in a commit of its own.
+
+        Raises
+        ------
+        StorageUnavailableError
+            If the disk is full or read-only; the last commit stays in force.
+        """
+        with self._transaction("IMMEDIATE") as connection:
+            generation = _generation(connection)
+            row = (key, json.dumps(value))
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", row)
+            connection.execute("DELETE FROM state")
+            _write_state(connection, generation + 1)
+        self._empty_log()
+
+    def reload_settings(self) -> None:
+        """Take over settings that others have changed."""
+        self.settings = self._read_settings()
+
     def _empty_log(self) -> None:
         """Move the commit from SQLite's log into its file, unless a reader is in the way.
 

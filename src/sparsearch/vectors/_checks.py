@@ -120,6 +120,10 @@ def _as_term_ids(
 
     def outside(part: slice) -> NDArray[np.bool_]:
         values = given[part]
+        if (
+            values.dtype.kind == "f"
+        ):  # of 16 or 32 bits, they would be compared with a rounded limit
+            values = values.astype(np.result_type(values, np.float64), copy=False)
         inside = (values >= 0) & (values < limit)
         if values.dtype.kind == "f":
             inside &= np.floor(values) == values

@@ -1,0 +1,143 @@
+"""Approximate search of a snapshot: how much effort a recall takes, and spending it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.index.segment import Segment
+from sparsearch.kernels.approximate import (
+    fit_scales,
+    gather_candidates,
+    keep_best,
+    score_candidates,
+    search_one,
+)
+from sparsearch.kernels.topk import LAST_DOCUMENT
+
+__all__ = ["Effort", "SegmentQueries", "Tops", "approximate_keys", "score_all"]
+
+Tops = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work an approximate search may do.
+
+    Parameters
+    ----------
+    mass : float
+        Share of a query's mass (its weights times the largest weights of their terms) whose strong
+        lists are walked; above 0, at most 1.
+    candidates : int
+        Documents scored in full, for the 10 best; see `candidates_for`.
+    """
+
+    mass: float
+    candidates: int
+
+    def candidates_for(self, k: int) -> int:
+        """Return how many candidates to score for the best k.
+
+        Candidates grow with the square root of k: of the next best documents, more are candidates
+        already.
+        """
+        return max(math.ceil(self.candidates * math.sqrt(k / 10)), 2 * k, 10)
+
+
+@dataclass(frozen=True)
+class SegmentQueries:
+    """One segment and the queries in its terms.
+
+    Parameters
+    ----------
+    segment : Segment
+    allowed : ndarray of bool [documents] or [0]
+        Documents that may be returned; empty when all may.
+    base : int
+        Number of its first document.
+    queries : tuple of ndarray
+        As `kernels.exact.search_segment` takes them.
+    """
+
+    segment: Segment
+    allowed: npt.NDArray[np.bool_]
+    base: int
+    queries: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def approximate_keys(
+    works: Sequence[SegmentQueries], effort: Effort, tops: Tops, start: int, stop: int
+) -> None:
+    """Fill the top k of queries ``start .. stop - 1`` from their best candidates.
+
+    Parameters
+    ----------
+    works : sequence of SegmentQueries
+        Of all segments, in order.
+    effort : Effort
+    tops : tuple of (keys, sizes, thresholds)
+        As `kernels.exact.search_segment` takes them, empty yet.
+    start, stop : int
+    """
+    n_documents = sum(work.segment.n_documents for work in works)
+    count = min(effort.candidates_for(tops[0].shape[1] // 2), n_documents)
+    strong = [(work.segment.strong, work.segment.arrays["max_codes"]) for work in works]
+    if len(works) == 1:
+        work = works[0]
+        search_one(
+            strong[0], work.segment.forward, work.allowed, work.queries, (effort.mass, count),
+            tops, start, stop,
+        )  # fmt: skip
+        return
+    keys = np.empty((stop - start, 2 * count), np.int64)
+    sizes = np.zeros(stop - start, np.int64)
+    bars = np.zeros(stop - start, np.uint16)
+    scales = np.full(stop - start, np.inf)
+    for work, lists in zip(works, strong, strict=True):
+        fit_scales(lists, n_documents, work.queries, effort.mass, scales, start, stop)
+    for work, lists in zip(works, strong, strict=True):
+        gather_candidates(
+            lists, work.allowed, work.base, n_documents, work.queries, (effort.mass, scales),
+            (keys, sizes, bars), start, stop,
+        )  # fmt: skip
+    keep_best(keys, sizes, count)
+    _score(works, (keys, sizes), tops, start, stop)
+
+
+def score_all(
+    works: Sequence[SegmentQueries], numbers: npt.NDArray[np.int64], k: int, start: int, stop: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Score given documents; return for each query the keys of the best k and some more.
+
+    Parameters
+    ----------
+    works : sequence of SegmentQueries
+    numbers : ndarray of int64
+    k, start, stop : int
+    """
+    candidates = np.tile(LAST_DOCUMENT - numbers, (stop - start, 1))
+    counts = np.full(stop - start, len(numbers), np.int64)
+    keys = np.empty((stop - start, 2 * k), np.int64)
+    sizes = np.zeros(stop - start, np.int64)
+    thresholds = np.zeros(stop - start, np.int64)
+    _score(works, (candidates, counts), (keys, sizes, thresholds), start, stop)
+    return keys, sizes
+
+
+def _score(
+    works: Sequence[SegmentQueries],
+    candidates: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]],
+    tops: Tops,
+    start: int,
+    stop: int,
+) -> None:
+    for work in works:
+        n_lists = len(work.segment.arrays["terms"])
+        score_candidates(
+            work.segment.forward, work.base, n_lists, candidates, work.queries, tops, start, stop
+        )

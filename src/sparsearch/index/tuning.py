@@ -1,0 +1,238 @@
+"""The recall contract: measuring on an index how much effort each recall takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from sparsearch.errors import IndexCorruptError, InvalidQueryError, shorten
+from sparsearch.index.approximate import Effort
+from sparsearch.index.search import (
+    QueryPlan,
+    SearchOptions,
+    TopK,
+    plan_queries,
+    search_snapshot,
+)
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["TUNING", "Progress", "TunedPoint", "Tuning", "measure", "sample_queries"]
+
+TUNING = "tuning"
+"""Name of the catalog's setting that holds a tuning."""
+
+Progress = Callable[[int, int], None]
+
+_MASSES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+_CANDIDATES = (25, 50, 100, 200, 400, 800, 1600)
+_ROUNDS = 2
+"""The faster of so many counts: other work on the machine only ever adds."""
+
+_SAMPLE = 300
+_SAMPLE_TERMS = 32
+_LARGEST_NUMBER = 2**53
+
+
+@dataclass(frozen=True)
+class TunedPoint:
+    """What one effort gave.
+
+    Parameters
+    ----------
+    effort : Effort
+    recall : float
+        Mean share of the exact best k that was found.
+    error : float
+        Standard error of that mean.
+    microseconds : float
+        Mean time of a query, one thread.
+    """
+
+    effort: Effort
+    recall: float
+    error: float
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """A frontier of efforts: each more costly than the one before, and of higher recall.
+
+    Parameters
+    ----------
+    points : tuple of TunedPoint
+    k : int
+        Hits asked for when measuring.
+    documents, queries : int
+        How many there were; 0 queries for the defaults, which no measurement on this index backs.
+    exact_microseconds : float
+        Mean time of an exact query, one thread.
+    """
+
+    points: tuple[TunedPoint, ...]
+    k: int = 10
+    documents: int = 0
+    queries: int = 0
+    exact_microseconds: float = 0.0
+
+    def effort(self, recall: float) -> Effort | None:
+        """Return the least effort whose recall is sure to reach the one wanted.
+
+        Sure means that it does so by one standard error. None stands for exact search, where no
+        effort is, or exact search is as fast.
+
+        Raises
+        ------
+        InvalidQueryError
+            If `recall` is not above 0 and at most 1.
+        """
+        is_number = isinstance(recall, (int, float, np.floating)) and not isinstance(recall, bool)
+        if not is_number or not 0 < recall <= 1:
+            reason = f"recall is {shorten(recall)}; it must be a number above 0 and at most 1"
+            raise InvalidQueryError(reason)
+        for point in self.points:
+            if point.recall - point.error >= recall and recall < 1:
+                return point.effort
+        return None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the tuning as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> Tuning:
+        """Return a stored tuning, or the defaults where there is none.
+
+        Raises
+        ------
+        IndexCorruptError
+            If it is not what `to_json` returns.
+        """
+        if value is None:
+            return _DEFAULTS
+        try:
+            others = {**value}
+            points = tuple(_stored_point(point) for point in others.pop("points"))
+            return cls(points, **_numbers(others))
+        except (KeyError, TypeError, ValueError) as error:
+            raise IndexCorruptError(f"the stored tuning is damaged ({error}); tune again") from None
+
+
+def _stored_point(value: Any) -> TunedPoint:
+    others = {**value}
+    return TunedPoint(Effort(**_numbers(others.pop("effort"))), **_numbers(others))
+
+
+def _numbers(values: Any) -> dict[str, Any]:
+    """Return stored fields; raise ValueError unless all are numbers that a tuning can hold."""
+    for name, value in {**values}.items():
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= _LARGEST_NUMBER:
+            raise ValueError(f"{name} is {shorten(value)}")
+    return {**values}
+
+
+_DEFAULTS = Tuning(
+    tuple(
+        TunedPoint(Effort(mass, candidates), recall, 0.0, 0.0)
+        for mass, candidates, recall in (
+            (0.7, 100, 0.9),
+            (0.8, 150, 0.95),
+            (0.85, 300, 0.98),
+            (0.9, 600, 0.99),
+        )
+    )
+)
+"""For an index that was never tuned. Most collections reach more with them; tune to be sure."""
+
+
+def sample_queries(snapshot: Snapshot) -> SparseVectors:
+    """Return the heaviest terms of documents spread over the snapshot, as queries."""
+    live = snapshot.live_numbers()
+    spread = np.unique(np.linspace(0, max(len(live) - 1, 0), _SAMPLE).astype(np.int64))
+    vectors = snapshot.vectors(live[spread[: len(live)]], None)
+    kept: list[SparseVectors] = [SparseVectors([0], [], [])]
+    for row in range(len(vectors)):
+        part = slice(vectors.offsets[row], vectors.offsets[row + 1])
+        terms, weights = vectors.term_ids[part], vectors.weights[part]
+        best = np.sort(np.argsort(-weights, kind="stable")[:_SAMPLE_TERMS])
+        kept.append(SparseVectors([0, len(best)], terms[best], weights[best]))
+    return SparseVectors.concatenate(kept)
+
+
+def measure(
+    snapshot: Snapshot,
+    queries: SparseVectors,
+    k: int,
+    max_code: int,
+    progress: Progress | None = None,
+) -> Tuning:
+    """Measure efforts against exact search and keep those that are worth it; see `Index.tune`."""
+    if not snapshot.segments or not snapshot.has_forward_index:
+        reason = (
+            "an index of BM25 is always searched exactly" if snapshot.segments else "it is empty"
+        )
+        raise InvalidQueryError(f"there is nothing to tune in this index: {reason}")
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 1")
+    trial = _Trial(snapshot, plan_queries(snapshot, queries, max_code), int(k))
+    efforts = [Effort(mass, candidates) for mass in _MASSES for candidates in _CANDIDATES]
+    # The first round also compiles kernels and reads files from the disk.
+    exact, exact_time = trial.run(None)
+    if len(queries) == 0 or not exact.counts.any():
+        raise InvalidQueryError("there is nothing to tune with: no query finds a document")
+    points = []
+    for done, effort in enumerate(efforts, 1):
+        found, seconds = trial.run(effort)
+        recall, error = _recall(found, exact)
+        points.append(TunedPoint(effort, recall, error, seconds))
+        if progress is not None:
+            progress(done, len(efforts))
+    faster = [point for point in points if point.microseconds < exact_time]
+    return Tuning(_frontier(faster), int(k), snapshot.n_live, len(queries), exact_time)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    snapshot: Snapshot
+    plan: QueryPlan
+    k: int
+
+    def run(self, effort: Effort | None) -> tuple[TopK, float]:
+        """Search all queries; return what was found and the microseconds a query took."""
+        allowed = self.snapshot.allowed()
+        options = SearchOptions(effort, threads=1)
+        times = []
+        for _ in range(_ROUNDS):
+            start = time.perf_counter()
+            found = search_snapshot(self.snapshot, self.plan, self.k, allowed, options)
+            times.append(time.perf_counter() - start)
+        return found, min(times) / max(len(self.plan.units), 1) * 1e6
+
+
+def _recall(found: TopK, exact: TopK) -> tuple[float, float]:
+    """Return the mean recall over the queries that find anything, and its standard error.
+
+    A document that ties with the last of the exact ones is as good as that.
+    """
+    shares = []
+    for scores, best, count in zip(found.scores, exact.scores, exact.counts.tolist(), strict=True):
+        if count:
+            shares.append(float(np.mean(scores[:count] >= best[count - 1])))
+    deviation = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
+    return float(np.mean(shares)), deviation / math.sqrt(len(shares))
+
+
+def _frontier(points: Iterable[TunedPoint]) -> tuple[TunedPoint, ...]:
+    """Return the points that no other one beats in both time and recall, fastest first."""
+    kept: list[TunedPoint] = []
+    for point in sorted(points, key=lambda p: p.microseconds):
+        if not kept or point.recall > kept[-1].recall:
+            kept.append(point)
+    return tuple(kept)

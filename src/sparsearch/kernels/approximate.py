@@ -1,0 +1,351 @@
+"""Approximate top-k: candidates from a query's heaviest strong lists, scored in full.
+
+The strong lists of a query (see `kernels.forward`) are walked term at a time in windows of
+documents, as many as hold the wanted share of the query's mass. The documents with the best partial
+scores are candidates; their vectors are read from the forward index and scored exactly. This is
+SINDI's scheme (Li et al., 2025: windowed accumulation over mass-pruned postings, then re-scoring).
+
+A hit always carries its true score; what is approximate is only which documents are looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sparsearch.kernels.forward import STRONG_WINDOW
+from sparsearch.kernels.intrinsics import prefetch
+from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
+
+__all__ = ["fit_scales", "gather_candidates", "keep_best", "score_candidates", "search_one"]
+
+_GROUP = 256
+_PIECE = 32
+_SAMPLE_WINDOWS = 8
+_CACHE_LINE = 64
+_AHEAD = 4
+"""Candidates whose vectors are on their way from memory while one is scored."""
+
+_LARGEST_SUM = 65535 // 255
+"""What factors may add up to: a partial score has 16 bits, the code of a strong posting 8."""
+
+
+@njit(nogil=True, cache=True)
+def _choose_lists(segment, located, multipliers, mass, n_documents):  # type: ignore[no-untyped-def]
+    """Choose the strong lists to walk; return their places among the query's terms.
+
+    Lists that can add much and cost little come first, until those chosen can add the wanted share
+    of all that the query's terms can add.
+    """
+    strong, max_codes = segment
+    bounds = np.zeros(located.size, np.float64)
+    worth = np.zeros(located.size, np.float64)
+    for i in range(located.size):
+        number = located[i]
+        if number >= 0 and multipliers[i] > 0:
+            length = strong[0][number + 1] - strong[0][number]
+            bounds[i] = np.float64(multipliers[i]) * np.float64(max_codes[number])
+            # The fourth root: between "what it adds" and "what it adds per posting". The constant
+            # keeps short lists, which all cost next to nothing, in order of what they add.
+            worth[i] = bounds[i] / np.sqrt(np.sqrt(length + n_documents / 1000))
+    order = np.argsort(-worth, kind="mergesort")
+    wanted = mass * bounds.sum()
+    reached = 0.0
+    for i in range(order.size):
+        if reached >= wanted or bounds[order[i]] <= 0:
+            return order[:i]
+        reached += bounds[order[i]]
+    return order
+
+
+@njit(nogil=True, cache=True)
+def _largest_scale(multipliers, chosen):  # type: ignore[no-untyped-def]
+    """Return what multipliers may be multiplied by for partial scores to stay within 16 bits."""
+    total = 0.0
+    for i in range(chosen.size):
+        total += np.float64(multipliers[chosen[i]])
+    # One less for each list, for rounding up.
+    return max(_LARGEST_SUM - chosen.size, 1) / max(total, 1.0)
+
+
+@njit(nogil=True, cache=True)
+def _open_strong(segment, located, multipliers, mass, n_documents, scale):  # type: ignore[no-untyped-def]
+    """Return the lists to walk and their factors, with which no partial score leaves 16 bits."""
+    chosen = _choose_lists(segment, located, multipliers, mass, n_documents)
+    scale = min(scale, _largest_scale(multipliers, chosen))
+    offsets = segment[0][0]
+    numbers = np.empty(chosen.size, np.int64)
+    factors = np.empty(chosen.size, np.uint16)
+    count = 0
+    room = _LARGEST_SUM
+    for i in range(chosen.size):
+        number = located[chosen[i]]
+        factor = max(np.int64(multipliers[chosen[i]] * scale + 0.5), 1)
+        if offsets[number + 1] > offsets[number] and factor <= room:
+            numbers[count] = number
+            factors[count] = factor
+            room -= factor
+            count += 1
+    return numbers[:count], factors[:count]
+
+
+@njit(nogil=True, cache=True)
+def _add(places, codes, start, stop, factor, accumulators):  # type: ignore[no-untyped-def]
+    size = np.uint64(accumulators.size)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        place = np.uint64(places[i])
+        # Always so, unless the file was damaged, which must not damage the process.
+        if place < size:
+            accumulators[place] += np.uint16(factor * np.uint16(codes[i]))
+
+
+@njit(nogil=True, cache=True)
+def _largest(rows, number):  # type: ignore[no-untyped-def]
+    # Written so that it becomes vector instructions.
+    largest = np.uint16(0)
+    for i in range(rows.shape[1]):
+        largest = max(largest, rows[number, i])
+    return largest
+
+
+@njit(nogil=True, cache=True)
+def _sweep(accumulators, count, bar, first, base, allowed, keys, size):  # type: ignore[no-untyped-def]
+    """Offer every document of the window whose partial score exceeds the bar; clear them all."""
+    # Most groups hold nothing, and most pieces of those that do.
+    groups = accumulators.reshape((-1, _GROUP))
+    pieces = accumulators.reshape((-1, _PIECE))
+    for group in range(groups.shape[0]):
+        if _largest(groups, group) <= bar:
+            continue
+        for piece in range(group * (_GROUP // _PIECE), (group + 1) * (_GROUP // _PIECE)):
+            if _largest(pieces, piece) <= bar:
+                continue
+            for i in range(piece * _PIECE, (piece + 1) * _PIECE):
+                row = first + i
+                if accumulators[i] <= bar or (allowed.size > 0 and not allowed[row]):
+                    continue
+                keys[size] = make_key(accumulators[i], base + row)
+                size += 1
+                if size == 2 * count:
+                    size = count
+                    bar = np.uint16(select_best(keys, 2 * count, count) >> 32)
+    accumulators[:] = 0
+    return size, bar
+
+
+@njit(nogil=True, cache=True)
+def _gather_one(strong, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
+    offsets, places, codes, starts = strong
+    numbers, factors = opened
+    n_windows = starts.shape[1] - 1
+    count, n_documents = wanted
+    # A few windows, spread over the segment, go first and tell what score to beat in the others.
+    stride = max(n_windows // _SAMPLE_WINDOWS, 3)
+    n_sampled = (n_windows + stride - 1) // stride
+    in_sample = _sample_rank(count, n_sampled * STRONG_WINDOW, n_documents)
+    sampling = n_windows > stride and size == 0
+    for turn in range(0 if sampling else 1, 2):
+        for window in range(n_windows):
+            if sampling and (window % stride == 0) != (turn == 0):
+                continue
+            added = np.int64(0)
+            for i in range(numbers.size):
+                start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
+                stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
+                _add(places, codes, start, stop, factors[i], accumulators)
+                added += stop - start
+            if added > 0:
+                first = window * STRONG_WINDOW
+                room = in_sample if turn == 0 else count
+                size, bar = _sweep(accumulators, room, bar, first, base, allowed, keys, size)
+        if turn == 0 and size > in_sample:
+            bar = np.uint16(select_best(keys, size, in_sample) >> 32)
+            size = in_sample
+    return size, bar
+
+
+@njit(nogil=True, cache=True)
+def _sample_rank(count, n_sampled, n_documents):  # type: ignore[no-untyped-def]
+    """Return which rank in a sample about the ``count``-th of all documents would have."""
+    expected = count * n_sampled / n_documents
+    # Rather a little too low: that costs some time, the other way some candidates.
+    return min(np.int64(1.1 * expected + np.sqrt(expected) + 2), count)
+
+
+@njit(nogil=True, cache=True)
+def fit_scales(segment, n_documents, queries, mass, scales, start, stop):  # type: ignore[no-untyped-def]
+    """Lower the scales of partial scores as far as a segment needs.
+
+    Partial scores are compared over all segments, so a query needs one scale for all of them: the
+    lowest, or documents of a segment that lacks its heavy terms would seem better than they are.
+
+    Parameters
+    ----------
+    segment, n_documents, queries, mass, start, stop
+        As for `gather_candidates`.
+    scales : ndarray of float64 [stop - start]
+        Changed in place; at first infinite.
+    """
+    query_offsets, located, multipliers = queries
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        chosen = _choose_lists(segment, located[low:high], multipliers[low:high], mass, n_documents)
+        scales[i] = min(scales[i], _largest_scale(multipliers[low:high], chosen))
+
+
+@njit(nogil=True, cache=True)
+def gather_candidates(segment, allowed, base, n_documents, queries, walk, tops, start, stop):  # type: ignore[no-untyped-def]
+    """Offer a segment's documents to the candidates of queries ``start .. stop - 1``.
+
+    Parameters
+    ----------
+    segment : tuple of (strong, max_codes)
+        The strong lists; the largest code of each posting list.
+    allowed : ndarray of bool [segment's documents] or [0]
+        Documents that may be returned; empty when all may.
+    base : int
+        Number of the segment's first document.
+    n_documents : int
+        Of all segments.
+    queries : tuple of (offsets, located, multipliers)
+        As for `kernels.exact.search_segment`.
+    walk : tuple of (mass, scales)
+        Share of a query's mass whose lists are walked; the queries' scales as `fit_scales` leaves
+        them after all segments, or infinite where there is but one: float64 [stop - start].
+    tops : tuple of (keys, sizes, bars)
+        Best candidates so far by partial score (see `kernels.topk`), changed in place: int64
+        [stop - start, 2 candidates], of which ``sizes`` are in use; and the partial score that one
+        more must exceed, uint16.
+    """
+    query_offsets, located, multipliers = queries
+    mass, scales = walk
+    keys, sizes, bars = tops
+    count = keys.shape[1] // 2
+    accumulators = np.zeros(STRONG_WINDOW, np.uint16)
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        opened = _open_strong(
+            segment, located[low:high], multipliers[low:high], mass, n_documents, scales[i]
+        )
+        sizes[i], bars[i] = _gather_one(
+            segment[0], opened, allowed, base, (count, n_documents), keys[i], sizes[i], bars[i],
+            accumulators,
+        )  # fmt: skip
+
+
+@njit(nogil=True, cache=True)
+def keep_best(keys, sizes, count):  # type: ignore[no-untyped-def]
+    """Drop all but the best ``count`` candidates of each query, in place."""
+    for i in range(sizes.size):
+        if sizes[i] > count:
+            select_best(keys[i], sizes[i], count)
+            sizes[i] = count
+
+
+@njit(nogil=True, cache=True)
+def _fetch(forward, row):  # type: ignore[no-untyped-def]
+    """Ask for a document's vector to be brought into the cache."""
+    offsets, numbers, codes = forward
+    start, stop = offsets[row], offsets[row + 1]
+    for i in range(start, stop, _CACHE_LINE // numbers.itemsize):
+        prefetch(numbers, i)  # type: ignore[call-arg]
+    for i in range(start, stop, _CACHE_LINE // codes.itemsize):
+        prefetch(codes, i)  # type: ignore[call-arg]
+
+
+@njit(nogil=True, cache=True)
+def _score_one(forward, base, candidates, weights, k, keys, size, threshold):  # type: ignore[no-untyped-def]
+    offsets, numbers, codes = forward
+    n_lists = np.uint64(weights.size)
+    for i in range(-2 * _AHEAD, candidates.size):
+        if i + 2 * _AHEAD < candidates.size:
+            prefetch(offsets, candidates[i + 2 * _AHEAD] - base)  # type: ignore[call-arg]
+        if 0 <= i + _AHEAD < candidates.size:
+            _fetch(forward, candidates[i + _AHEAD] - base)
+        if i < 0:
+            continue
+        row = candidates[i] - base
+        score = np.int64(0)
+        for j in range(np.uint64(offsets[row]), np.uint64(offsets[row + 1])):
+            number = np.uint64(numbers[j])
+            # Always so, unless the file was damaged, which must not damage the process.
+            if number < n_lists:
+                score += np.int64(weights[number]) * np.int64(codes[j])
+        # The threshold is the k-th score less one: an equal score may yet win as the earlier.
+        if score > threshold:
+            keys[size] = make_key(score, candidates[i])
+            size += 1
+            if size == keys.size:
+                threshold = (select_best(keys, size, k) >> 32) - 1
+                size = k
+    return size, threshold
+
+
+@njit(nogil=True, cache=True)
+def score_candidates(forward, base, n_lists, candidates, queries, tops, start, stop):  # type: ignore[no-untyped-def]
+    """Score the candidates that lie in a segment, and offer them to the top k of their queries.
+
+    Parameters
+    ----------
+    forward : tuple
+        The segment's forward index (see `kernels.forward`).
+    base : int
+        Number of its first document.
+    n_lists : int
+        Its posting lists.
+    candidates : tuple of (keys, sizes)
+        As `gather_candidates` leaves them.
+    queries, tops, start, stop
+        As for `kernels.exact.search_segment`.
+    """
+    offsets = forward[0]
+    query_offsets, located, multipliers = queries
+    candidate_keys, candidate_sizes = candidates
+    keys, sizes, thresholds = tops
+    weights = np.zeros(n_lists, np.int32)
+    rows = np.empty(candidate_keys.shape[1], np.int64)
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        for j in range(low, high):
+            if located[j] >= 0:
+                weights[located[j]] = multipliers[j]
+        count = 0
+        for j in range(candidate_sizes[i]):
+            number = LAST_DOCUMENT - (candidate_keys[i, j] & LAST_DOCUMENT)
+            if base <= number < base + offsets.size - 1:
+                rows[count] = number
+                count += 1
+        sizes[i], thresholds[i] = _score_one(
+            forward, base, rows[:count], weights, keys.shape[1] // 2, keys[i], sizes[i],
+            thresholds[i],
+        )  # fmt: skip
+        for j in range(low, high):
+            if located[j] >= 0:
+                weights[located[j]] = 0
+
+
+@njit(nogil=True, cache=True)
+def search_one(segment, forward, allowed, queries, effort, tops, start, stop):  # type: ignore[no-untyped-def]
+    """Search an index of one segment: one call instead of three.
+
+    Parameters
+    ----------
+    segment, forward, allowed, queries
+        As for `gather_candidates` and `score_candidates`.
+    effort : tuple of (mass, count)
+        Share of the query's mass whose lists are walked; how many candidates to score.
+    tops, start, stop
+        As for `kernels.exact.search_segment`.
+    """
+    mass, count = effort
+    n_documents = forward[0].size - 1
+    keys = np.empty((stop - start, 2 * count), np.int64)
+    sizes = np.zeros(stop - start, np.int64)
+    bars = np.zeros(stop - start, np.uint16)
+    scales = np.full(stop - start, np.inf)
+    gather_candidates(
+        segment, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), start, stop
+    )
+    keep_best(keys, sizes, count)
+    n_lists = segment[0][0].size - 1
+    score_candidates(forward, 0, n_lists, (keys, sizes), queries, tops, start, stop)

@@ -1,0 +1,118 @@
+"""Plain NumPy twins of `kernels.forward` and `kernels.approximate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sparsearch.kernels.forward import STRONG_SHARE, STRONG_WINDOW
+
+__all__ = [
+    "choose_lists",
+    "exact_scores",
+    "factors",
+    "forward_index",
+    "largest_scale",
+    "partial_scores",
+    "strong_lists",
+]
+
+Array = npt.NDArray[Any]
+
+_LARGEST_SUM = 257
+
+
+def forward_index(offsets: Array, rows: Array, codes: Array, n_rows: int) -> tuple[Array, ...]:
+    """Twin of `kernels.forward.forward_index`; the list numbers are returned, too."""
+    numbers = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.argsort(rows, kind="stable")
+    counts = np.bincount(rows, minlength=n_rows)
+    return np.concatenate([[0], np.cumsum(counts)]), numbers[order], codes[order]
+
+
+def strong_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
+    """Twin of `kernels.forward.strong_lists`."""
+    offsets, numbers, codes = forward
+    n_rows, n_lists = len(offsets) - 1, len(scales)
+    weights = codes * scales[numbers].astype(np.float64)
+    strong = np.zeros(len(codes), np.bool_)
+    for row in range(n_rows):
+        part = weights[offsets[row] : offsets[row + 1]]
+        # Summed from left to right, which a cumulative sum is and a sum is not.
+        mass = np.cumsum(part)[-1] if len(part) else 0.0
+        threshold = STRONG_SHARE * np.cumsum(part**2)[-1] / mass if mass > 0 else 0.0
+        strong[offsets[row] : offsets[row + 1]] = part >= threshold
+    rows = np.repeat(np.arange(n_rows), np.diff(offsets))[strong]
+    order = np.argsort(numbers[strong], kind="stable")
+    lists, rows = numbers[strong][order], rows[order]
+    n_windows = -(-n_rows // STRONG_WINDOW)
+    counts = np.zeros((n_lists, n_windows), np.int64)
+    np.add.at(counts, (lists, rows // STRONG_WINDOW), 1)
+    starts = np.concatenate([np.zeros((n_lists, 1)), np.cumsum(counts, axis=1)], axis=1)
+    list_offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
+    return (
+        list_offsets,
+        rows % STRONG_WINDOW,
+        np.maximum(codes[strong][order] >> shift, 1),
+        starts,
+    )
+
+
+def choose_lists(
+    lengths: Array, max_codes: Array, located: Array, multipliers: Array, mass: float, n: int
+) -> list[int]:
+    """Return which of a query's terms are walked, given all lists' strong lengths; in order."""
+    bounds = np.where((located >= 0) & (multipliers > 0), multipliers * max_codes[located], 0)
+    worth = bounds / np.sqrt(np.sqrt(lengths[located] + n / 1000))
+    chosen: list[int] = []
+    for i in np.argsort(-worth, kind="stable").tolist():
+        if bounds[chosen].sum() >= mass * bounds.sum() or bounds[i] <= 0:
+            break
+        chosen.append(i)
+    return chosen
+
+
+def largest_scale(chosen: Array) -> float:
+    """Return what the multipliers of chosen lists may be multiplied by; the twin of `fit_scales`.
+
+    What is least over the segments is the query's scale.
+    """
+    return max(_LARGEST_SUM - len(chosen), 1) / max(float(chosen.sum()), 1.0)
+
+
+def factors(chosen: Array, lengths: Array, scale: float) -> list[int]:
+    """Return the factors of the chosen lists' multipliers; 0 for lists that are left out."""
+    found: list[int] = []
+    for multiplier, length in zip(chosen.tolist(), lengths.tolist(), strict=True):
+        factor = max(int(multiplier * scale + 0.5), 1)
+        found.append(factor if length and sum(found) + factor <= _LARGEST_SUM else 0)
+    return found
+
+
+def partial_scores(
+    strong: tuple[Array, ...], numbers: Array, factors: Sequence[int], n_rows: int
+) -> Array:
+    """Return every document's sum of strong codes times factors; what candidates are chosen by."""
+    offsets, places, codes, starts = strong
+    scores = np.zeros(n_rows, np.int64)
+    for number, factor in zip(numbers.tolist(), factors, strict=True):
+        part = slice(offsets[number], offsets[number + 1])
+        windows = np.repeat(np.arange(starts.shape[1] - 1), np.diff(starts[number].astype(int)))
+        np.add.at(scores, windows * STRONG_WINDOW + places[part], factor * codes[part].astype(int))
+    return scores
+
+
+def exact_scores(forward: tuple[Array, ...], located: Array, multipliers: Array) -> Array:
+    """Return every document's score from the forward index; the twin of `score_candidates`."""
+    offsets, numbers, codes = forward
+    weights = dict(zip(located.tolist(), multipliers.tolist(), strict=True))
+    products = [
+        weights.get(number, 0) * code
+        for number, code in zip(numbers.tolist(), codes.tolist(), strict=True)
+    ]
+    sums = np.concatenate([[0], np.cumsum(products, dtype=np.int64)])
+    scores: Array = sums[offsets[1:]] - sums[offsets[:-1]]
+    return scores

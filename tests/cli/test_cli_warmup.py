@@ -1,0 +1,41 @@
+"""warmup."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from cli_vectors import made_up_vectors
+
+from sparsearch.index import Index
+
+
+def test_nothing_is_left_to_compile(run, environment, papers, tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    outcome = run("warmup")
+    assert outcome.code == 0, outcome
+    assert list(temporary.iterdir()) == []
+    first, second = outcome.out.splitlines()
+    assert first.startswith("all kernels are compiled, in ")
+    assert list(Path(second.removeprefix("kept in ")).glob("*.nbi"))
+
+    vectors = made_up_vectors(200, seed=1)
+    with Index.create(tmp_path / "vectors", encoder=None) as index:
+        index.add_vectors([str(i) for i in range(len(vectors))], vectors)
+    query = json.dumps({"1": 1.0, "2": 0.5})
+    for arguments in (
+        ["search", papers, "sparse vectors", "--explain"],
+        ["search", tmp_path / "vectors", "--vector", query, "--recall", "0.9"],
+        ["search", tmp_path / "vectors", "--vector", query, "--explain"],
+        ["tune", tmp_path / "vectors"],
+        ["delete", tmp_path / "vectors", "1"],
+        ["optimize", tmp_path / "vectors"],
+    ):
+        command = [sys.executable, "-m", "sparsearch", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert b"compiling" not in done.stderr, arguments

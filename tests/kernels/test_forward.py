@@ -1,0 +1,154 @@
+"""The forward index and the strong lists equal their NumPy twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from kernel_cases import Lists, random_lists
+
+from sparsearch.kernels import approximate_reference as reference
+from sparsearch.kernels.forward import (
+    STRONG_SHARE,
+    STRONG_WINDOW,
+    forward_index,
+    strong_lists,
+    strong_shift,
+)
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def transpose(lists: Lists, dtype: type = np.uint16) -> Arrays:
+    """Return the forward index by the kernel, after comparing it with its twin."""
+    offsets, rows, codes = lists.arrays
+    numbers = np.full(len(rows), 7, dtype)
+    forward_offsets, forward_codes = forward_index(offsets, rows, codes, lists.n_rows, numbers)
+    forward = forward_offsets, numbers, forward_codes
+    assert_same(forward, reference.forward_index(offsets, rows, codes, lists.n_rows))
+    assert [part.dtype for part in forward] == [np.int64, dtype, codes.dtype]
+    return forward
+
+
+def strengthen(forward: Arrays, scales: np.ndarray) -> Arrays:
+    """Return the strong lists by the kernel, after comparing them with their twin."""
+    shift = strong_shift(forward[2])
+    strong = strong_lists(forward, scales, shift)
+    assert_same(strong, reference.strong_lists(forward, scales, shift))
+    assert [part.dtype for part in strong] == [np.int64, np.uint16, np.uint8, np.uint32]
+    return strong
+
+
+def assert_same(actual: Arrays, expected: Arrays) -> None:
+    for got, wanted in zip(actual, expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+def strong_postings(strong: Arrays) -> dict[tuple[int, int], int]:
+    """Return the codes of the strong postings by document and list."""
+    offsets, places, codes, starts = strong
+    found = {}
+    for number in range(len(offsets) - 1):
+        sizes = np.diff(starts[number].astype(np.int64))
+        windows = np.repeat(np.arange(len(sizes)), sizes)
+        part = slice(offsets[number], offsets[number + 1])
+        rows = windows * STRONG_WINDOW + places[part]
+        assert (np.diff(rows) > 0).all()
+        for row, code in zip(rows.tolist(), codes[part].tolist(), strict=True):
+            found[row, number] = code
+    return found
+
+
+@st.composite
+def lists_and_scales(draw: st.DrawFn) -> tuple[Lists, np.ndarray]:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    n_rows = draw(st.sampled_from([1, 3, 40, 300]))
+    shares = draw(st.lists(st.sampled_from([0.0, 0.02, 0.3, 1.0]), max_size=12))
+    sizes = [int(share * n_rows) for share in shares]
+    lists = random_lists(rng, n_rows, sizes, draw(st.sampled_from([1, 3, 255, 4095])))
+    spread = draw(st.sampled_from([0, 3, 40, 120]))
+    return lists, np.ldexp(1.0, rng.integers(-spread, spread + 1, len(sizes))).astype(np.float32)
+
+
+@given(lists_and_scales(), st.sampled_from([np.uint16, np.uint32]))
+@settings(max_examples=150)
+def test_equal_their_twins(case: tuple[Lists, np.ndarray], dtype: type) -> None:
+    lists, scales = case
+    strengthen(transpose(lists, dtype), scales)
+
+
+@given(lists_and_scales())
+@settings(max_examples=50)
+def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
+    lists, scales = case
+    forward = transpose(lists)
+    strong = strong_postings(strengthen(forward, scales))
+    shift = strong_shift(forward[2])
+    for row in range(lists.n_rows):
+        part = slice(forward[0][row], forward[0][row + 1])
+        numbers, codes = forward[1][part].astype(int), forward[2][part].astype(int)
+        weights = codes * scales[numbers].astype(np.float64)
+        kept = [(row, number) in strong for number in numbers.tolist()]
+        if len(numbers):
+            # The heaviest always is, so that every document can be found.
+            assert kept[int(np.argmax(weights))]
+            threshold = STRONG_SHARE * (weights**2).sum() / weights.sum()
+            clear = np.abs(weights / threshold - 1) > 1e-9
+            np.testing.assert_array_equal(np.array(kept)[clear], (weights >= threshold)[clear])
+        for number, code in zip(numbers.tolist(), codes.tolist(), strict=True):
+            if (row, number) in strong:
+                assert strong[row, number] == max(code >> shift, 1)
+
+
+@pytest.mark.parametrize("max_code", [255, 4095])
+@pytest.mark.parametrize("n_rows", [STRONG_WINDOW, STRONG_WINDOW + 1, 3 * STRONG_WINDOW - 5])
+def test_several_windows(n_rows: int, max_code: int) -> None:
+    rng = np.random.default_rng(n_rows)
+    lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40], max_code)
+    edges = np.unique([0, STRONG_WINDOW - 1, min(STRONG_WINDOW, n_rows - 1), n_rows - 1])
+    lists.postings.append((edges, np.full(len(edges), max_code)))
+    strong = strengthen(transpose(lists), np.full(7, 0.5, np.float32))
+    assert strong[3].shape == (7, -(-n_rows // STRONG_WINDOW) + 1)
+    found = strong_postings(strong)
+    assert all((row, 6) in found for row in edges.tolist())
+
+
+def test_more_lists_than_16_bits_number() -> None:
+    rng = np.random.default_rng(3)
+    count = 70_000
+    lists = Lists([(np.array([i % 3]), rng.integers(1, 4096, 1)) for i in range(count)], 3)
+    forward = transpose(lists, np.uint32)
+    assert forward[1].max() == count - 1
+    strengthen(forward, np.ones(count, np.float32))
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, STRONG_WINDOW + 1])
+@pytest.mark.parametrize("n_lists", [0, 2])
+def test_nothing(n_rows: int, n_lists: int) -> None:
+    nothing = np.empty(0, np.int64)
+    lists = Lists([(nothing, nothing)] * n_lists, n_rows)
+    strong = strengthen(transpose(lists), np.ones(n_lists, np.float32))
+    assert len(strong[1]) == 0
+
+
+def test_codes_of_zero_are_postings_too() -> None:
+    lists = Lists([(np.arange(3), np.zeros(3)), (np.array([1]), np.array([9]))], 3)
+    strong = strengthen(transpose(lists), np.ones(2, np.float32))
+    assert strong_postings(strong) == {(0, 0): 1, (1, 1): 9, (2, 0): 1}
+
+
+def test_equal_weights_are_all_strong() -> None:
+    lists = Lists([(np.arange(50), np.full(50, 77))] * 20, 50)
+    strong = strengthen(transpose(lists), np.ones(20, np.float32))
+    assert len(strong[1]) == 20 * 50
+
+
+def test_a_small_code_of_12_bits_stays_present() -> None:
+    lists = Lists([(np.array([0, 1]), np.array([3, 4095]))], 2)
+    forward = transpose(lists)
+    assert forward[2].dtype == np.uint16
+    assert strong_postings(strengthen(forward, np.ones(1, np.float32))) == {
+        (0, 0): 1,
+        (1, 0): 255,
+    }
