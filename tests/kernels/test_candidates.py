@@ -385,3 +385,19 @@ def test_damaged_numbers_do_not_damage_the_process(seed: int) -> None:
     assert (sizes <= 500).all()
     for found in collection.score((keys, sizes), 20):
         assert all(0 <= document < 9000 and score > 0 for document, score in found)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=30)
+def test_damaged_offsets_do_not_damage_the_process(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    segment = Segment(random_lists(rng, 9000, [3000, 50, 700], 255))
+    for damaged in (segment.strong[0], segment.strong[3], segment.forward[0]):
+        bounds = np.iinfo(damaged.dtype)
+        chosen = rng.random(damaged.shape) < 0.3
+        values = rng.integers(bounds.min, bounds.max, damaged.shape, damaged.dtype, endpoint=True)
+        damaged[chosen] = values[chosen]
+    collection = Collection([segment], [[(0, 5), (1, 300), (2, 70)], [(1, 1)]])
+    candidates = collection.gather(1.0, 500)
+    for found in collection.score(candidates, 20):
+        assert all(0 <= document < 9000 for document, _ in found)

@@ -90,11 +90,18 @@ def _open_strong(segment, located, multipliers, mass, n_documents, scale):  # ty
 
 
 @njit(nogil=True, cache=True)
+def _clip(start, stop, size):  # type: ignore[no-untyped-def]
+    stop = max(min(stop, size), 0)
+    return min(max(start, 0), stop), stop
+
+
+@njit(nogil=True, cache=True)
 def _add(places, codes, start, stop, factor, accumulators):  # type: ignore[no-untyped-def]
     size = np.uint64(accumulators.size)
+    # All of this is always so, unless a file was damaged, which must not damage the process.
+    start, stop = _clip(start, stop, codes.size)
     for i in range(np.uint64(start), np.uint64(stop)):
         place = np.uint64(places[i])
-        # Always so, unless the file was damaged, which must not damage the process.
         if place < size:
             accumulators[place] += np.uint16(factor * np.uint16(codes[i]))
 
@@ -246,7 +253,7 @@ def keep_best(keys, sizes, count):  # type: ignore[no-untyped-def]
 def _fetch(forward, row):  # type: ignore[no-untyped-def]
     """Ask for a document's vector to be brought into the cache."""
     offsets, numbers, codes = forward
-    start, stop = offsets[row], offsets[row + 1]
+    start, stop = _clip(offsets[row], offsets[row + 1], codes.size)
     for i in range(start, stop, _CACHE_LINE // numbers.itemsize):
         prefetch(numbers, i)  # type: ignore[call-arg]
     for i in range(start, stop, _CACHE_LINE // codes.itemsize):
@@ -266,9 +273,10 @@ def _score_one(forward, base, candidates, weights, k, keys, size, threshold):  #
             continue
         row = candidates[i] - base
         score = np.int64(0)
-        for j in range(np.uint64(offsets[row]), np.uint64(offsets[row + 1])):
+        # All of this is always so, unless a file was damaged, which must not damage the process.
+        start, stop = _clip(offsets[row], offsets[row + 1], codes.size)
+        for j in range(np.uint64(start), np.uint64(stop)):
             number = np.uint64(numbers[j])
-            # Always so, unless the file was damaged, which must not damage the process.
             if number < n_lists:
                 score += np.int64(weights[number]) * np.int64(codes[j])
         # The threshold is the k-th score less one: an equal score may yet win as the earlier.

@@ -120,9 +120,8 @@ def _as_term_ids(
 
     def outside(part: slice) -> NDArray[np.bool_]:
         values = given[part]
-        if (
-            values.dtype.kind == "f"
-        ):  # of 16 or 32 bits, they would be compared with a rounded limit
+        if values.dtype.kind == "f":
+            # As short floats they would be compared with a limit rounded to such a float.
             values = values.astype(np.result_type(values, np.float64), copy=False)
         inside = (values >= 0) & (values < limit)
         if values.dtype.kind == "f":

@@ -1,0 +1,347 @@
+"""The reading half of an index: searching one committed state of it, and looking around."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+
+from sparsearch.encoders import Encoder
+from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Document
+from sparsearch.index.explain import Explanation, explain_document
+from sparsearch.index.info import IndexInfo
+from sparsearch.index.search import SearchOptions, TopK, plan_queries, search_snapshot
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.terms import Terms
+from sparsearch.index.tuning import TUNING, Tuning, sample_queries
+from sparsearch.runs import Hit, Run
+from sparsearch.storage import FORMAT_VERSION, Catalog, SegmentFiles
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["IndexReader"]
+
+_Reader = TypeVar("_Reader", bound="IndexReader")
+
+
+class IndexReader:
+    """What `Index` does without writing.
+
+    Parameters
+    ----------
+    path : Path
+        The index folder.
+    catalog : Catalog
+        Closed by `close`.
+    encoder : Encoder, optional
+        The index's encoder, if the caller has it at hand.
+    """
+
+    def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.config = IndexConfig.from_settings(catalog.settings["config"])
+        self._catalog = catalog
+        self._files = SegmentFiles(path / "segments")
+        self._guard = threading.RLock()
+        self._snapshot = Snapshot.open(catalog, self._files)
+        self._terms = Terms(catalog, encoder)
+        self._tuning: Tuning | None = None
+
+    def __enter__(self: _Reader) -> _Reader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the index; safe to call twice."""
+        with self._guard:
+            self._catalog.close()
+
+    def __len__(self) -> int:
+        return self._snapshot.n_live
+
+    def __contains__(self, document_id: object) -> bool:
+        if not isinstance(document_id, str):
+            return False
+        return bool(self._snapshot.find([document_id])[0] >= 0)
+
+    def __repr__(self) -> str:
+        return f"Index({str(self.path)!r}, {len(self)} documents)"
+
+    # Searching ---------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | Mapping[Any, float] | SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+    ) -> list[Hit]:
+        """Return the best documents for a query.
+
+        Parameters
+        ----------
+        query : str, mapping of term to weight, or SparseVectors of one row
+        k : int
+            How many at most. Documents without a positive score are never returned.
+        filter : mapping, optional
+            Condition on metadata (see docs/filters.md); k documents that meet it are returned if
+            there are as many.
+        recall : float, optional
+            Search approximately: expect this share of the exact best k among the hits, whose
+            scores are exact in any case (see docs/search.md, and `tune`). By default, and with
+            BM25 always, the search is exact.
+
+        Returns
+        -------
+        list of Hit
+            By score descending, then in insertion order.
+
+        Raises
+        ------
+        InvalidQueryError, FilterError
+        EncoderUnavailableError
+            If text is given and the index has no encoder.
+        """
+        snapshot = self._snapshot
+        vector = self._one_query(query, snapshot)
+        top = self._top_k(snapshot, vector, k, filter, self._options(recall, 1))
+        hits: list[Hit] = []
+        for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
+            if len(hits) == top.counts[0]:
+                break
+            document = snapshot.document(number)
+            hits.append(Hit(document.id, score, document.title, document.text, document.metadata))
+        return hits
+
+    def search_batch(
+        self,
+        queries: Mapping[str, str] | Sequence[str] | SparseVectors,
+        k: int = 100,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        threads: int | None = None,
+    ) -> Run:
+        """Return the rankings of many queries.
+
+        Parameters
+        ----------
+        queries : mapping of query id to text, sequence of texts, or SparseVectors
+            Queries without ids are numbered from "0".
+        k, filter, recall
+            As in `search`.
+        threads : int, optional
+            All cores by default. Results do not depend on it.
+
+        Returns
+        -------
+        Run
+        """
+        snapshot = self._snapshot
+        if isinstance(queries, Mapping):
+            names, texts = list(queries), list(queries.values())
+            vectors = self._terms.for_queries(texts, snapshot)
+        else:
+            names = [str(i) for i in range(len(queries))]
+            vectors = self._terms.for_queries(queries, snapshot)
+        top = self._top_k(snapshot, vectors, k, filter, self._options(recall, threads))
+        rankings = {}
+        for name, numbers, scores, count in zip(
+            names, top.numbers, top.scores, top.counts.tolist(), strict=True
+        ):
+            ids = [snapshot.id(number) for number in numbers[:count].tolist()]
+            rankings[name] = (ids, scores[:count])
+        return Run.from_rankings(rankings)
+
+    def top_k(
+        self,
+        vectors: SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        threads: int | None = 1,
+    ) -> TopK:
+        """Return document numbers and scores as arrays: the least work a search can be.
+
+        Numbers are places in insertion order; `ids_of` turns them into ids. They hold until the
+        index is refreshed or written to.
+        """
+        snapshot = self._snapshot
+        options = self._options(recall, threads)
+        return self._top_k(snapshot, self._terms.for_queries(vectors, snapshot), k, filter, options)
+
+    def sample_queries(self) -> SparseVectors:
+        """Return the queries that `tune` measures with where none are given.
+
+        Returns
+        -------
+        SparseVectors
+            At most 300 rows, fewer in a small index: the 32 heaviest terms of each of some
+            documents that are spread evenly over the index.
+        """
+        vectors = sample_queries(self._snapshot)
+        return SparseVectors.from_trusted(
+            vectors.offsets, vectors.term_ids, vectors.weights, self._terms.vocabulary
+        )
+
+    @property
+    def tuning(self) -> Tuning:
+        """What effort each recall takes: as last measured by `tune`, or sensible defaults."""
+        if self._tuning is None:
+            self._tuning = Tuning.from_json(self._catalog.settings.get(TUNING))
+        return self._tuning
+
+    def ids_of(self, numbers: Iterable[int]) -> list[str]:
+        """Return the ids of document numbers given by `top_k`."""
+        snapshot = self._snapshot
+        return [snapshot.id(number) for number in numbers]
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors that `search` would use for these texts."""
+        return self._terms.for_queries(texts, self._snapshot)
+
+    def explain(
+        self, query: str | Mapping[Any, float] | SparseVectors, document_id: str
+    ) -> Explanation:
+        """Return each query term's contribution to a document's score.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If no document has this id.
+        """
+        snapshot = self._snapshot
+        number = self._number(document_id, snapshot)
+        vector = self._one_query(query, snapshot).drop_zeros()
+        plan = plan_queries(snapshot, vector, self.config.max_code)
+        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary)
+
+    # Looking -----------------------------------------------------------------------------------
+
+    def get(self, document_id: str) -> Document:
+        """Return a stored document; raise DocumentNotFoundError if there is none."""
+        snapshot = self._snapshot
+        return snapshot.document(self._number(document_id, snapshot))
+
+    def documents(self) -> Iterator[Document]:
+        """Yield all documents, in insertion order."""
+        snapshot = self._snapshot
+        for number in snapshot.live_numbers().tolist():
+            yield snapshot.document(number)
+
+    def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:
+        """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""
+        snapshot = self._snapshot
+        return snapshot.vectors(snapshot.live_numbers()[start:stop], self._terms.vocabulary)
+
+    def refresh(self) -> bool:
+        """Move on to the last committed state; return whether there was a newer one."""
+        with self._guard:
+            if self._catalog.generation() == self._snapshot.generation:
+                return False
+            snapshot = Snapshot.open(self._catalog, self._files, self._snapshot.segments)
+            self._catalog.reload_settings()
+            self._tuning = None
+            self._terms.catch_up(self._snapshot, snapshot)
+            self._snapshot = snapshot
+            return True
+
+    def info(self) -> IndexInfo:
+        """Return facts about the state this `Index` searches."""
+        snapshot = self._snapshot
+        return IndexInfo(
+            path=str(self.path),
+            format_version=FORMAT_VERSION,
+            generation=snapshot.generation,
+            documents=snapshot.n_live,
+            deleted=snapshot.n_documents - snapshot.n_live,
+            segments=len(snapshot.segments),
+            postings=snapshot.n_postings,
+            terms=snapshot.n_terms,
+            bytes=_size_on_disk(self.path),
+            fields=snapshot.fields,
+            encoder=self._catalog.settings["encoder"],
+            config=self.config.to_settings(),
+        )
+
+    def verify(self) -> list[str]:
+        """Read every byte of the index; return what is damaged, one line each, or nothing."""
+        problems = self._catalog.problems()
+        if problems:
+            return problems  # it does not say reliably which segments there should be
+        damaged = {s.stored: self._files.verify(s.stored) for s in self._catalog.state().segments}
+        # A writer may have merged segments away meanwhile; these are no longer of interest.
+        for record in self._catalog.state().segments:
+            problems += damaged.get(record.stored, [])
+        return problems
+
+    # ---------------------------------------------------------------------------------------------
+
+    def _one_query(
+        self, query: str | Mapping[Any, float] | SparseVectors, snapshot: Snapshot
+    ) -> SparseVectors:
+        if isinstance(query, str):
+            return self._terms.for_queries([query], snapshot)
+        vector = query
+        if isinstance(query, Mapping):
+            vector = SparseVectors.from_dicts([query])
+        if not isinstance(vector, SparseVectors) or len(vector) != 1:
+            raise InvalidQueryError(
+                "a query must be text, a mapping of term to weight, or SparseVectors of one row; "
+                "use search_batch for more"
+            )
+        return self._terms.for_queries(vector, snapshot)
+
+    def _top_k(
+        self,
+        snapshot: Snapshot,
+        vectors: SparseVectors,
+        k: int,
+        filter: Mapping[str, Any] | None,
+        options: SearchOptions,
+    ) -> TopK:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
+        allowed = snapshot.allowed(filter)
+        plan = plan_queries(snapshot, vectors, self.config.max_code)
+        return search_snapshot(snapshot, plan, int(k), allowed, options)
+
+    def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
+            raise InvalidQueryError(reason)
+        effort = None if recall is None else self.tuning.effort(recall)
+        return SearchOptions(effort, threads)
+
+    def _number(self, document_id: str, snapshot: Snapshot) -> int:
+        if isinstance(document_id, str):
+            number = int(snapshot.find([document_id])[0])
+            if number >= 0:
+                return number
+        raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
+
+
+def _size_on_disk(folder: Path) -> int:
+    """Return the bytes of all files; one that a writer removes meanwhile counts as nothing."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(parent, name)).st_size
+    return total
