@@ -228,7 +228,8 @@ def hostile_dicts(rng: Random) -> list[Any]:
         rows = [{"a": 0.5, "b": 2}, {}, {"\u6771": 1e-3}]
     rows = mutated_value(rows, rng, HOSTILE_OBJECTS)
     if isinstance(rows, list) and rng.random() < 0.6:
-        rows.append({rng.choice(HOSTILE_KEYS): rng.choice((1.0, rng.choice(HOSTILE_OBJECTS)))})
+        # A new list: this one may be one of the hostile values that all tests share.
+        rows = [*rows, {rng.choice(HOSTILE_KEYS): rng.choice((1.0, rng.choice(HOSTILE_OBJECTS)))}]
     return rows if isinstance(rows, list) else [rows]
 
 
