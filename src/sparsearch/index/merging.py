@@ -19,8 +19,8 @@ MAX_POSTINGS = 32_000_000
 """Postings of the largest segment a merge on the way may make: bounds the memory it takes."""
 
 OPTIMIZED_POSTINGS = 256_000_000
-"""The same for `Index.optimize`, which is asked for when there is memory (about 20 bytes a posting)
-and time, and after which searches should be fastest."""
+"""The same for `Index.optimize` of learned vectors, whose approximate search is fastest over one
+segment: takes up to about 15 bytes a posting."""
 
 MAX_DELETED = 0.3
 """Share of deleted documents above which a segment is rewritten on its own."""
@@ -82,12 +82,14 @@ def _run_at(sizes: Sequence[SegmentSize], level: int) -> tuple[int, int] | None:
     return None
 
 
-def group_neighbours(sizes: Sequence[SegmentSize]) -> list[tuple[int, int]]:
-    """Return ranges of neighbours, each as long as the largest segment allows."""
+def group_neighbours(
+    sizes: Sequence[SegmentSize], limit: int = MAX_POSTINGS
+) -> list[tuple[int, int]]:
+    """Return ranges of neighbours, each with at most `limit` postings or of one segment."""
     ranges: list[tuple[int, int]] = []
     start, postings = 0, 0
     for i, size in enumerate(sizes):
-        if i > start and postings + size.postings > OPTIMIZED_POSTINGS:
+        if i > start and postings + size.postings > limit:
             ranges.append((start, i))
             start, postings = i, 0
         postings += size.postings

@@ -24,7 +24,13 @@ from sparsearch.errors import (
 from sparsearch.index.build import NewSegment, Weighting, build_segment, merge_segments
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
-from sparsearch.index.merging import MAX_POSTINGS, SegmentSize, choose_merge, group_neighbours
+from sparsearch.index.merging import (
+    MAX_POSTINGS,
+    OPTIMIZED_POSTINGS,
+    SegmentSize,
+    choose_merge,
+    group_neighbours,
+)
 from sparsearch.index.segment import Segment
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -226,7 +232,9 @@ class Writer:
 
     def optimize(self) -> None:
         """Merge neighbours into as few segments as may be; drop all deleted documents."""
-        for start, stop in reversed(group_neighbours(self._sizes())):
+        saturating = self._store.terms.saturation is not None
+        limit = MAX_POSTINGS if saturating else OPTIMIZED_POSTINGS
+        for start, stop in reversed(group_neighbours(self._sizes(), limit)):
             segments = self.snapshot.segments[start:stop]
             dirty = any(deleted is not None for deleted in self._deleted[start:stop])
             if len(segments) > 1 or dirty or any(self._drift(s) > 0 for s in segments):
