@@ -62,6 +62,18 @@ def test_delete_and_optimize(run, copy):
         assert index.info().deleted == 0
 
 
+def test_snapshot(run, copy, tmp_path):
+    target = tmp_path / "backup"
+    outcome = run("snapshot", copy, target)
+    assert outcome.code == 0
+    with Index.open(copy) as index, Index.open(target) as copied:
+        assert outcome.out == f"copied {len(index)} documents to {target}\n"
+        assert list(copied.documents()) == list(index.documents())
+    again = run("snapshot", copy, target)
+    assert again.code == 1
+    assert again.err == f"error: {target} exists; give another path\n"
+
+
 @pytest.mark.parametrize("verb", ["info", "verify", "optimize", "delete"])
 def test_without_an_index(run, tmp_path, verb):
     outcome = run(verb, tmp_path / "nope")

@@ -73,7 +73,7 @@ def main() -> None:
     with Index.open(folder / "text") as text, Index.open(folder / "vectors") as vectors:
         answered = json.dumps(answers(text, vectors), ensure_ascii=False, indent=1)
     (folder / "answers.json").write_text(answered + "\n", encoding="utf-8")
-    for lock in folder.rglob("lock"):
+    for lock in folder.rglob("*lock"):
         lock.unlink()
 
 

@@ -44,12 +44,27 @@ def index_vectors(folder: Path) -> None:
         index.add_vectors([f"d{i}" for i in numbers], SparseVectors.from_dicts(rows))
 
 
+def index_and_merge_in_the_background(folder: Path) -> None:
+    """Index the vectors that are missing in many small portions."""
+    with _open(folder, None) as index, index.merging_in_background() as merger:
+        for start in range(len(index), CORPUS, 4):
+            numbers = range(start, min(start + 4, CORPUS))
+            rows = [vector(i) for i in numbers]
+            index.add_vectors([f"d{i}" for i in numbers], SparseVectors.from_dicts(rows))
+        merger.wait_until_idle()
+
+
 def vector(number: int) -> dict[str, float]:
     """Return a vector made of its number alone, its weights such that rounding matters."""
     return {f"t{number * p % 17}": 0.1 + (number * p % 1009) / 97 for p in (1, 3, 7)}
 
 
-JOBS = {"text": index_text, "optimize": index_and_optimize, "vectors": index_vectors}
+JOBS = {
+    "text": index_text,
+    "optimize": index_and_optimize,
+    "vectors": index_vectors,
+    "background": index_and_merge_in_the_background,
+}
 
 
 def _open(folder: Path, encoder: str | None) -> Index:

@@ -30,7 +30,9 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 def files_of(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "lock")
+    return sorted(
+        p for p in folder.rglob("*") if p.is_file() and p.name not in ("lock", "cleaner.lock")
+    )
 
 
 def test_every_kind_of_file_is_there(whole: Path) -> None:

@@ -18,7 +18,9 @@ from sparsearch.errors import IndexNotFoundError
 from sparsearch.storage import SourceProgress
 
 KILLS = 10
-"""Per test; five tests make fifty."""
+"""Per test; six tests make sixty."""
+
+VECTOR_JOBS = ("vectors", "background")
 
 
 class Server:
@@ -62,7 +64,7 @@ def committed(job: str, folder: Path) -> int:
         stored = [d.id for d in index.documents()]
         assert stored == [f"d{i}" for i in range(len(stored))]
         assert len(index.vectors()) == len(stored)
-        if job != "vectors":
+        if job not in VECTOR_JOBS:
             assert len(index.search("common", k=CORPUS + 1)) == len(stored)
             progress = index.source_progress("corpus")
             assert (progress.consumed if progress else 0) == len(stored)
@@ -73,7 +75,7 @@ def answers(job: str, folder: Path) -> list[object]:
     """Return what a finished index answers."""
     with Index.open(folder) as index:
         assert index.verify() == []
-        if job == "vectors":
+        if job in VECTOR_JOBS:
             return [index.vectors(), index.search({"t3": 1.0, "t5": 0.7, "t16": 0.1}, k=CORPUS)]
         assert index.source_progress("corpus") == SourceProgress(CORPUS, f"d{CORPUS - 1}", True)
         assert index.get("d7").text == document(7)["text"]

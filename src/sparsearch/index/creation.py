@@ -11,7 +11,13 @@ from sparsearch.storage import CATALOG_NAME, Catalog, storage_faults, writer_loc
 
 __all__ = ["create_catalog"]
 
-_OWN_ENTRIES = ("lock", CATALOG_NAME, f"{CATALOG_NAME}-wal", f"{CATALOG_NAME}-shm")
+_OWN_ENTRIES = (
+    "lock",
+    "cleaner.lock",
+    CATALOG_NAME,
+    f"{CATALOG_NAME}-wal",
+    f"{CATALOG_NAME}-shm",
+)
 """What a creation that was killed may leave behind, besides which a folder must be empty."""
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from sparsearch.encoders import Encoder
-from sparsearch.errors import InvalidInputError, shorten
+from sparsearch.errors import IndexLockedError, InvalidInputError, shorten
+from sparsearch.index.background import BackgroundMerger
 from sparsearch.index.config import IndexConfig
+from sparsearch.index.copying import copy_index
 from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Record, check_documents, check_vectors
 from sparsearch.index.reader import IndexReader
+from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
 from sparsearch.index.writer import Store, Writer
-from sparsearch.storage import Catalog, SourceProgress, writer_lock
+from sparsearch.storage import Catalog, SourceProgress, cleaner_lock, writer_lock
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Index"]
@@ -36,6 +39,8 @@ class Index(IndexReader):
         The index folder.
     config : IndexConfig
     """
+
+    _merger: BackgroundMerger | None = None
 
     @classmethod
     def create(
@@ -199,6 +204,52 @@ class Index(IndexReader):
         with self._writing() as writer:
             writer.optimize()
 
+    @contextmanager
+    def merging_in_background(self) -> Iterator[BackgroundMerger]:
+        """Let a thread merge segments while this block runs, so that writing calls need not.
+
+        A writing call then returns as soon as its documents are stored and visible, which is what a
+        service wants; only when the thread cannot keep up do writing calls help. Leaving the block
+        waits for the merge at hand.
+
+        Raises
+        ------
+        IndexLockedError
+            If another process, or another `Index` object, merges this index in the background.
+        IndexCorruptError
+            On leaving the block, if a damaged segment was met.
+        """
+        with cleaner_lock(self.path) as mine:
+            if not mine:
+                reason = f"{self.path}: another process merges its segments in the background"
+                raise IndexLockedError(reason)
+            self._merger = merger = BackgroundMerger(self._merge_once)
+            try:
+                yield merger
+            finally:
+                merger.stop()
+                self._merger = None
+
+    def snapshot(self, path: str | PathLike[str]) -> None:
+        """Make a consistent copy of the last committed state, while writing may go on.
+
+        The copy is an index of its own. Its segment files are hard links where the file system
+        allows, so it takes next to no space or time.
+
+        Parameters
+        ----------
+        path : str or PathLike
+            Folder to make; it may exist if it is empty. It appears whole or not at all.
+
+        Raises
+        ------
+        IndexExistsError
+            If there is something at that path.
+        StorageUnavailableError
+            On a full disk or a folder that cannot be written.
+        """
+        copy_index(self._catalog, self._files, Path(path))
+
     def source_progress(self, source: str) -> SourceProgress | None:
         """Return how much of a named source is stored, or None if it is unknown."""
         _check_source(source)
@@ -250,18 +301,39 @@ class Index(IndexReader):
 
     @contextmanager
     def _writing(self) -> Iterator[Writer]:
-        """Hold the writer lock on the newest state, and show that state's successor after."""
+        """Hold the writer lock on the newest state; every commit is shown at once."""
         with self._guard, writer_lock(self.path):
             self.refresh()
-            self._files.remove_except(s.stored.uid for s in self._snapshot.segments)
-            writer = Writer(
-                Store(self._catalog, self._files, self.config, self._terms), self._snapshot
-            )
+            self._is_writing = True
             try:
+                writer = self._writer()
+                writer.clean()
                 yield writer
             finally:
-                self._snapshot = writer.snapshot
+                self._is_writing = False
                 self._terms.discard_uncommitted(self._snapshot)
+
+    def _writer(self) -> Writer:
+        store = Store(
+            self._catalog, self._files, self.config, self._terms, self._publish,
+            merges_later=self._merger is not None and self._merger.is_working,
+        )  # fmt: skip
+        return Writer(store, self._snapshot)
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        if self._merger is not None:
+            self._merger.notify()
+
+    def _merge_once(self) -> bool:
+        """Do the merge that the policy asks for first; others wait only for its commit."""
+        merged = self._writer().merge_next()
+        if merged is None:
+            return False
+        with self._writing() as writer:
+            writer.commit_merged(merged)
+            self._files.remove_except(s.stored.uid for s in writer.snapshot.segments)
+        return True
 
     def _encode(self, records: Sequence[Record], start: int) -> SparseVectors:
         return self._terms.encode_documents([record.content for record in records])

@@ -1,9 +1,10 @@
 """Which segments to merge: enough to keep searches fast, not so many that writing is.
 
-Segments fall into levels by size, each level `FANOUT` times the one below. When `FANOUT` neighbours
-of one level or below stand next to each other they become one, so a document is rewritten about
-once a level: log(documents) / log(FANOUT) times in all. Only neighbours are merged, because
-insertion order decides between equal scores.
+Segments fall into levels by size, each level `FANOUT` times the one below. `FANOUT` segments of one
+level, with only smaller ones between them, become one of the next level. So a document is rewritten
+at most about once a level, log(documents) / log(FANOUT) times in all, however small the portions
+that documents come in, and there are about three segments a level. Only neighbours are merged,
+because insertion order decides between equal scores.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from dataclasses import dataclass
 __all__ = ["MAX_POSTINGS", "OPTIMIZED_POSTINGS", "SegmentSize", "choose_merge", "group_neighbours"]
 
 FANOUT = 4
-BASE_POSTINGS = 100_000
+BASE_POSTINGS = 10_000
+"""Postings up to which segments count as equally small: rewriting these costs less than making
+their files durable."""
+
 MAX_POSTINGS = 32_000_000
 """Postings of the largest segment a merge on the way may make: bounds the memory it takes."""
 
@@ -67,7 +71,7 @@ def choose_merge(sizes: Sequence[SegmentSize]) -> tuple[int, int] | None:
 
 
 def _run_at(sizes: Sequence[SegmentSize], level: int) -> tuple[int, int] | None:
-    """Return the first run of at least `FANOUT` neighbours at or below a level that may merge."""
+    """Return the first range that holds `FANOUT` segments of a level and else only smaller ones."""
     start, postings = 0, 0
     for i, size in enumerate(sizes):
         if size.level > level:
@@ -77,7 +81,8 @@ def _run_at(sizes: Sequence[SegmentSize], level: int) -> tuple[int, int] | None:
         while postings > MAX_POSTINGS:
             postings -= sizes[start].postings
             start += 1
-        if i + 1 - start >= FANOUT:
+        of_level = sum(other.level == level for other in sizes[start : i + 1])
+        if of_level >= FANOUT:
             return start, i + 1
     return None
 

@@ -50,6 +50,7 @@ class IndexReader:
         self._catalog = catalog
         self._files = SegmentFiles(path / "segments")
         self._guard = threading.RLock()
+        self._is_writing = False
         self._snapshot = Snapshot.open(catalog, self._files)
         self._terms = Terms(catalog, encoder)
         self._tuning: Tuning | None = None
@@ -251,7 +252,13 @@ class IndexReader:
         return snapshot.vectors(snapshot.live_numbers()[start:stop], self._terms.vocabulary)
 
     def refresh(self) -> bool:
-        """Move on to the last committed state; return whether there was a newer one."""
+        """Move on to the last committed state; return whether there was a newer one.
+
+        While another thread writes through this object, there is nothing to do: its commits show at
+        once.
+        """
+        if self._is_writing:
+            return False
         with self._guard:
             if self._catalog.generation() == self._snapshot.generation:
                 return False

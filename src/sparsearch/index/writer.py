@@ -17,13 +17,13 @@ import numpy.typing as npt
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
-    IndexCorruptError,
     StorageUnavailableError,
     shorten,
 )
-from sparsearch.index.build import NewSegment, Weighting, build_segment, merge_segments
+from sparsearch.index.build import Weighting, build_segment
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
+from sparsearch.index.merged import Merged, merge, put_in_place, write_segment
 from sparsearch.index.merging import (
     MAX_POSTINGS,
     OPTIMIZED_POSTINGS,
@@ -34,13 +34,24 @@ from sparsearch.index.merging import (
 from sparsearch.index.segment import Segment
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
-from sparsearch.storage import Catalog, Changes, SegmentFiles, SegmentRecord, SourceProgress
+from sparsearch.storage import (
+    Catalog,
+    Changes,
+    SegmentFiles,
+    SegmentRecord,
+    SourceProgress,
+    cleaner_lock,
+)
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Store", "Vectorize", "Writer"]
 
 _BATCH_DOCUMENTS = 4096
 _SEGMENT_POSTINGS = MAX_POSTINGS // 4
+_MANY_SEGMENTS = 32
+"""Where merging is left to the background, a writer helps from this many segments on: each one
+costs every search some microseconds."""
+
 _LENGTH_DRIFT = 0.005
 """Relative drift of the average length at which codes are computed anew. It moves a weight by less
 than a quarter of itself, 0.00125: a third of the step of an 8-bit code."""
@@ -59,12 +70,18 @@ class Store:
     files : SegmentFiles
     config : IndexConfig
     terms : Terms
+    publish : callable
+        Called with the new snapshot after every commit.
+    merges_later : bool
+        Whether somebody else merges segments, in the background.
     """
 
     catalog: Catalog
     files: SegmentFiles
     config: IndexConfig
     terms: Terms
+    publish: Callable[[Snapshot], None]
+    merges_later: bool = False
 
 
 class _Buffer:
@@ -223,12 +240,38 @@ class Writer:
         With `ignore_drift`, codes that a drifted average length made are left for later. A full
         disk is only warned of: what was committed stays, and the next write tries again.
         """
+        if self._store.merges_later and len(self.snapshot.segments) < _MANY_SEGMENTS:
+            return
         try:
-            while (chosen := choose_merge(self._sizes(ignore_drift))) is not None:
-                self._merge(*chosen)
+            while (merged := self.merge_next(ignore_drift=ignore_drift)) is not None:
+                self.commit_merged(merged)
         except StorageUnavailableError as error:
             advice = "all documents are stored; merging their segments is put off"
             warnings.warn(f"{error} ({advice})", RuntimeWarning, stacklevel=2)
+
+    def merge_next(self, *, ignore_drift: bool = False) -> Merged | None:
+        """Make the next merged segment that the merge policy asks for, if any; commit nothing.
+
+        Needs no lock, and may be called on any snapshot.
+        """
+        chosen = choose_merge(self._sizes(ignore_drift))
+        return None if chosen is None else self._merge(*chosen)
+
+    def commit_merged(self, merged: Merged) -> bool:
+        """Put a merged segment in place; False if what it was made of is no longer there."""
+        records = put_in_place(self._records(), merged)
+        if records is None:
+            return False
+        self._commit(records, {})
+        self.clean()
+        return True
+
+    def clean(self) -> None:
+        """Remove files that no committed state names, unless that is another's task."""
+        with cleaner_lock(self._store.catalog.folder) as mine:
+            if mine:
+                kept = [segment.stored.uid for segment in self.snapshot.segments]
+                self._store.files.remove_except(kept)
 
     def optimize(self) -> None:
         """Merge neighbours into as few segments as may be; drop all deleted documents."""
@@ -238,7 +281,7 @@ class Writer:
             segments = self.snapshot.segments[start:stop]
             dirty = any(deleted is not None for deleted in self._deleted[start:stop])
             if len(segments) > 1 or dirty or any(self._drift(s) > 0 for s in segments):
-                self._merge(start, stop)
+                self.commit_merged(self._merge(start, stop))
 
     def _accept(
         self, batch: Sequence[Record], start: int, replacing: bool
@@ -284,34 +327,19 @@ class Writer:
             )
             replaced = np.zeros(len(buffer.records), np.bool_)
             replaced[buffer.replaced] = True
-            records.append(self._write(new, replaced if buffer.replaced else None))
+            mask = replaced if buffer.replaced else None
+            records.append(write_segment(self._store.files, new, mask))
         self._commit(records, progress.to_rows())
         self.maintain(ignore_drift=True)
 
-    def _merge(self, start: int, stop: int) -> None:
-        """Replace a range of segments by one of their live documents, and commit.
-
-        Raises
-        ------
-        IndexCorruptError
-            If one of them is damaged: the damage must not get a checksum of its own.
-        """
-        segments = self.snapshot.segments[start:stop]
-        for segment in segments:
-            for problem in self._store.files.verify(segment.stored):
-                raise IndexCorruptError(f"{problem}; restore it from a backup")
-        parts = list(zip(segments, self._deleted[start:stop], strict=True))
-        merged = merge_segments(parts, self._weighting())
-        records = self._records()
-        records[start:stop] = [self._write(merged)] if merged.attributes["documents"] else []
-        self._commit(records, {})
-        self._store.files.remove_except(record.stored.uid for record in records)
-
-    def _write(
-        self, new: NewSegment, deleted: npt.NDArray[np.bool_] | None = None
-    ) -> SegmentRecord:
-        stored = self._store.files.write(new.arrays, new.attributes)
-        return SegmentRecord(stored, int(str(new.attributes["documents"])), deleted)
+    def _merge(self, start: int, stop: int) -> Merged:
+        """Make a range of segments into one of their live documents."""
+        return merge(
+            self._store.files,
+            self.snapshot.segments[start:stop],
+            self._deleted[start:stop],
+            self._weighting(),
+        )
 
     def _records(self) -> list[SegmentRecord]:
         return [
@@ -328,6 +356,7 @@ class Writer:
             self._store.catalog, self._store.files, self.snapshot.segments
         )
         self._deleted = list(self.snapshot.deleted)
+        self._store.publish(self.snapshot)
 
     def _weighting(self, new_length: float = 0.0, new_documents: int = 0) -> Weighting:
         """Return how to weight now, given documents about to be added."""

@@ -10,8 +10,14 @@ from sparsearch.storage.catalog import (
     SourceProgress,
 )
 from sparsearch.storage.faults import storage_faults
-from sparsearch.storage.lock import writer_lock
-from sparsearch.storage.segments import Blob, SegmentFiles, StoredSegment, release_pages
+from sparsearch.storage.lock import cleaner_lock, writer_lock
+from sparsearch.storage.segments import (
+    Blob,
+    SegmentFiles,
+    StoredSegment,
+    release_pages,
+    sync_folder,
+)
 
 __all__ = [
     "CATALOG_NAME",
@@ -24,7 +30,9 @@ __all__ = [
     "SegmentRecord",
     "SourceProgress",
     "StoredSegment",
+    "cleaner_lock",
     "release_pages",
     "storage_faults",
+    "sync_folder",
     "writer_lock",
 ]

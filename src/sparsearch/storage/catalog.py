@@ -278,6 +278,13 @@ class Catalog:
             _write_state(connection, generation + 1)
         self._empty_log()
 
+    def copy(self, folder: Path) -> None:
+        """Write the last committed state as the catalog of another folder."""
+        with self._guard, storage_faults(folder):
+            self._keep_up()
+            with closing(connect(folder / CATALOG_NAME, create=True)) as target:
+                self._connection.backup(target)
+
     def reload_settings(self) -> None:
         """Take over settings that others have changed."""
         self.settings = self._read_settings()

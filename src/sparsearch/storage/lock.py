@@ -1,4 +1,9 @@
-"""The writer lock: one process changes an index at a time; readers never need it."""
+"""The locks of an index folder. Readers need none of them.
+
+The writer lock lets one process change the index at a time. Who holds the cleaner lock may remove
+files that belong to no committed state; a background merger holds it for as long as it lives,
+because it writes such files without holding the writer lock.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,7 @@ from filelock import FileLock, Timeout
 from sparsearch.errors import IndexLockedError
 from sparsearch.storage.faults import storage_faults
 
-__all__ = ["writer_lock"]
+__all__ = ["cleaner_lock", "writer_lock"]
 
 
 @contextmanager
@@ -23,14 +28,32 @@ def writer_lock(folder: Path) -> Iterator[None]:
     IndexLockedError
         If another process, or another `Index` object, is writing.
     """
-    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
-    with storage_faults(folder):
-        try:
-            lock.acquire()
-        except Timeout:
-            reason = f"{folder}: another writer is at work; try again when it is done"
-            raise IndexLockedError(reason) from None
+    lock = _acquired(folder / "lock")
+    if lock is None:
+        raise IndexLockedError(f"{folder}: another writer is at work; try again when it is done")
     try:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def cleaner_lock(folder: Path) -> Iterator[bool]:
+    """Try to become the one who removes leftover files; tells whether that succeeded."""
+    lock = _acquired(folder / "cleaner.lock")
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _acquired(path: Path) -> FileLock | None:
+    """Return the lock, taken; None if somebody else has it."""
+    lock = FileLock(path, timeout=0, thread_local=False)
+    with storage_faults(path.parent):
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
+    return lock

@@ -185,6 +185,23 @@ class SegmentFiles:
         problems = [_verify_file(folder / f"{name}.npy", facts) for name, facts in files.items()]
         return [problem for problem in problems if problem]
 
+    def copy(self, segment: StoredSegment, target: Path) -> None:
+        """Make a segment's files part of another ``segments`` folder, by hard links if possible.
+
+        Raises
+        ------
+        FileNotFoundError, IndexCorruptError
+            If a file is gone (a merge replaced the segment since the catalog was read).
+        """
+        names = [_META, *(f"{name}.npy" for name in self._meta(segment)["files"])]
+        with storage_faults(target):
+            folder = target / segment.uid
+            folder.mkdir(parents=True)
+            for name in names:
+                _link_or_copy(self.folder / segment.uid / name, folder / name)
+            sync_folder(folder)
+            sync_folder(target)
+
     def remove_except(self, keep: Iterable[str]) -> None:
         """Delete segments that no catalog row names: leftovers of crashes and merges."""
         kept = set(keep)
@@ -245,6 +262,19 @@ def _write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        # Another file system, or one without links.
+        with open(source, "rb") as original, open(target, "xb") as copy:
+            shutil.copyfileobj(original, copy, _READ_CHUNK)
+            copy.flush()
+            os.fsync(copy.fileno())
 
 
 def _map_array(folder: Path, name: str, facts: Mapping[str, Any]) -> Array:

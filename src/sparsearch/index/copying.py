@@ -1,0 +1,66 @@
+"""A consistent copy of an index that may be written to meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+from sparsearch.errors import IndexCorruptError, IndexExistsError, StorageUnavailableError
+from sparsearch.storage import Catalog, SegmentFiles, storage_faults, sync_folder
+
+__all__ = ["copy_index"]
+
+_ATTEMPTS = 20
+
+
+def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
+    """Copy the last committed state of an index to another folder.
+
+    The catalog comes first: it says which segments make up the state. If a merge removed one of
+    them before it was copied, the state has moved on, and the newer one is copied.
+
+    Raises
+    ------
+    IndexExistsError
+        If there is something at `target`.
+    IndexCorruptError
+        If a file is missing for another reason.
+    StorageUnavailableError
+        On a full disk or a folder that cannot be written; nothing is left behind.
+    """
+    with storage_faults(target):
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise IndexExistsError(f"{target} exists; give another path")
+        target.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(_ATTEMPTS):
+        temporary = target.parent / f".{target.name}-{uuid.uuid4().hex}"
+        generation = catalog.generation()
+        try:
+            _copy(catalog, files, temporary)
+            with storage_faults(target):
+                temporary.rename(target)  # takes the place of an empty folder, and of nothing else
+                sync_folder(target.parent)
+            return
+        except (FileNotFoundError, IndexCorruptError) as error:
+            if catalog.generation() == generation:
+                reason = f"{files.folder}: a file is missing ({error}); restore it from a backup"
+                raise IndexCorruptError(reason) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    raise StorageUnavailableError(
+        f"{target}: the index was merged {_ATTEMPTS} times while it was copied; try again"
+    )
+
+
+def _copy(catalog: Catalog, files: SegmentFiles, folder: Path) -> None:
+    with storage_faults(folder):
+        (folder / files.folder.name).mkdir(parents=True)
+    catalog.copy(folder)
+    with closing(Catalog(folder)) as copied:
+        segments = copied.state().segments
+    for record in segments:
+        files.copy(record.stored, folder / files.folder.name)
+    with storage_faults(folder):
+        sync_folder(folder)
