@@ -157,7 +157,7 @@ def test_the_format_page_describes_the_files_as_they_are(tmp_path: Path) -> None
     described = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", text, re.MULTILINE))
     stored: set[str] = set()
     for meta in tmp_path.glob("*/segments/*/meta.json"):
-        for array, facts in json.loads(meta.read_bytes())["files"].items():
+        for array, facts in json.loads(meta.read_bytes())["arrays"].items():
             assert array in described, f"docs/file-format.md does not describe {array}"
             kind = described["codes"] if described[array] == "as codes" else described[array]
             assert np.dtype(facts["dtype"]).name in kind, f"{array} is {facts['dtype']}, not {kind}"

@@ -206,7 +206,7 @@ def test_one_merges_in_the_background(index: Index) -> None:
 
 def test_damage_met_in_the_background_is_told(index: Index) -> None:
     _fill(index, 3)
-    path = index.path / "segments" / index._snapshot.segments[0].stored.uid / "id_bytes.npy"
+    path = index.path / "segments" / index._snapshot.segments[0].stored.uid / "arrays.bin"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
@@ -214,7 +214,7 @@ def test_damage_met_in_the_background_is_told(index: Index) -> None:
     merger = merging.__enter__()
     index.add_vectors(["one", "more"], _vectors(2, 9))
     assert merger.wait_until_idle(timeout=60)
-    with pytest.raises(IndexCorruptError, match="id_bytes"):
+    with pytest.raises(IndexCorruptError, match=r"arrays\.bin"):
         merging.__exit__(None, None, None)
 
 
@@ -241,7 +241,7 @@ def test_a_copy_shares_its_files_where_it_can(index: Index, tmp_path: Path) -> N
     _fill(index, 1)
     index.snapshot(tmp_path / "copy")
     uid = index._snapshot.segments[0].stored.uid
-    inside = Path("segments") / uid / "id_bytes.npy"
+    inside = Path("segments") / uid / "arrays.bin"
     assert os.path.samefile(index.path / inside, tmp_path / "copy" / inside)
 
 
@@ -276,8 +276,8 @@ def test_a_copy_never_replaces_anything(index: Index, tmp_path: Path) -> None:
 def test_a_damaged_index_is_not_copied(index: Index, tmp_path: Path) -> None:
     _fill(index, 2)
     uid = index._snapshot.segments[1].stored.uid
-    (index.path / "segments" / uid / "id_bytes.npy").unlink()
-    with pytest.raises(IndexCorruptError, match="id_bytes"):
+    (index.path / "segments" / uid / "arrays.bin").unlink()
+    with pytest.raises(IndexCorruptError, match=r"arrays\.bin"):
         index.snapshot(tmp_path / "copy")
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
 

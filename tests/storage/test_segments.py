@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sparsearch.errors import IndexCorruptError, StorageUnavailableError
-from sparsearch.storage import Blob, SegmentFiles, StoredSegment
+from sparsearch.storage import Blob, SegmentFiles, StoredSegment, release_pages
 
 ARRAYS = {
     "numbers": np.arange(1000, dtype=np.int64),
@@ -39,11 +39,29 @@ def test_arrays_and_attributes_come_back(files: SegmentFiles) -> None:
     assert files.verify(stored) == []
 
 
-def test_files_are_plain_npy_files(files: SegmentFiles) -> None:
-    stored = files.write(ARRAYS, {})
-    for name, array in ARRAYS.items():
-        loaded = np.load(files.folder / stored.uid / f"{name}.npy", allow_pickle=False)
-        np.testing.assert_array_equal(loaded, array)
+def test_each_array_is_a_plain_npy_file_at_its_place(files: SegmentFiles) -> None:
+    folder = files.folder / files.write(ARRAYS, {}).uid
+    meta = json.loads((folder / "meta.json").read_bytes())
+    with open(folder / "arrays.bin", "rb") as file:
+        for name, array in ARRAYS.items():
+            file.seek(meta["arrays"][name]["start"])
+            np.testing.assert_array_equal(np.load(file, allow_pickle=False), array)
+
+
+def test_a_segment_without_arrays(files: SegmentFiles) -> None:
+    stored = files.write({}, {"documents": 0})
+    assert files.open(stored) == ({}, {"documents": 0})
+    assert files.verify(stored) == []
+
+
+def test_pages_let_go_of_are_read_again(files: SegmentFiles) -> None:
+    large = {f"a{i}": np.arange(n, dtype=np.uint32) for i, n in enumerate((5, 70_000, 3, 9_000))}
+    arrays, _ = files.open(files.write(large, {}))
+    for name, array in large.items():
+        release_pages(arrays[name])
+        release_pages(arrays[name][1:])
+        np.testing.assert_array_equal(arrays[name], array)
+    release_pages(np.arange(9))  # not mapped: nothing to let go of
 
 
 def test_a_blob_is_written_in_chunks(files: SegmentFiles) -> None:
@@ -86,21 +104,21 @@ def test_remove_except_needs_no_folder(files: SegmentFiles) -> None:
     files.remove_except([])
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "meta.json"])
+@pytest.mark.parametrize("name", ["arrays.bin", "meta.json"])
 @pytest.mark.parametrize("keep", [0, 1, -1])
 def test_a_truncated_file_is_refused(files: SegmentFiles, name: str, keep: int) -> None:
     stored = files.write(ARRAYS, {})
-    path = files.folder / stored.uid / (name if "." in name else f"{name}.npy")
+    path = files.folder / stored.uid / name
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(IndexCorruptError, match=str(path)):
         files.open(stored)
     assert str(path) in files.verify(stored)[0]
 
 
-@pytest.mark.parametrize("name", [*ARRAYS, "meta.json"])
+@pytest.mark.parametrize("name", ["arrays.bin", "meta.json"])
 def test_a_missing_file_is_refused(files: SegmentFiles, name: str) -> None:
     stored = files.write(ARRAYS, {})
-    path = files.folder / stored.uid / (name if "." in name else f"{name}.npy")
+    path = files.folder / stored.uid / name
     path.unlink()
     with pytest.raises(IndexCorruptError, match=r"is missing"):
         files.open(stored)

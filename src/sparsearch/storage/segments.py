@@ -1,8 +1,10 @@
-"""Segment folders: named arrays as ``.npy`` files, written once, memory-mapped, checksummed.
+"""Segment folders: named arrays in one file, written once, memory-mapped, checksummed.
 
 A segment is written to a temporary folder, flushed to the disk and renamed, so that a folder with
-a segment's name is always whole. ``meta.json`` holds dtype, shape, bytes and checksum of each file;
-the checksum of ``meta.json`` itself stands in the catalog, so every byte is covered.
+a segment's name is always whole. All arrays are in one file, because each file that is made durable
+takes milliseconds, which small segments would feel; each stands there as a whole ``.npy`` file.
+``meta.json`` holds place, dtype, shape and checksum of each array; the checksum of ``meta.json``
+itself stands in the catalog, so every byte is covered.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import mmap
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,7 +32,10 @@ __all__ = ["Blob", "SegmentFiles", "StoredSegment", "checksum", "release_pages",
 
 Array = npt.NDArray[Any]
 _META = "meta.json"
+_ARRAYS = "arrays.bin"
 _READ_CHUNK = 1 << 20
+_ALIGNMENT = 64
+"""Bytes; numpy pads the header of a ``.npy`` file to the same."""
 
 
 def checksum(data: bytes) -> str:
@@ -44,9 +50,14 @@ def release_pages(array: Array) -> None:
     """
     base: Any = array
     while base is not None and not isinstance(base, mmap.mmap):
-        base = base.base
-    if base is not None and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+        base = base.obj if isinstance(base, memoryview) else base.base
+    if base is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first = array.__array_interface__["data"][0] - np.frombuffer(base, np.uint8).ctypes.data
+    start = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE
+    length = first + array.nbytes - start
+    if length > 0:
+        base.madvise(mmap.MADV_DONTNEED, start, length)
 
 
 def sync_folder(folder: Path) -> None:
@@ -85,16 +96,19 @@ class StoredSegment:
 
 
 class _HashingFile:
-    """A file that digests what is written to it."""
+    """A file that digests what is written to it since `start`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self.offset = 0
+        self.start()
+
+    def start(self) -> None:
         self._digest = hashlib.blake2b(digest_size=16)
-        self.size = 0
 
     def write(self, data: Any) -> int:
         self._digest.update(data)
-        self.size += memoryview(data).nbytes
+        self.offset += memoryview(data).nbytes
         return self._file.write(data)
 
     @property
@@ -139,9 +153,12 @@ class SegmentFiles:
                 sync_folder(self.folder.parent)
             temporary.mkdir()
             try:
-                files = {name: _write_array(temporary, name, a) for name, a in arrays.items()}
-                meta = json.dumps({"attributes": attributes, "files": files}, indent=1).encode()
-                _write_bytes(temporary / _META, meta)
+                with _durable(temporary / _ARRAYS) as file:
+                    target = _HashingFile(file)
+                    facts = {name: _write_array(target, array) for name, array in arrays.items()}
+                meta = json.dumps({"attributes": attributes, "arrays": facts}, indent=1).encode()
+                with _durable(temporary / _META) as file:
+                    file.write(meta)
                 sync_folder(temporary)
                 temporary.rename(self.folder / uid)
                 sync_folder(self.folder)
@@ -165,39 +182,39 @@ class SegmentFiles:
         FileNotFoundError
             If the segment's folder is gone (a merge replaced it since the catalog was read).
         IndexCorruptError
-            If a file is missing, cut off or not what ``meta.json`` says.
+            If a file is missing, cut off or not what the catalog says.
         """
-        folder = self.folder / segment.uid
+        path = self.folder / segment.uid / _ARRAYS
         meta = self._meta(segment)
         with storage_faults(self.folder):
-            arrays = {
-                name: _map_array(folder, name, facts) for name, facts in meta["files"].items()
-            }
+            mapped = _map(path, _size(meta["arrays"]))
+        arrays = {name: _view(mapped, facts) for name, facts in meta["arrays"].items()}
         return arrays, meta["attributes"]
 
     def verify(self, segment: StoredSegment) -> list[str]:
-        """Read every byte of a segment; return what is wrong, one line per damaged file."""
+        """Read every byte of a segment; return what is wrong, one line per damaged array."""
+        path = self.folder / segment.uid / _ARRAYS
         try:
-            files = self._meta(segment)["files"]
-        except (IndexCorruptError, FileNotFoundError) as error:
+            arrays = self._meta(segment)["arrays"]
+            _check_size(path, _size(arrays))
+            with open(path, "rb") as file:
+                intact = {name: _is_intact(file, facts) for name, facts in arrays.items()}
+        except (IndexCorruptError, OSError) as error:
             return [str(error)]
-        folder = self.folder / segment.uid
-        problems = [_verify_file(folder / f"{name}.npy", facts) for name, facts in files.items()]
-        return [problem for problem in problems if problem]
+        return [f"{path}: the checksum of {name} differs" for name in arrays if not intact[name]]
 
     def copy(self, segment: StoredSegment, target: Path) -> None:
         """Make a segment's files part of another ``segments`` folder, by hard links if possible.
 
         Raises
         ------
-        FileNotFoundError, IndexCorruptError
+        FileNotFoundError
             If a file is gone (a merge replaced the segment since the catalog was read).
         """
-        names = [_META, *(f"{name}.npy" for name in self._meta(segment)["files"])]
         with storage_faults(target):
             folder = target / segment.uid
             folder.mkdir(parents=True)
-            for name in names:
+            for name in (_META, _ARRAYS):
                 _link_or_copy(self.folder / segment.uid / name, folder / name)
             sync_folder(folder)
             sync_folder(target)
@@ -233,7 +250,17 @@ class SegmentFiles:
         return meta
 
 
-def _write_array(folder: Path, name: str, array: Array | Blob) -> dict[str, object]:
+@contextmanager
+def _durable(path: Path) -> Iterator[BinaryIO]:
+    """Open a new file for writing; it is on the disk when the block is left."""
+    with open(path, "xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _write_array(target: _HashingFile, array: Array | Blob) -> dict[str, object]:
+    """Write one array as a ``.npy`` file, padded to a whole number of `_ALIGNMENT` bytes."""
     shape = (array.size,) if isinstance(array, Blob) else array.shape
     dtype = np.dtype(np.uint8) if isinstance(array, Blob) else array.dtype
     chunks = array.chunks if isinstance(array, Blob) else (array,)
@@ -242,26 +269,63 @@ def _write_array(folder: Path, name: str, array: Array | Blob) -> dict[str, obje
         "fortran_order": False,
         "shape": shape,
     }
-    with open(folder / f"{name}.npy", "xb") as file:
-        target = _HashingFile(file)
-        np.lib.format.write_array_header_1_0(target, header)
-        for chunk in chunks:
-            target.write(np.ascontiguousarray(chunk).view(np.uint8).data)
-        file.flush()
-        os.fsync(file.fileno())
+    start = target.offset
+    target.start()
+    np.lib.format.write_array_header_1_0(target, header)
+    data = target.offset
+    for chunk in chunks:
+        target.write(np.ascontiguousarray(chunk).view(np.uint8).data)
+    target.write(bytes(-target.offset % _ALIGNMENT))
     return {
         "dtype": dtype.str,
         "shape": list(shape),
-        "bytes": target.size,
+        "start": start,
+        "data": data,
+        "stop": target.offset,
         "checksum": target.checksum,
     }
 
 
-def _write_bytes(path: Path, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _size(arrays: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the bytes of a file of these arrays."""
+    return max((facts["stop"] for facts in arrays.values()), default=0)
+
+
+def _map(path: Path, size: int) -> mmap.mmap | bytes:
+    """Memory-map a file after checking its size."""
+    _check_size(path, size)
+    if size == 0:
+        return b""  # an empty file cannot be mapped
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
+
+
+def _view(mapped: mmap.mmap | bytes, facts: Mapping[str, Any]) -> Array:
+    # The header need not be read: what it says is in meta.json, whose checksum was compared.
+    shape = tuple(facts["shape"])
+    view = np.frombuffer(mapped, facts["dtype"], math.prod(shape), facts["data"])
+    return view.reshape(shape)
+
+
+def _check_size(path: Path, expected: int) -> None:
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise IndexCorruptError(f"{path} is missing; restore it from a backup") from None
+    if size != expected:
+        reason = f"{path} has {size} bytes instead of {expected}; restore it from a backup"
+        raise IndexCorruptError(reason)
+
+
+def _is_intact(file: BinaryIO, facts: Mapping[str, Any]) -> bool:
+    """Return whether the bytes of an array, its padding included, have their checksum."""
+    file.seek(facts["start"])
+    left = facts["stop"] - facts["start"]
+    digest = hashlib.blake2b(digest_size=16)
+    while left and (chunk := file.read(min(left, _READ_CHUNK))):
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest() == facts["checksum"]
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -271,44 +335,5 @@ def _link_or_copy(source: Path, target: Path) -> None:
         raise
     except OSError:
         # Another file system, or one without links.
-        with open(source, "rb") as original, open(target, "xb") as copy:
+        with open(source, "rb") as original, _durable(target) as copy:
             shutil.copyfileobj(original, copy, _READ_CHUNK)
-            copy.flush()
-            os.fsync(copy.fileno())
-
-
-def _map_array(folder: Path, name: str, facts: Mapping[str, Any]) -> Array:
-    path = folder / f"{name}.npy"
-    _check_size(path, facts)
-    dtype, shape = np.dtype(facts["dtype"]), tuple(facts["shape"])
-    size = dtype.itemsize * math.prod(shape)
-    if size == 0:
-        # An empty file region cannot be mapped.
-        empty = np.empty(shape, dtype)
-        empty.flags.writeable = False
-        return empty
-    # The header need not be read: what it says is in meta.json, whose checksum was compared.
-    mapped = np.memmap(path, dtype, "r", offset=facts["bytes"] - size, shape=shape)
-    return mapped.view(np.ndarray)
-
-
-def _check_size(path: Path, facts: Mapping[str, Any]) -> None:
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        raise IndexCorruptError(f"{path} is missing; restore it from a backup") from None
-    if size != facts["bytes"]:
-        reason = f"{path} has {size} bytes instead of {facts['bytes']}; restore it from a backup"
-        raise IndexCorruptError(reason)
-
-
-def _verify_file(path: Path, facts: Mapping[str, Any]) -> str:
-    try:
-        _check_size(path, facts)
-        digest = hashlib.blake2b(digest_size=16)
-        with open(path, "rb") as file:
-            while chunk := file.read(_READ_CHUNK):
-                digest.update(chunk)
-    except (IndexCorruptError, OSError) as error:
-        return str(error)
-    return "" if digest.hexdigest() == facts["checksum"] else f"{path}: checksum differs"
