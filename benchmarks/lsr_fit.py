@@ -181,15 +181,16 @@ that its three heaviest terms hold; popularity is the share of queries that hold
 ## Searching
 
 Exact search with {n_queries} queries. Scores are shares of the best one, mean (10th-90th percentile
-of queries). For real SPLADE on the 8.8 million passages we expect about 0.80-0.88 at rank 10,
-0.62-0.72 at rank 100 and 0.45-0.55 at rank 1,000; that is experience, not a citation. "Documents
+of queries). The generator aimed at 0.80-0.88 at rank 10, 0.62-0.72 at rank 100 and 0.45-0.55 at
+rank 1,000 for splade at 8.8 million documents; no source gives these for real SPLADE. "Documents
 above half" counts those that score more than half of the best score, {kept:,} at most.
 
 {search}
 
 Top 10 in sight when only the heaviest terms of a query are used, and each list is cut to its
-heaviest postings. Engines that cut like this (Seismic: 4,000 postings, 10 terms) are known to reach
-about 0.97 on the 8.8 million passages, and with 5 terms about 0.93-0.97.
+heaviest postings. Seismic on the 8.8 million passages has been reported to reach .977 with 5 terms
+(query cut 5; CIKM 2026, a study across engines). It does not cut lists quite like this, so that is
+an anchor and no target. The spread over terms and models is what comes out, not something fitted.
 
 {pruning}
 
@@ -214,8 +215,8 @@ slight.
   weights are those of splade, scaled to its L1.
 - Weights are a function of a term's rank in its document, so documents vary less than real ones in
   how heavy their heaviest terms are.
-- The largest collection seems harder than the real one: scores fall off more slowly than expected
-  from rank 100 on, and cut lists with 10 terms see less of the top 10 than the published 0.97. A
+- The largest collection seems harder than the real one: scores fall off more slowly than aimed at
+  from rank 100 on, and cut lists see less of the top 10 than the .977 reported for Seismic. A
   million documents come nearer to both. Recall of approximate search on the 8.8 million is thus
   more likely to be understated than overstated.
 - There is no relevance: a query is *about* a subject, but nobody judged it. Use these vectors for

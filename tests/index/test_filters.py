@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -194,3 +194,58 @@ def test_a_filter_finds_k_documents_however_many_score_higher(tmp_path: Path) ->
     with index_of(tmp_path / "index", documents, per_segment=1000) as index:
         hits = index.search({0: 1.0}, k=20, filter={"rare": True})
         assert [hit.id for hit in hits] == [str(100 * i + 99) for i in range(20)]
+
+
+class Plain(Mapping[str, Any]):
+    """A mapping that says the same of itself whatever it holds."""
+
+    def __init__(self, **entries: Any) -> None:
+        self.entries = entries
+
+    def __getitem__(self, name: str) -> Any:
+        return self.entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __repr__(self) -> str:
+        return "Plain"
+
+
+class Named(dict[str, Any]):
+    """A dictionary that says the same of itself whatever it holds."""
+
+    def __repr__(self) -> str:
+        return "Named"
+
+
+class OneOf(list[Any]):
+    def __repr__(self) -> str:
+        return "OneOf"
+
+
+@pytest.mark.parametrize("make", [Plain, Named, lambda **entries: entries])
+def test_filters_that_look_alike_are_told_apart(tmp_path: Path, make: Any) -> None:
+    """What filters came to is kept; it once was by their `repr`, which need not tell them apart."""
+    with index_of(tmp_path, [{"n": 0}, {"n": 1}, {"n": "1"}, {"n": True}, {"n": 1.5}]) as index:
+        for _ in range(2):
+            for value, expected in ((0, ["0"]), (1, ["1"]), ("1", ["2"]), (True, ["3"])):
+                for expression in (
+                    make(n=value),
+                    make(n=make(**{"==": value})),
+                    {"n": {"in": OneOf([value])}},
+                    {"or": [make(n=value)]},
+                    make(**{"not": {"not": make(n=value)}}),
+                ):
+                    assert found(index, expression) == expected
+
+
+def test_large_filters_are_not_kept(tmp_path: Path) -> None:
+    with index_of(tmp_path, [{"n": i, "s": "y"} for i in range(3)]) as index:
+        for _ in range(2):
+            assert found(index, {"n": {"in": list(range(1, 20_000))}}) == ["1", "2"]
+            assert found(index, {"or": [{"s": "x" * 20_000}, {"n": 2}]}) == ["2"]
+        assert not index._snapshot._known_masks

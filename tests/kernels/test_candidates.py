@@ -23,10 +23,10 @@ from sparsearch.kernels.approximate import (
 )
 from sparsearch.kernels.forward import (
     STRONG_WINDOW,
-    forward_index,
     strong_lists,
     strong_shift,
 )
+from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
 Arrays = tuple[np.ndarray, ...]
@@ -44,7 +44,7 @@ class Segment:
     def forward(self) -> Arrays:
         offsets, rows, codes = self.lists.arrays
         numbers = np.empty(len(rows), np.uint16)
-        starts, ordered = forward_index(offsets, rows, codes, self.lists.n_rows, numbers)
+        starts, ordered = transpose(offsets, rows, codes, self.lists.n_rows, numbers)
         return starts, numbers, ordered
 
     @cached_property

@@ -12,21 +12,22 @@ from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.forward import (
     STRONG_SHARE,
     STRONG_WINDOW,
-    forward_index,
     strong_lists,
     strong_shift,
 )
+from sparsearch.kernels.invert import transpose
+from sparsearch.kernels.reference import transpose as transpose_reference
 
 Arrays = tuple[np.ndarray, ...]
 
 
-def transpose(lists: Lists, dtype: type = np.uint16) -> Arrays:
+def forward_of(lists: Lists, dtype: type = np.uint16) -> Arrays:
     """Return the forward index by the kernel, after comparing it with its twin."""
     offsets, rows, codes = lists.arrays
     numbers = np.full(len(rows), 7, dtype)
-    forward_offsets, forward_codes = forward_index(offsets, rows, codes, lists.n_rows, numbers)
+    forward_offsets, forward_codes = transpose(offsets, rows, codes, lists.n_rows, numbers)
     forward = forward_offsets, numbers, forward_codes
-    assert_same(forward, reference.forward_index(offsets, rows, codes, lists.n_rows))
+    assert_same(forward, transpose_reference(offsets, rows, codes, lists.n_rows))
     assert [part.dtype for part in forward] == [np.int64, dtype, codes.dtype]
     return forward
 
@@ -75,14 +76,14 @@ def lists_and_scales(draw: st.DrawFn) -> tuple[Lists, np.ndarray]:
 @settings(max_examples=150)
 def test_equal_their_twins(case: tuple[Lists, np.ndarray], dtype: type) -> None:
     lists, scales = case
-    strengthen(transpose(lists, dtype), scales)
+    strengthen(forward_of(lists, dtype), scales)
 
 
 @given(lists_and_scales())
 @settings(max_examples=50)
 def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
     lists, scales = case
-    forward = transpose(lists)
+    forward = forward_of(lists)
     strong = strong_postings(strengthen(forward, scales))
     shift = strong_shift(forward[2])
     for row in range(lists.n_rows):
@@ -108,7 +109,7 @@ def test_several_windows(n_rows: int, max_code: int) -> None:
     lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40], max_code)
     edges = np.unique([0, STRONG_WINDOW - 1, min(STRONG_WINDOW, n_rows - 1), n_rows - 1])
     lists.postings.append((edges, np.full(len(edges), max_code)))
-    strong = strengthen(transpose(lists), np.full(7, 0.5, np.float32))
+    strong = strengthen(forward_of(lists), np.full(7, 0.5, np.float32))
     assert strong[3].shape == (7, -(-n_rows // STRONG_WINDOW) + 1)
     found = strong_postings(strong)
     assert all((row, 6) in found for row in edges.tolist())
@@ -118,7 +119,7 @@ def test_more_lists_than_16_bits_number() -> None:
     rng = np.random.default_rng(3)
     count = 70_000
     lists = Lists([(np.array([i % 3]), rng.integers(1, 4096, 1)) for i in range(count)], 3)
-    forward = transpose(lists, np.uint32)
+    forward = forward_of(lists, np.uint32)
     assert forward[1].max() == count - 1
     strengthen(forward, np.ones(count, np.float32))
 
@@ -128,25 +129,25 @@ def test_more_lists_than_16_bits_number() -> None:
 def test_nothing(n_rows: int, n_lists: int) -> None:
     nothing = np.empty(0, np.int64)
     lists = Lists([(nothing, nothing)] * n_lists, n_rows)
-    strong = strengthen(transpose(lists), np.ones(n_lists, np.float32))
+    strong = strengthen(forward_of(lists), np.ones(n_lists, np.float32))
     assert len(strong[1]) == 0
 
 
 def test_codes_of_zero_are_postings_too() -> None:
     lists = Lists([(np.arange(3), np.zeros(3)), (np.array([1]), np.array([9]))], 3)
-    strong = strengthen(transpose(lists), np.ones(2, np.float32))
+    strong = strengthen(forward_of(lists), np.ones(2, np.float32))
     assert strong_postings(strong) == {(0, 0): 1, (1, 1): 9, (2, 0): 1}
 
 
 def test_equal_weights_are_all_strong() -> None:
     lists = Lists([(np.arange(50), np.full(50, 77))] * 20, 50)
-    strong = strengthen(transpose(lists), np.ones(20, np.float32))
+    strong = strengthen(forward_of(lists), np.ones(20, np.float32))
     assert len(strong[1]) == 20 * 50
 
 
 def test_a_small_code_of_12_bits_stays_present() -> None:
     lists = Lists([(np.array([0, 1]), np.array([3, 4095]))], 2)
-    forward = transpose(lists)
+    forward = forward_of(lists)
     assert forward[2].dtype == np.uint16
     assert strong_postings(strengthen(forward, np.ones(1, np.float32))) == {
         (0, 0): 1,

@@ -19,15 +19,26 @@ def csr(rows: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
     return offsets, terms
 
 
+def transposed(
+    offsets: np.ndarray, columns: np.ndarray, values: np.ndarray, n_columns: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rows = np.empty(len(columns), np.uint32)
+    found = kernels.transpose(offsets, columns, values, n_columns, rows)
+    return found[0], rows, found[1]
+
+
 @given(rows_of_terms, st.sampled_from([np.float32, np.uint8, np.uint16, np.uint32]))
-def test_invert(rows: list[set[int]], dtype: type) -> None:
+def test_transpose(rows: list[set[int]], dtype: type) -> None:
     offsets, terms = csr(rows)
     weights = (np.arange(len(terms)) % 200 + 1).astype(dtype)
-    actual = kernels.invert(offsets, terms, weights, 10)
-    expected = reference.invert(offsets, terms, weights, 10)
+    actual = transposed(offsets, terms, weights, 10)
+    expected = reference.transpose(offsets, terms, weights, 10)
     for got, wanted in zip(actual, expected, strict=True):
         np.testing.assert_array_equal(got, wanted)
     assert [part.dtype for part in actual] == [np.int64, np.uint32, dtype]
+    back = transposed(*actual, len(rows))
+    for got, wanted in zip(back, (offsets, terms, weights), strict=True):
+        np.testing.assert_array_equal(got, wanted)
 
 
 @st.composite
@@ -39,7 +50,7 @@ def parts(draw: st.DrawFn) -> list[tuple[np.ndarray, ...]]:
         offsets, terms = csr(rows)
         targets, local = np.unique(terms, return_inverse=True)
         weights = np.arange(len(terms), dtype=np.float32) + 1000 * len(found)
-        lists = kernels.invert(offsets, local.astype(np.uint32), weights, len(targets))
+        lists = transposed(offsets, local.astype(np.uint32), weights, len(targets))
         deleted = np.array(draw(st.lists(st.booleans(), min_size=len(rows), max_size=len(rows))))
         live = ~deleted.astype(np.bool_)
         new_rows = np.where(live, np.cumsum(live) - 1 + base, -1).astype(np.int64)
@@ -67,7 +78,7 @@ def test_merge_lists(segments: list[tuple[np.ndarray, ...]]) -> None:
 
 
 @pytest.mark.parametrize("n_rows", [0, 3])
-def test_invert_nothing(n_rows: int) -> None:
+def test_transpose_nothing(n_rows: int) -> None:
     offsets = np.zeros(n_rows + 1, np.int64)
-    lists = kernels.invert(offsets, np.empty(0, np.uint32), np.empty(0, np.float32), 0)
+    lists = transposed(offsets, np.empty(0, np.uint32), np.empty(0, np.float32), 0)
     assert [part.tolist() for part in lists] == [[0], [], []]

@@ -16,13 +16,20 @@ entries = st.tuples(
 
 @given(st.lists(st.sets(entries), min_size=1, max_size=4), st.integers(1, 5))
 def test_sorted_keys_hold_their_entries(queries: list[set[tuple[int, int]]], k: int) -> None:
+    rng = np.random.default_rng(0)
     keys = np.zeros((len(queries), max(map(len, queries), default=0) + 1), np.int64)
     for row, query in zip(keys, queries, strict=True):
-        row[: len(query)] = sorted(make_key(*entry) for entry in query)
+        row[: len(query)] = rng.permutation([make_key(*entry) for entry in query])
     sizes = np.array([len(query) for query in queries], np.int64)
-    documents, scores = np.zeros((len(queries), k), np.int64), np.zeros((len(queries), k))
-    unpack(keys, sizes, np.full(len(queries), 0.25), documents, scores)
-    for query, numbers, values in zip(queries, documents.tolist(), scores.tolist(), strict=True):
+    # As if one query more had come first, in another call.
+    shape = len(queries) + 1, k
+    documents, scores, counts = np.full(shape, -1), np.zeros(shape), np.full(shape[0], -1)
+    unpack(keys, sizes, np.full(len(queries) + 1, 0.25), (documents, scores, counts), 1)
+    assert documents[0].tolist() == [-1] * k
+    assert counts.tolist() == [-1, *(min(len(query), k) for query in queries)]
+    for query, numbers, values in zip(
+        queries, documents[1:].tolist(), scores[1:].tolist(), strict=True
+    ):
         best = sorted(query, key=lambda entry: (-entry[0], entry[1]))[:k]
         found = list(zip(values, numbers, strict=True))[: len(best)]
         assert found == [(score / 4, document) for score, document in best]

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
 from sparsearch.index.segment import LENGTHS, STRONG_ARRAYS, Segment, hash_ids, pack_strings
-from sparsearch.kernels.forward import forward_index, strong_lists, strong_shift
-from sparsearch.kernels.invert import invert, merge_lists
+from sparsearch.kernels.forward import strong_lists, strong_shift
+from sparsearch.kernels.invert import merge_lists, transpose
 from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.storage import Blob, release_pages
 from sparsearch.vectors import SparseVectors
@@ -95,7 +95,9 @@ def build_segment(
             columns.add(row, fields)
     terms, local_terms = _renumber(vectors.term_ids)
     values = vectors.weights if weighting.saturation is None else _as_counts(vectors.weights)
-    lists = _Lists(terms, *invert(vectors.offsets, local_terms, values, len(terms)))
+    rows = np.empty(vectors.nnz, np.uint32)
+    offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
+    lists = _Lists(terms, offsets, rows, values)
     lengths = _row_sums(vectors) if weighting.saturation else None
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
@@ -235,12 +237,12 @@ def _posting_arrays(
 def _approximate_arrays(postings: Mapping[str, Array], n_documents: int) -> dict[str, Array]:
     """Return what approximate search needs (see `kernels.forward`).
 
-    BM25 does without: with its few query terms, exact search is as fast.
+    BM25 does without: its queries have few terms, and exact search skips most of their postings.
     """
     offsets, rows, codes = (postings[name] for name in ("offsets", "rows", "codes"))
     dtype = np.uint16 if len(postings["terms"]) <= 2**16 else np.uint32
     numbers = np.empty(len(rows), dtype)
-    forward_offsets, forward_codes = forward_index(offsets, rows, codes, n_documents, numbers)
+    forward_offsets, forward_codes = transpose(offsets, rows, codes, n_documents, numbers)
     strong = strong_lists(
         (forward_offsets, numbers, forward_codes),
         postings["scales"],

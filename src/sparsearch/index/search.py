@@ -105,23 +105,24 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
     InvalidQueryError
         If a query has too many terms for its score to be held in 31 bits.
     """
-    vectors = vectors.drop_zeros()
-    offsets, weights = vectors.offsets, vectors.weights
+    offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
+    if np.count_nonzero(weights) < len(weights):
+        vectors = vectors.drop_zeros()
+        offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
     limit = MAX_SUM // 2 // max_code
-    if vectors.nnz > limit and int(np.diff(offsets).max()) > limit:
+    if len(terms) > limit and int(np.diff(offsets).max()) > limit:
         raise InvalidQueryError(f"a query may have at most {limit} terms")
-    located = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
-    multipliers = tuple(np.empty(vectors.nnz, np.int64) for _ in snapshot.segments)
-    units = np.empty(len(vectors))
+    units = np.empty(len(offsets) - 1)
+    located = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
+    multipliers = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
     if len(snapshot.segments) == 1:
-        lists = snapshot.segments[0].arrays["terms"], snapshot.segments[0].arrays["scales"]
         plan = units, located[0], multipliers[0]
-        plan_for_one((offsets, vectors.term_ids, weights), lists, max_code, plan)
+        lists = snapshot.segments[0].terms_and_scales
+        plan_for_one((offsets, terms, weights), lists, max_code, plan)
         return QueryPlan(offsets, units, located, multipliers)
-    largest = np.zeros(vectors.nnz)
+    largest = np.zeros(len(terms))
     for segment, found in zip(snapshot.segments, located, strict=True):
-        arrays = segment.arrays
-        find_terms(arrays["terms"], arrays["scales"], vectors.term_ids, found, largest)
+        find_terms(*segment.terms_and_scales, terms, found, largest)
     choose_units(offsets, weights, largest, max_code, units)
     for segment, found, factors in zip(snapshot.segments, located, multipliers, strict=True):
         set_multipliers(offsets, weights, units, segment.arrays["scales"], found, factors)
@@ -168,11 +169,7 @@ def search_snapshot(
             keys, sizes = score_all(works, few, k, start, stop)
         else:
             keys, sizes = _best_keys(works, k, effort, start, stop)
-        for row, size in zip(keys, sizes.tolist(), strict=True):
-            row[:size].sort()
-        part = slice(start, stop)
-        unpack(keys, sizes, plan.units[part], numbers[part], scores[part])
-        counts[part] = np.minimum(sizes, k)
+        unpack(keys, sizes, plan.units, (numbers, scores, counts), start)
 
     if k and n_queries:
         _share(work, n_queries, options.threads)
@@ -192,7 +189,7 @@ def _best_keys(
     else:
         guessed = _guess(works, k, thresholds, start, stop)
         _search_exactly(works, (keys, sizes, thresholds), start, stop)
-    if guessed and sizes.min() < k:
+    if guessed and min(sizes.tolist()) < k:
         # Whatever was guessed, k documents are returned where there are as many.
         for i in np.flatnonzero(sizes < k).tolist():
             sizes[i] = thresholds[i] = 0
@@ -215,6 +212,8 @@ def _guess(
     works: list[SegmentQueries], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
 ) -> bool:
     """Guess thresholds from a sample of the largest segment, where that is worth it."""
+    if k < _SAMPLED_K:
+        return False
     largest = max(works, key=lambda work: work.segment.n_documents)
     total = sum(work.segment.n_documents for work in works)
     sampled = _SAMPLE_WINDOWS * SAMPLE_WINDOW
@@ -223,8 +222,7 @@ def _guess(
     # guess that is too high costs a second search.
     rank = math.ceil(2 * expected + 3 * math.sqrt(expected) + 2)
     n_documents = largest.segment.n_documents
-    too_small = n_documents < _SAMPLED_SEGMENT or rank > sampled // 4
-    if k < _SAMPLED_K or too_small:
+    if n_documents < _SAMPLED_SEGMENT or rank > sampled // 4:
         return False
     guess_thresholds(
         largest.segment.lists, largest.allowed, n_documents, largest.queries,

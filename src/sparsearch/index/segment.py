@@ -83,7 +83,7 @@ class Segment:
         arrays, attributes = files.open(stored)
         return cls(stored, arrays, attributes)
 
-    @property
+    @cached_property
     def n_documents(self) -> int:
         """Documents held, deleted ones included."""
         return int(self.attributes["documents"])
@@ -105,6 +105,11 @@ class Segment:
         if lengths is None:
             return 0
         return int(lengths.sum() if deleted is None else lengths[~deleted].sum())
+
+    @cached_property
+    def terms_and_scales(self) -> tuple[Array, Array]:
+        """The term of each posting list, and what one step of its codes is worth."""
+        return self.arrays["terms"], self.arrays["scales"]
 
     @cached_property
     def lists(self) -> tuple[Array, ...]:

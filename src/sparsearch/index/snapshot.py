@@ -28,6 +28,7 @@ _FEW_SHARE = 64
 _OPEN_ATTEMPTS = 20
 _MASK_BYTES = 64 * 1024 * 1024
 _LONGEST_KEY = 10_000
+_KEY_TYPES = (dict, list, tuple, str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -170,18 +171,18 @@ class Snapshot:
         """
         key = _cache_key(expression)
         # A dictionary looks up and inserts as a whole, so threads need no lock.
-        found = self._known_masks.get(key)
+        found = None if key is None else self._known_masks.get(key)
         if found is None:
             condition = None if expression is None else parse_filter(expression)
             found = self._allowed(condition)
             if len(self._known_masks) * self.n_documents > _MASK_BYTES:
                 self._known_masks.clear()
-            if key:
+            if key is not None:
                 self._known_masks[key] = found
         return found
 
     @cached_property
-    def _known_masks(self) -> dict[str, Allowed]:
+    def _known_masks(self) -> dict[tuple[object, ...], Allowed]:
         """What filters that were asked for before came to."""
         return {}
 
@@ -257,11 +258,29 @@ class Snapshot:
         return SparseVectors.concatenate(batches)
 
 
-def _cache_key(expression: object) -> str:
-    """Return what tells a filter from all others; nothing if it is not worth keeping."""
-    try:
-        key = repr(expression)
-    except Exception:
-        # Whatever it is, `parse_filter` will say what is wrong with it.
-        return ""
-    return key if len(key) <= _LONGEST_KEY else ""
+def _cache_key(expression: object) -> tuple[object, ...] | None:
+    """Return what tells a filter from all others; None if it is not worth keeping.
+
+    Only filters made of built-in types have a key: what other mappings and sequences hold, or say
+    of themselves, need not tell two of them apart.
+    """
+    key: list[object] = []
+    room = _LONGEST_KEY
+    waiting = [expression]
+    while waiting:
+        part = waiting.pop()
+        kind = type(part)
+        size = len(part) if isinstance(part, (dict, list, tuple, str)) else 1
+        room -= size + 1
+        if kind not in _KEY_TYPES or room < 0:
+            return None
+        if isinstance(part, dict):
+            key.append((kind, size))
+            waiting += [entry for item in part.items() for entry in item]
+        elif isinstance(part, (list, tuple)):
+            key.append((kind, size))
+            waiting += part
+        else:
+            # With its type, because 1, 1.0 and True are equal.
+            key.append((kind, part))
+    return tuple(key)

@@ -14,7 +14,6 @@ __all__ = [
     "choose_lists",
     "exact_scores",
     "factors",
-    "forward_index",
     "largest_scale",
     "partial_scores",
     "strong_lists",
@@ -23,14 +22,6 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 _LARGEST_SUM = 257
-
-
-def forward_index(offsets: Array, rows: Array, codes: Array, n_rows: int) -> tuple[Array, ...]:
-    """Twin of `kernels.forward.forward_index`; the list numbers are returned, too."""
-    numbers = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order = np.argsort(rows, kind="stable")
-    counts = np.bincount(rows, minlength=n_rows)
-    return np.concatenate([[0], np.cumsum(counts)]), numbers[order], codes[order]
 
 
 def strong_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:

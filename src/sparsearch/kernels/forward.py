@@ -7,7 +7,7 @@ does not depend on other documents.
 
 - A forward index is ``(offsets, lists, codes)``: int64 [documents + 1]; the number of each
   posting's list, ascending within a document, uint16 or uint32; its code, uint8 or uint16.
-- Strong lists are ``(offsets, locals, codes, starts)``: int64 [lists + 1]; the document's place in
+- Strong lists are ``(offsets, places, codes, starts)``: int64 [lists + 1]; the document's place in
   its window of `STRONG_WINDOW` documents, uint16; the upper 8 bits of its code, uint8; where in the
   list each window starts, uint32 [lists, windows + 1].
 """
@@ -22,7 +22,7 @@ from numba import njit
 
 from sparsearch.kernels.lists import LOW_BITS
 
-__all__ = ["STRONG_SHARE", "STRONG_WINDOW", "forward_index", "strong_lists", "strong_shift"]
+__all__ = ["STRONG_SHARE", "STRONG_WINDOW", "strong_lists", "strong_shift"]
 
 STRONG_WINDOW = 8192
 """Documents to a window, whose accumulators (uint16) fit the first-level cache with room to spare.
@@ -37,39 +37,6 @@ SPLADE are, a fifth of the postings are, and they hold half of the mass."""
 def strong_shift(codes: npt.NDArray[np.unsignedinteger[Any]]) -> int:
     """Return by how many bits such codes are shifted to fit the 8 bits of a strong one."""
     return 0 if codes.dtype == np.uint8 else LOW_BITS
-
-
-@njit(nogil=True, cache=True)
-def forward_index(offsets, rows, codes, n_rows, numbers):  # type: ignore[no-untyped-def]
-    """Transpose posting lists.
-
-    Parameters
-    ----------
-    offsets, rows, codes
-        The lists (see `kernels.lists`).
-    n_rows : int
-    numbers : ndarray of uint16 or uint32 [postings]
-        Filled in place with the forward index's list numbers; its dtype holds them all.
-
-    Returns
-    -------
-    forward_offsets : ndarray of int64 [n_rows + 1]
-    forward_codes : ndarray [postings]
-    """
-    forward_offsets = np.zeros(n_rows + 1, np.int64)
-    for i in range(rows.size):
-        forward_offsets[rows[i] + 1] += 1
-    for row in range(n_rows):
-        forward_offsets[row + 1] += forward_offsets[row]
-    ends = forward_offsets[:-1].copy()
-    forward_codes = np.empty(rows.size, codes.dtype)
-    for number in range(offsets.size - 1):
-        for i in range(offsets[number], offsets[number + 1]):
-            place = ends[rows[i]]
-            numbers[place] = number
-            forward_codes[place] = codes[i]
-            ends[rows[i]] = place + 1
-    return forward_offsets, forward_codes
 
 
 @njit(nogil=True, cache=True)

@@ -5,45 +5,42 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["invert", "merge_lists"]
+__all__ = ["merge_lists", "transpose"]
 
 
 @njit(nogil=True, cache=True)
-def invert(offsets, local_terms, weights, n_terms):  # type: ignore[no-untyped-def]
-    """Transpose a CSR batch by counting sort.
+def transpose(offsets, columns, values, n_columns, rows):  # type: ignore[no-untyped-def]
+    """Transpose a sparse matrix by counting sort: vectors into posting lists, and back.
 
     Parameters
     ----------
     offsets : ndarray of int64 [rows + 1]
-    local_terms : ndarray of uint32 [nnz]
-        Terms renumbered to ``0 .. n_terms - 1``.
-    weights : ndarray [nnz]
-    n_terms : int
+    columns : ndarray of unsigned integers [nnz]
+        Below `n_columns`.
+    values : ndarray [nnz]
+    n_columns : int
+    rows : ndarray of unsigned integers [nnz]
+        Filled in place with the row of each entry, ascending within a column; its dtype holds all.
 
     Returns
     -------
-    list_offsets : ndarray of int64 [n_terms + 1]
-    rows : ndarray of uint32 [nnz]
-        Ascending within a list.
-    list_weights : ndarray [nnz]
+    column_offsets : ndarray of int64 [n_columns + 1]
+    column_values : ndarray [nnz]
     """
-    nnz = local_terms.size
-    list_offsets = np.zeros(n_terms + 1, np.int64)
-    for i in range(nnz):
-        list_offsets[local_terms[i] + 1] += 1
-    for term in range(n_terms):
-        list_offsets[term + 1] += list_offsets[term]
-    ends = list_offsets[:-1].copy()
-    rows = np.empty(nnz, np.uint32)
-    list_weights = np.empty(nnz, weights.dtype)
+    column_offsets = np.zeros(n_columns + 1, np.int64)
+    for i in range(columns.size):
+        column_offsets[columns[i] + 1] += 1
+    for column in range(n_columns):
+        column_offsets[column + 1] += column_offsets[column]
+    ends = column_offsets[:-1].copy()
+    column_values = np.empty(values.size, values.dtype)
     for row in range(offsets.size - 1):
         for i in range(offsets[row], offsets[row + 1]):
-            term = local_terms[i]
-            position = ends[term]
-            rows[position] = row
-            list_weights[position] = weights[i]
-            ends[term] = position + 1
-    return list_offsets, rows, list_weights
+            place = ends[columns[i]]
+            rows[place] = row
+            column_values[place] = values[i]
+            ends[columns[i]] = place + 1
+    return column_offsets, column_values
 
 
 @njit(nogil=True, cache=True)

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["find_terms", "invert", "merge_lists", "search_segment"]
+__all__ = ["find_terms", "merge_lists", "search_segment", "transpose"]
 
 Array = npt.NDArray[Any]
 
 
-def invert(
-    offsets: Array, local_terms: Array, weights: Array, n_terms: int
+def transpose(
+    offsets: Array, columns: Array, values: Array, n_columns: int
 ) -> tuple[Array, Array, Array]:
-    """Twin of `kernels.invert.invert`."""
-    rows = np.repeat(np.arange(len(offsets) - 1, dtype=np.uint32), np.diff(offsets))
-    order = np.argsort(local_terms, kind="stable")
-    counts = np.bincount(local_terms, minlength=n_terms)
-    return np.concatenate([[0], np.cumsum(counts)]), rows[order], weights[order]
+    """Twin of `kernels.invert.transpose`; the rows are returned, in second place."""
+    rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order = np.argsort(columns, kind="stable")
+    counts = np.bincount(columns, minlength=n_columns)
+    return np.concatenate([[0], np.cumsum(counts)]), rows[order], values[order]
 
 
 def merge_lists(

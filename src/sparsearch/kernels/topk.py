@@ -25,26 +25,30 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def unpack(keys, sizes, units, documents, scores):  # type: ignore[no-untyped-def]
-    """Turn sorted keys into document numbers and scores, best first.
+def unpack(keys, sizes, units, found, start):  # type: ignore[no-untyped-def]
+    """Turn keys into document numbers and scores, best first.
 
     Parameters
     ----------
     keys : ndarray of int64 [queries, capacity]
-        Of which the first ``sizes`` are in use, ascending.
+        Of which the first ``sizes`` are in use; sorted in place.
     sizes : ndarray of int64 [queries]
-    units : ndarray of float64 [queries]
+    units : ndarray of float64 [all queries]
         What one step of an integer score is worth.
-    documents : ndarray of int64 [queries, k]
-    scores : ndarray of float64 [queries, k]
-        Filled in place, as far as there are entries.
+    found : tuple of (documents, scores, counts)
+        int64 [all queries, k], float64 [all queries, k] and int64 [all queries]: filled in place,
+        as far as there are entries, from query ``start`` on.
+    start : int
     """
-    for query in range(sizes.size):
-        last = sizes[query] - 1
-        for i in range(min(sizes[query], documents.shape[1])):
-            key = keys[query, last - i]
-            documents[query, i] = LAST_DOCUMENT - (key & LAST_DOCUMENT)
-            scores[query, i] = (key >> _DOCUMENT_BITS) * units[query]
+    documents, scores, counts = found
+    for i in range(sizes.size):
+        keys[i, : sizes[i]].sort()
+        query, last = start + i, sizes[i] - 1
+        counts[query] = min(sizes[i], documents.shape[1])
+        for rank in range(counts[query]):
+            key = keys[i, last - rank]
+            documents[query, rank] = LAST_DOCUMENT - (key & LAST_DOCUMENT)
+            scores[query, rank] = (key >> _DOCUMENT_BITS) * units[query]
 
 
 @njit(nogil=True, cache=True)
