@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,8 @@ class GroupWriter:
         self._bytes = 0
         self._wake = threading.Condition()
         self._closing = False
+        self._merging = ExitStack()
+        self._merges = False
         self._thread = threading.Thread(target=self._run, name="sparsearch-writer")
         self._thread.start()
 
@@ -194,6 +197,10 @@ class GroupWriter:
             self._closing = True
             self._wake.notify()
         self._thread.join()
+        try:
+            self._merging.close()
+        except SparsearchError as error:
+            _log.error("merging: %s", error)
         self._role.release()
 
     def _run(self) -> None:
@@ -218,7 +225,15 @@ class GroupWriter:
                     self._waiting.popleft()
                     self._bytes -= request.size
 
+    def _merge_in_background(self) -> None:
+        """From the first write on, leave merging to a thread, unless another process does it."""
+        if not self._merges:
+            with suppress(IndexLockedError):
+                self._merging.enter_context(self._index.merging_in_background())
+                self._merges = True
+
     def _commit(self, group: Sequence[_Request]) -> None:
+        self._merge_in_background()
         start = time.perf_counter()
         kinds: dict[str, list[_Request]] = {"documents": [], "vectors": [], "deletions": []}
         for request in group:

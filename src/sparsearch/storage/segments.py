@@ -325,7 +325,7 @@ def _is_intact(file: BinaryIO, facts: Mapping[str, Any]) -> bool:
     while left and (chunk := file.read(min(left, _READ_CHUNK))):
         digest.update(chunk)
         left -= len(chunk)
-    return digest.hexdigest() == facts["checksum"]
+    return digest.hexdigest() == str(facts["checksum"])
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
