@@ -7,6 +7,7 @@ from sparsearch.index.facets import Facet
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import TopK
+from sparsearch.index.warmup import warm_up
 
 __all__ = [
     "Document",
@@ -17,4 +18,5 @@ __all__ = [
     "IndexInfo",
     "TermContribution",
     "TopK",
+    "warm_up",
 ]

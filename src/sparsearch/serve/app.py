@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 
 from sparsearch import __version__
 from sparsearch.errors import SparsearchError
+from sparsearch.index import warm_up
 from sparsearch.serve import routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
 from sparsearch.serve.auth import Gate
@@ -92,6 +93,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
 
 def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -> Service:
     """Open all that is served; the stack closes it, writers before what they write to."""
+    warm_up()  # now, so that no request waits for kernels to be compiled
     limits = config.limits
     collections = {}
     for name, folder in config.indexes.items():

@@ -40,7 +40,6 @@ class Collection:
         self.encoder: dict[str, Any] | None = self.index.info().encoder
         if self.encoder is not None:
             self.index.encode_queries(["warm up"])  # loads it now, and says now if it cannot
-        _warm_up(self.index)
         role = WriterRole(folder, config.read_only)
 
         def on_commit(requests: int, seconds: float) -> None:
@@ -152,10 +151,3 @@ def _term_id(row: int, term: str) -> int:
         reason = f"term {term[:80]!r} is not a term id in decimal, as this collection needs"
         raise InvalidVectorError(row, reason)
     return int(term)
-
-
-def _warm_up(index: Index) -> None:
-    """Search a few times, so that no request waits for kernels to be compiled."""
-    queries = index.sample_queries()[:4]
-    for recall in (None, 0.9):
-        index.search_batch(queries, 10, recall=recall)
