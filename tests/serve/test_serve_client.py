@@ -36,9 +36,9 @@ def both(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
     folder = tmp_path_factory.mktemp("both")
     for name in ("papers", "local"):
         shutil.copytree(made, folder / name)
-    with Served(folder / "papers") as server, Client(server.url) as client:
-        with Index.open(folder / "local") as index:
-            yield client.collection("papers"), index
+    served, local = Served(folder / "papers"), Index.open(folder / "local")
+    with served as server, Client(server.url) as client, local as index:
+        yield client.collection("papers"), index
 
 
 @pytest.fixture
@@ -207,9 +207,9 @@ def test_a_server_that_only_reads(papers: Path) -> None:
 
 
 def test_nobody_listens() -> None:
-    with Client("http://127.0.0.1:9", patience=0.1) as client:
-        with pytest.raises(ServiceUnavailableError, match="cannot be reached"):
-            client.collections()
+    refused = pytest.raises(ServiceUnavailableError, match="cannot be reached")
+    with Client("http://127.0.0.1:9", patience=0.1) as client, refused:
+        client.collections()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://x", "", None])
@@ -219,7 +219,7 @@ def test_a_url_of_something_else(url: Any) -> None:
 
 
 def test_a_busy_server_is_asked_again(papers: Path) -> None:
-    """Sixteen writers at a queue of two: with patience all of them are served."""
+    """Eight writers at a queue of two: with patience all of them are served."""
     with Served(papers, limits=Limits(writes_waiting=2)) as server:
         errors: list[BaseException] = []
 
@@ -230,11 +230,11 @@ def test_a_busy_server_is_asked_again(papers: Path) -> None:
             except BaseException as error:
                 errors.append(error)
 
-        threads = [threading.Thread(target=write, args=(i,)) for i in range(16)]
+        threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         assert errors == []
         with Client(server.url) as client:
-            assert client.collection("papers").count() == len(KNOWN) + 16
+            assert client.collection("papers").count() == len(KNOWN) + 8
