@@ -10,7 +10,7 @@ import numpy as np
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.counting import TermCounter
-from sparsearch.encoders.protocol import CollectionStatistics, Saturation
+from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.settings import checked_settings
 from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -49,7 +49,7 @@ class Bm25Config:
             raise InvalidInputError(f"analysis is {shorten(self.analysis)}, not an AnalysisConfig")
 
 
-class Bm25Encoder:
+class Bm25Encoder(Encoder):
     """BM25 as sparse vectors [1]_, in Lucene's form.
 
     The vector of a document holds its term counts; an index turns them into weights by

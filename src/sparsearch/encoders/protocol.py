@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol
+from os import PathLike
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,33 +93,75 @@ class Saturation:
         return np.asarray(frequency / (frequency + penalty), dtype=np.float32)
 
 
-class Encoder(Protocol):
-    """Turns texts into sparse vectors."""
+class Encoder(ABC):
+    """Turns texts into sparse vectors; `Encoder.load` makes one of a trained model.
+
+    An encoder of one's own is a subclass of it.
+    """
 
     @property
+    @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Type, version and settings, as JSON values: enough to build the encoder again."""
-        ...
 
     @property
+    @abstractmethod
     def vocabulary(self) -> Vocabulary:
         """The terms of all vectors it makes; encoding documents may add to it."""
-        ...
 
     @property
     def saturation(self) -> Saturation | None:
         """How an index turns document weights into final ones; None when they are final."""
-        ...
+        return None
 
+    @abstractmethod
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
         """Return one vector per text."""
-        ...
 
+    @abstractmethod
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseVectors:
         """Return one vector per text; never adds to the vocabulary."""
-        ...
+
+    @staticmethod
+    def load(
+        source: str | PathLike[str] | None = None,
+        *,
+        backend: Literal["onnx", "torch"] | None = None,
+        recipe: str | None = None,
+    ) -> Encoder:
+        """Load a trained encoder; see docs/loading-models.md.
+
+        Nothing of a model is ever run as code: weights are read from safetensors and ONNX files
+        only.
+
+        Parameters
+        ----------
+        source : str or PathLike, optional
+            A folder in sparsearch's own form (`sparsearch export-onnx` writes it); a folder or
+            the hub name of a model in sentence-transformers' ``SparseEncoder`` form, or of a
+            masked language model, which needs a `recipe`. None for the encoder that comes with
+            sparsearch.
+        backend : {"onnx", "torch"}, optional
+            What runs the model. By default ONNX: a model in another form is exported once, which
+            needs the extra ``train``, and kept in the user's cache folder.
+        recipe : {"splade"}, optional
+            What to make of a masked language model without pooling of its own.
+
+        Raises
+        ------
+        InvalidInputError
+            When an option is unknown, or does not go with the model.
+        EncoderUnavailableError
+            When there is no such model, it cannot be fetched, it is not a sparse encoder, or a
+            file of it is missing, damaged or not safe to read.
+        MissingExtraError
+            When torch and sentence-transformers are needed and not installed.
+        """
+        from sparsearch.encoders.loading import load_encoder
+
+        return load_encoder(source, backend=backend, recipe=recipe)
 
 
 def _check_number(name: str, value: object, most: float) -> None:

@@ -52,7 +52,7 @@ class Terms:
     @staticmethod
     def resolve(encoder: Encoder | str | None) -> Encoder | None:
         """Return the encoder meant by the argument of `Index.create`."""
-        if not isinstance(encoder, str):
+        if encoder is None or isinstance(encoder, Encoder):
             return encoder
         if encoder == "bm25":
             return Bm25Encoder()
