@@ -2,6 +2,7 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.registry import encoder_from_identity
 
@@ -12,6 +13,7 @@ __all__ = [
     "Bm25Encoder",
     "CollectionStatistics",
     "Encoder",
+    "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",
 ]

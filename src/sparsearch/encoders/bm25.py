@@ -12,6 +12,7 @@ from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.counting import TermCounter
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.settings import checked_settings
+from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -137,7 +138,7 @@ class Bm25Encoder(Encoder):
         InvalidInputError
             When a text is not a string, or holds a term more often than a float32 can count.
         """
-        checked = _checked_texts(texts)
+        checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_growing(checked)
         if counts.max(initial=0) > _LARGEST_COUNT:
             position = int(counts.argmax())
@@ -172,7 +173,7 @@ class Bm25Encoder(Encoder):
         """
         if statistics is None:
             raise EncoderError("BM25 queries need the statistics of the documents; give statistics")
-        checked = _checked_texts(texts)
+        checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_known(checked)
         frequencies = statistics.document_frequencies(term_ids)
         others = statistics.n_documents - frequencies
@@ -181,17 +182,3 @@ class Bm25Encoder(Encoder):
         weights = (counts * idf).astype(np.float32)
         vectors = SparseVectors.from_trusted(offsets, term_ids, weights, self._vocabulary)
         return vectors.drop_zeros()
-
-
-def _checked_texts(texts: object) -> list[str]:
-    """Return `texts` as a list; raises InvalidInputError before anything is encoded."""
-    if isinstance(texts, (str, bytes)):
-        raise InvalidInputError("texts must be a sequence of strings, not one; give [text]")
-    try:
-        checked: list[str] = list(texts)  # type: ignore[call-overload]
-    except TypeError as error:
-        raise InvalidInputError(f"texts is {shorten(texts)}, not a sequence of strings") from error
-    for position, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"text {position} is {shorten(text)}, not a string")
-    return checked
