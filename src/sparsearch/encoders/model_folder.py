@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from sparsearch.encoders.windows import WindowConfig
 from sparsearch.errors import FileFormatError, InvalidInputError, shorten
 
-__all__ = ["ModelFolder", "ModelSettings"]
+__all__ = [
+    "MODEL_NAME",
+    "QUERY_MODEL_NAME",
+    "QUERY_WEIGHTS_NAME",
+    "SETTINGS_NAME",
+    "TOKENIZER_NAME",
+    "ModelFolder",
+    "ModelSettings",
+]
 
 SETTINGS_NAME: Final = "sparsearch_encoder.json"
 TOKENIZER_NAME: Final = "tokenizer.json"
@@ -58,6 +66,8 @@ class ModelSettings:
     queries : {"model", "weights", "idf"}
         What encodes queries: a model; a table with one weight a token; or such a table times the
         token's inverse document frequency in the documents searched.
+    document_prompt, query_prompt : str
+        Put before each text.
 
     Raises
     ------
@@ -74,6 +84,8 @@ class ModelSettings:
     suffix_ids: tuple[int, ...] = ()
     terms: TermKind = "tokens"
     queries: QueryMode = "model"
+    document_prompt: str = ""
+    query_prompt: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -88,6 +100,9 @@ class ModelSettings:
             for token_id in ids:
                 _check_integer(name, token_id, 0)
             object.__setattr__(self, name, tuple(ids))
+        for name in ("document_prompt", "query_prompt"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInputError(f"{name} is {shorten(getattr(self, name))}, not a text")
         _check_choice("terms", self.terms, ("tokens", "latents"))
         _check_choice("queries", self.queries, ("model", "weights", "idf"))
         if self.terms == "latents" and self.queries != "model":

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +15,47 @@ from sparsearch.encoders.model_folder import ModelFolder, ModelSettings
 from sparsearch.encoders.onnx_model import OnnxModel, SparseEntries
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder
 from sparsearch.encoders.texts import checked_texts
-from sparsearch.errors import EncoderError, InvalidInputError, shorten
+from sparsearch.errors import EncoderError, InvalidInputError
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["OnnxEncoder"]
+__all__ = ["EncoderParts", "NetworkEncoder", "OnnxEncoder", "SparseModel"]
 
 _VERSION: Final = 1
 _TOKENIZED_AT_ONCE: Final = 256
 
 
-class OnnxEncoder(Encoder):
-    """A learned sparse encoder on ONNX Runtime.
+class SparseModel(Protocol):
+    """Windows of tokens to sparse entries: an `OnnxModel`, or one that runs elsewhere."""
+
+    def run(self, windows: Sequence[NDArray[np.int32]], /) -> SparseEntries:
+        """Encode windows of tokens, none of them empty; rows are positions in `windows`."""
+        ...
+
+
+class EncoderParts(Protocol):
+    """What an encoder needs besides its models: a `ModelFolder`, or a checkpoint."""
+
+    @property
+    def settings(self) -> ModelSettings:
+        """Lengths, frame, kind of queries."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of all files that vectors depend on."""
+        ...
+
+    def load_tokenizer(self) -> Any:
+        """Return the ``tokenizers.Tokenizer``, without truncation or padding."""
+        ...
+
+    def load_query_weights(self) -> NDArray[np.float32]:
+        """Return the weight of each token in a query: float32 ``[dimension]``."""
+        ...
+
+
+class NetworkEncoder(Encoder):
+    """A learned sparse encoder around models that encode windows of tokens.
 
     Documents longer than the model's input are encoded window by window, and each term has the
     largest of its weights; nothing is cut off. Queries are encoded by a model too, or are the
@@ -35,30 +65,20 @@ class OnnxEncoder(Encoder):
 
     Parameters
     ----------
-    path : str or Path
-        A model folder; see docs/encoders.md.
-
-    Raises
-    ------
-    FileFormatError
-        When a file is missing or malformed; names it.
+    parts : EncoderParts
+    documents, queries : SparseModel
+        May be the same one; `queries` is not used where the settings name a table.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._folder = ModelFolder(path)
-        settings = self._folder.settings
-        self._documents = OnnxModel(self._folder.model_path, settings.dimension, settings.pad_id)
-        own_query_model = self._folder.query_model_path != self._folder.model_path
-        self._queries = (
-            OnnxModel(self._folder.query_model_path, settings.dimension, settings.pad_id)
-            if own_query_model
-            else self._documents
-        )
+    def __init__(self, parts: EncoderParts, documents: SparseModel, queries: SparseModel) -> None:
+        self._parts = parts
+        self._documents = documents
+        self._queries = queries
 
     @property
     def settings(self) -> ModelSettings:
         """What the folder says about the model."""
-        return self._folder.settings
+        return self._parts.settings
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -70,11 +90,6 @@ class OnnxEncoder(Encoder):
         # Output layers are often padded to a round size; and ids may lie further up than terms do.
         return Vocabulary(names.get(i, f"[token {i}]") for i in range(settings.dimension))
 
-    @property
-    def saturation(self) -> None:
-        """None: its weights are final."""
-        return None
-
     @cached_property
     def identity(self) -> dict[str, Any]:
         """Type, version, name, and the digest of the files that vectors depend on."""
@@ -82,7 +97,7 @@ class OnnxEncoder(Encoder):
             "type": "onnx",
             "version": _VERSION,
             "name": self.settings.name,
-            "digest": self._folder.digest,
+            "digest": self._parts.digest,
         }
 
     def tokens(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
@@ -114,7 +129,8 @@ class OnnxEncoder(Encoder):
         EncoderError
             When the model fails.
         """
-        return self._encode(self._documents, self.tokens(texts))
+        prompted = _prompted(texts, self.settings.document_prompt)
+        return self._encode(self._documents, self.tokens(prompted))
 
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
@@ -134,17 +150,18 @@ class OnnxEncoder(Encoder):
         InvalidInputError, FileFormatError
             As in `encode_documents`.
         """
+        tokens = self.tokens(_prompted(texts, self.settings.query_prompt))
         if self.settings.queries == "model":
-            return self._encode(self._queries, self.tokens(texts))
-        return self._look_up(self.tokens(texts), statistics)
+            return self._encode(self._queries, tokens)
+        return self._look_up(tokens, statistics)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        return self._folder.load_tokenizer()
+        return self._parts.load_tokenizer()
 
     @cached_property
     def _query_weights(self) -> NDArray[np.float32]:
-        return self._folder.load_query_weights()
+        return self._parts.load_query_weights()
 
     def _tokenize(self, texts: list[str], start: int) -> list[NDArray[np.int32]]:
         tokenizer = self._tokenizer
@@ -158,7 +175,7 @@ class OnnxEncoder(Encoder):
             raise EncoderError(f"the tokenizer of {self.settings.name} failed: {error}") from error
         return [np.asarray(one.ids, dtype=np.int32) for one in encoded]
 
-    def _encode(self, model: OnnxModel, texts: Sequence[NDArray[np.int32]]) -> SparseVectors:
+    def _encode(self, model: SparseModel, texts: Sequence[NDArray[np.int32]]) -> SparseVectors:
         settings = self.settings
         prefix = np.asarray(settings.prefix_ids, np.int32)
         suffix = np.asarray(settings.suffix_ids, np.int32)
@@ -216,7 +233,39 @@ class OnnxEncoder(Encoder):
         )
 
     def __repr__(self) -> str:
-        return f"OnnxEncoder({shorten(str(self._folder.path))}, {self.settings.name})"
+        return f"{type(self).__name__}({self.settings.name})"
+
+
+class OnnxEncoder(NetworkEncoder):
+    """A learned sparse encoder on ONNX Runtime; see `NetworkEncoder`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model folder; see docs/encoders.md.
+
+    Raises
+    ------
+    FileFormatError
+        When a file is missing or malformed; names it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        folder = ModelFolder(path)
+        settings = folder.settings
+        documents = OnnxModel(folder.model_path, settings.dimension, settings.pad_id)
+        own_query_model = folder.query_model_path != folder.model_path
+        queries = (
+            OnnxModel(folder.query_model_path, settings.dimension, settings.pad_id)
+            if own_query_model
+            else documents
+        )
+        super().__init__(folder, documents, queries)
+
+
+def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
+    checked = checked_texts(texts)
+    return [prompt + text for text in checked] if prompt else checked
 
 
 def _idf(term_ids: NDArray[np.uint32], statistics: CollectionStatistics) -> NDArray[np.float64]:

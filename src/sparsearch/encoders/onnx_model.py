@@ -7,7 +7,7 @@ own instead, and what it holds at a time is bounded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsearch.encoders.batches import batches_by_length, padded
 from sparsearch.errors import EncoderError, FileFormatError
 
 __all__ = ["OnnxModel", "SparseEntries"]
@@ -45,6 +46,18 @@ class SparseEntries:
     rows: NDArray[np.int64]
     term_ids: NDArray[np.int64]
     weights: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, parts: Sequence[SparseEntries]) -> SparseEntries:
+        """Return the entries of all parts."""
+        if not parts:
+            nothing = np.empty(0, np.int64)
+            return cls(nothing, nothing, np.empty(0, np.float32))
+        return cls(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.term_ids for part in parts]),
+            np.concatenate([part.weights for part in parts]),
+        )
 
 
 class OnnxModel:
@@ -90,7 +103,8 @@ class OnnxModel:
             When the model fails, or its output is not what was promised.
         """
         session = self._loaded()
-        batches = list(self._batches([len(window) for window in windows]))
+        limit = max(1, min(_BATCH_TOKENS, _BATCH_CELLS // self._dimension))
+        batches = list(batches_by_length([len(window) for window in windows], limit))
         workers = min(os.cpu_count() or 1, len(batches))
 
         def work(batch: NDArray[np.int64]) -> SparseEntries:
@@ -101,37 +115,12 @@ class OnnxModel:
         else:
             with ThreadPoolExecutor(workers) as pool:
                 parts = list(pool.map(work, batches))
-        if not parts:
-            nothing = np.empty(0, np.int64)
-            return SparseEntries(nothing, nothing, np.empty(0, np.float32))
-        return SparseEntries(
-            np.concatenate([part.rows for part in parts]),
-            np.concatenate([part.term_ids for part in parts]),
-            np.concatenate([part.weights for part in parts]),
-        )
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
-        """Yield positions of windows of about one length, as many as memory allows; longest first.
-
-        Longest first, so that the cores finish at about the same time.
-        """
-        limit = max(1, min(_BATCH_TOKENS, _BATCH_CELLS // self._dimension))
-        order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
-        start = 0
-        while start < len(order):
-            size = max(1, limit // max(1, lengths[order[start]]))
-            yield order[start : start + size]
-            start += size
+        return SparseEntries.joined(parts)
 
     def _run_batch(
         self, session: Any, positions: NDArray[np.int64], windows: Sequence[NDArray[np.int32]]
     ) -> SparseEntries:
-        longest = max(len(window) for window in windows)
-        tokens = np.full((len(windows), longest), self._pad_id, np.int64)
-        mask = np.zeros_like(tokens)
-        for row, window in enumerate(windows):
-            tokens[row, : len(window)] = window
-            mask[row, : len(window)] = 1
+        tokens, mask = padded(windows, self._pad_id)
         try:
             outputs = session.run(list(_OUTPUTS), {"input_ids": tokens, "attention_mask": mask})
         except Exception as error:  # the runtime's errors have no common class

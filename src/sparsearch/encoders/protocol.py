@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from os import PathLike
@@ -114,6 +114,10 @@ class Encoder(ABC):
         """How an index turns document weights into final ones; None when they are final."""
         return None
 
+    def made(self, identity: Mapping[str, Any]) -> bool:
+        """Whether an encoder of this `identity` gives the same vectors as this one."""
+        return self.identity == identity
+
     @abstractmethod
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
         """Return one vector per text."""
@@ -130,6 +134,7 @@ class Encoder(ABC):
         *,
         backend: Literal["onnx", "torch"] | None = None,
         recipe: str | None = None,
+        quantize: bool = True,
     ) -> Encoder:
         """Load a trained encoder; see docs/loading-models.md.
 
@@ -148,6 +153,9 @@ class Encoder(ABC):
             needs the extra ``train``, and kept in the user's cache folder.
         recipe : {"splade"}, optional
             What to make of a masked language model without pooling of its own.
+        quantize : bool
+            Whether a model that is exported computes with 8-bit integers: a fourth of the size
+            and several times faster, at a small loss.
 
         Raises
         ------
@@ -161,7 +169,7 @@ class Encoder(ABC):
         """
         from sparsearch.encoders.loading import load_encoder
 
-        return load_encoder(source, backend=backend, recipe=recipe)
+        return load_encoder(source, backend=backend, recipe=recipe, quantize=quantize)
 
 
 def _check_number(name: str, value: object, most: float) -> None:

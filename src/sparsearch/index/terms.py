@@ -69,7 +69,7 @@ class Terms:
             )
         with self._guard:
             if self._encoder is None:
-                known = Vocabulary(self._catalog.terms(0, self._catalog.state().vocabulary_size))
+                known = self.vocabulary or Vocabulary()
                 self._encoder = encoder_from_identity(self._identity, known)
                 self._vocabulary = self._encoder.vocabulary
             return self._encoder
@@ -81,13 +81,15 @@ class Terms:
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Strings of the terms; None if the index knows only term ids, or nothing yet."""
+        """Strings of the terms; None if the index knows only term ids, or nothing yet.
+
+        They are read from the index, so that it can be searched by vectors and explained when its
+        encoder is gone.
+        """
         with self._guard:
             if self._vocabulary is None:
-                if self._identity is not None:
-                    return self.encoder.vocabulary
                 size = self._catalog.state().vocabulary_size
-                if size:
+                if size or self._identity is not None:
                     self._vocabulary = Vocabulary(self._catalog.terms(0, size))
             return self._vocabulary
 
@@ -161,7 +163,7 @@ class Terms:
 
     def _check(self, encoder: Encoder) -> None:
         size = self._catalog.state().vocabulary_size
-        same = encoder.identity == self._identity
+        same = self._identity is not None and encoder.made(self._identity)
         if not same or encoder.vocabulary.terms()[:size] != self._catalog.terms(0, size):
             raise VocabularyMismatchError(
                 f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
