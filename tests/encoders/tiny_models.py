@@ -136,7 +136,7 @@ def bge_m3(folder: Path) -> Path:
     rng = np.random.default_rng(0)
     head = {
         "weight": rng.normal(size=(1, HIDDEN)).astype(np.float32),
-        "bias": np.array([0.1], dtype=np.float32),
+        "bias": np.array([2.0], dtype=np.float32),
     }
     save_file(head, folder / "sparse_linear.safetensors")
     return folder
@@ -157,7 +157,7 @@ def dense(folder: Path) -> Path:
     return folder / "dense"
 
 
-def edit_json(path: Path, **changes: object) -> None:
+def edit_json(path: Path, /, **changes: object) -> None:
     """Change entries of a JSON file."""
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **changes}), "utf-8")
 

@@ -4,7 +4,7 @@ from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
-from sparsearch.encoders.registry import encoder_from_identity
+from sparsearch.encoders.registry import encoder_from_identity, gives_final_weights
 
 __all__ = [
     "AnalysisConfig",
@@ -16,4 +16,5 @@ __all__ = [
     "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",
+    "gives_final_weights",
 ]

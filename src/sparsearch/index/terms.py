@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsearch.encoders import Bm25Encoder, Encoder, Saturation, encoder_from_identity
+from sparsearch.encoders import (
+    Bm25Encoder,
+    Encoder,
+    Saturation,
+    encoder_from_identity,
+    gives_final_weights,
+)
 from sparsearch.errors import (
     EncoderError,
     EncoderUnavailableError,
@@ -77,7 +83,9 @@ class Terms:
     @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
-        return None if self._identity is None else self.encoder.saturation
+        if self._identity is None or gives_final_weights(self._identity):
+            return None  # so that an index can be cleaned up when its model is gone
+        return self.encoder.saturation
 
     @property
     def vocabulary(self) -> Vocabulary | None:
