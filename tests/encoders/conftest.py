@@ -32,3 +32,13 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SPARSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def exported(models, tmp_path_factory):
+    """Return the folder of a tiny inference-free model in ONNX, of 8-bit integers."""
+    from sparsearch.encoders import export_model
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_model(models("inference-free"), folder)
+    return folder

@@ -2,6 +2,7 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.loading import LoadedEncoder, export_model
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.registry import encoder_from_identity, gives_final_weights
@@ -13,8 +14,10 @@ __all__ = [
     "Bm25Encoder",
     "CollectionStatistics",
     "Encoder",
+    "LoadedEncoder",
     "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",
+    "export_model",
     "gives_final_weights",
 ]

@@ -32,7 +32,7 @@ from sparsearch.vectors import SparseVectors, Vocabulary
 if TYPE_CHECKING:
     from sparsearch.encoders.torch_model import CheckpointParts
 
-__all__ = ["LoadOptions", "LoadedEncoder", "load_encoder"]
+__all__ = ["LoadOptions", "LoadedEncoder", "export_model", "load_encoder"]
 
 _VERSION: Final = 1
 _DEFAULT_MODULE: Final = "sparsearch.encoders.default"
@@ -182,13 +182,13 @@ class LoadedEncoder(Encoder):
         EncoderError
             When the model cannot be exported.
         """
-        root = _folder_of(self._source)
-        if (root / SETTINGS_NAME).is_file():
-            raise InvalidInputError(f"{root} is an ONNX model folder already; copy it")
-        parts = _parts(root, self._options.recipe)
-        if parts.digest != self._digest:
-            raise EncoderUnavailableError(f"{root} changed since it was loaded; load it again")
-        _exporter()(parts, Path(folder), quantize=quantize)
+        export_model(
+            self._source,
+            folder,
+            recipe=self._options.recipe,
+            quantize=quantize,
+            expected_digest=self._digest,
+        )
 
     def __repr__(self) -> str:
         return f"LoadedEncoder({shorten(self._source)})"
@@ -211,6 +211,24 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     parts = _parts(root, chosen.recipe)
     encoder = _in_torch(parts) if chosen.backend == "torch" else _exported(parts, chosen)
     return LoadedEncoder(encoder, name, parts.digest, chosen)
+
+
+def export_model(
+    source: str | PathLike[str],
+    folder: str | PathLike[str],
+    *,
+    recipe: str | None = None,
+    quantize: bool = True,
+    expected_digest: str | None = None,
+) -> None:
+    """Write a model as a folder that loads without torch; see `LoadedEncoder.export_onnx`."""
+    root = _folder_of(source)
+    if (root / SETTINGS_NAME).is_file():
+        raise InvalidInputError(f"{root} is an ONNX model folder already; copy it")
+    parts = _parts(root, recipe)
+    if expected_digest not in (None, parts.digest):
+        raise EncoderUnavailableError(f"{root} changed since it was loaded; load it again")
+    _exporter()(parts, Path(folder), quantize=quantize)
 
 
 def _folder_of(source: str | PathLike[str]) -> Path:

@@ -19,7 +19,7 @@ from uuid import uuid4
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from sparsearch.encoders.model_folder import (
     MODEL_NAME,
@@ -80,7 +80,8 @@ def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = 
         parts.load_tokenizer().save(str(made / TOKENIZER_NAME))
         _export_network(parts, parts.documents, made / MODEL_NAME, quantize)
         if parts.queries is None:
-            save_file({"weights": parts.load_query_weights()}, made / QUERY_WEIGHTS_NAME)
+            table = save({"weights": parts.load_query_weights()})
+            (made / QUERY_WEIGHTS_NAME).write_bytes(table)
         elif parts.queries is not parts.documents:
             _export_network(parts, parts.queries, made / QUERY_MODEL_NAME, quantize)
         OnnxEncoder(made).encode_documents(["a"])
