@@ -81,11 +81,11 @@ def encode(
         typer.Option("--skip-invalid", help="Report malformed records and leave them out."),
     ] = False,
 ) -> None:
-    """Encode texts with a trained model, to files that import and other tools read.
+    """Encode texts with a trained model, to files of vectors.
 
-    The vectors are written as they are made. If the command is interrupted, the same command goes
-    on where it stopped, and the result is the same. A file of JSON lines also holds the text and
-    all other fields; a folder of .npz files holds ids and vectors only.
+    Other tools read them, and import does. If the command is interrupted, the same command goes on
+    where it stopped, and the result is the same. A file of JSON lines also holds the text and all
+    other fields; a folder of .npz files holds ids and vectors only.
     """
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     rejected = Rejected() if skip_invalid else None
