@@ -2,9 +2,11 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.registry import encoder_from_identity
+from sparsearch.encoders.text_terms import NamesTextTerms
 
 __all__ = [
     "AnalysisConfig",
@@ -13,6 +15,8 @@ __all__ = [
     "Bm25Encoder",
     "CollectionStatistics",
     "Encoder",
+    "HybridEncoder",
+    "NamesTextTerms",
     "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsearch.encoders import Bm25Encoder, Encoder, Saturation, encoder_from_identity
+from sparsearch.encoders import (
+    Bm25Encoder,
+    Encoder,
+    NamesTextTerms,
+    Saturation,
+    encoder_from_identity,
+)
 from sparsearch.errors import (
     EncoderError,
     EncoderUnavailableError,
@@ -108,6 +114,12 @@ class Terms:
             raise EncoderError("the encoder gave a document a negative weight")
         return vectors.drop_zeros()
 
+    def text_terms(self, text: str) -> frozenset[int] | None:
+        """Return the terms that a text itself holds; None if the encoder cannot tell, or is none."""
+        if self._identity is None or not isinstance(self.encoder, NamesTextTerms):
+            return None
+        return self.encoder.text_terms(text)
+
     def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
         """Return vectors from outside in terms of this index, without explicit zeros."""
         if self._identity is not None:
@@ -160,13 +172,15 @@ class Terms:
                 self._vocabulary = None
 
     def _check(self, encoder: Encoder) -> None:
-        size = self._catalog.state().vocabulary_size
-        same = encoder.identity == self._identity
-        if not same or encoder.vocabulary.terms()[:size] != self._catalog.terms(0, size):
+        known = self._catalog.terms(0, self._catalog.state().vocabulary_size)
+        given = encoder.vocabulary.terms()[: len(known)]
+        if encoder.identity != self._identity or given != known[: len(given)]:
             raise VocabularyMismatchError(
                 f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
                 f"({shorten(self._identity)})"
             )
+        for term in known[len(given) :]:  # words that documents have brought since it was new
+            encoder.vocabulary.add(term)
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:
