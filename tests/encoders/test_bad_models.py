@@ -373,15 +373,7 @@ print(encoder.identity["source"], len(encoder.encode_documents(["cat"])))
     assert python(code, **offline) == ["someone/splade 1"]
 
 
-def test_a_build_without_the_default_encoder() -> None:
-    code = """
-import sys
-sys.modules["sparsearch.encoders.default"] = None
-from sparsearch import Encoder
-from sparsearch.errors import EncoderUnavailableError
-try:
-    Encoder.load()
-except EncoderUnavailableError as error:
-    print(error)
-"""
-    assert "without its default encoder" in python(code)[0]
+def test_an_installation_without_its_default_encoder(monkeypatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("sparsearch.encoders.default.DEFAULT_FOLDER", tmp_path / "gone")
+    with pytest.raises(EncoderUnavailableError, match="install sparsearch again"):
+        Encoder.load()

@@ -182,3 +182,8 @@ class Bm25Encoder(Encoder):
         weights = (counts * idf).astype(np.float32)
         vectors = SparseVectors.from_trusted(offsets, term_ids, weights, self._vocabulary)
         return vectors.drop_zeros()
+
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text holds, of those in the vocabulary."""
+        _, term_ids, _ = self._counter.count_known([text])
+        return frozenset(term_ids.tolist())

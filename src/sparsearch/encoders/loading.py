@@ -7,13 +7,14 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from sparsearch.encoders.checkpoint import read_checkpoint
+from sparsearch.encoders.default import load_default
 from sparsearch.encoders.hub import fetch_model, is_hub_name
+from sparsearch.encoders.hybrid_folder import is_hybrid_folder, load_hybrid
 from sparsearch.encoders.model_folder import SETTINGS_NAME, ModelFolder
 from sparsearch.encoders.onnx_encoder import NetworkEncoder, OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["LoadOptions", "LoadedEncoder", "export_model", "load_encoder"]
 
 _VERSION: Final = 1
-_DEFAULT_MODULE: Final = "sparsearch.encoders.default"
 _CACHE_VERSION: Final = "1"
 """Changes when exporting does, so that what an older version exported is not used."""
 
@@ -161,6 +161,10 @@ class LoadedEncoder(Encoder):
         """Return the vector of each text; see `NetworkEncoder.encode_queries`."""
         return self._encoder.encode_queries(texts, statistics)
 
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text itself holds."""
+        return self._encoder.text_terms(text)
+
     def export_onnx(self, folder: str | PathLike[str], *, quantize: bool = True) -> None:
         """Write the encoder as a folder that loads without torch; see docs/encoders.md.
 
@@ -249,6 +253,8 @@ def _load_model_folder(root: Path, name: str, options: LoadOptions) -> Encoder:
             "quantize"
         )
     try:
+        if is_hybrid_folder(root):
+            return load_hybrid(root)
         folder = ModelFolder(root)
         return LoadedEncoder(OnnxEncoder(root), name, folder.digest, options)
     except FileFormatError as error:
@@ -323,12 +329,9 @@ def _cache_folder() -> Path:
 
 def _load_default() -> Encoder:
     try:
-        module = import_module(_DEFAULT_MODULE)
-    except ModuleNotFoundError as error:
-        if error.name != _DEFAULT_MODULE:
-            raise
+        return load_default()
+    except FileFormatError as error:
         raise EncoderUnavailableError(
-            "this build of sparsearch comes without its default encoder; "
-            "give the folder or the hub name of one"
+            f"the default encoder of this installation cannot be loaded: {error}; install "
+            "sparsearch again, or give the folder or the hub name of a model"
         ) from error
-    return cast(Encoder, module.load_default())

@@ -155,6 +155,12 @@ class NetworkEncoder(Encoder):
             return self._encode(self._queries, tokens)
         return self._look_up(tokens, statistics)
 
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text itself holds; none where terms are latent."""
+        if self.settings.terms == "latents":
+            return frozenset()
+        return frozenset(self.tokens([text])[0].tolist())
+
     @cached_property
     def _tokenizer(self) -> Any:
         return self._parts.load_tokenizer()

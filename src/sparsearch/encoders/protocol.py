@@ -51,19 +51,31 @@ class Saturation:
         How slowly repetition of a term saturates; 0 counts presence only. Finite, not negative.
     b : float
         How far long documents are discounted: from 0, not at all, to 1, in proportion.
+    first_term : int
+        Terms below it have final weights; only those from it on are counted.
 
     Raises
     ------
     InvalidInputError
-        When `k1` or `b` is outside its range.
+        When a parameter is outside its range.
     """
 
     k1: float
     b: float
+    first_term: int = 0
 
     def __post_init__(self) -> None:
         _check_number("k1", self.k1, math.inf)
         _check_number("b", self.b, 1.0)
+        if isinstance(self.first_term, bool) or not isinstance(self.first_term, int):
+            raise InvalidInputError(f"first_term is {shorten(self.first_term)}, not an integer")
+        _check_number("first_term", self.first_term, math.inf)
+
+    def lengths(self, vectors: SparseVectors) -> NDArray[np.int64]:
+        """Return the number of counted tokens of each document, int64 ``[n]``."""
+        counts = np.where(vectors.term_ids >= self.first_term, vectors.weights, 0)
+        totals = np.concatenate([[0.0], np.cumsum(counts, dtype=np.float64)])
+        return np.diff(totals[vectors.offsets]).astype(np.int64)
 
     def weights(
         self, counts: ArrayLike, lengths: ArrayLike, average_length: float

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sparsearch.encoders.bm25 import Bm25Encoder
+from sparsearch.encoders.default import default_from_identity
 from sparsearch.encoders.loading import LoadedEncoder
 from sparsearch.encoders.protocol import Encoder
 from sparsearch.errors import EncoderUnavailableError, InvalidInputError, shorten
@@ -15,6 +16,7 @@ __all__ = ["encoder_from_identity", "gives_final_weights"]
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any], Vocabulary], Encoder]] = {
     "bm25": Bm25Encoder.from_identity,
+    "hybrid": default_from_identity,
     "model": LoadedEncoder.from_identity,
 }
 

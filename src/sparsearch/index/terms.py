@@ -10,6 +10,7 @@ import numpy as np
 from sparsearch.encoders import (
     Bm25Encoder,
     Encoder,
+    NamesTextTerms,
     Saturation,
     encoder_from_identity,
     gives_final_weights,
@@ -118,6 +119,14 @@ class Terms:
             raise EncoderError("the encoder gave a document a negative weight")
         return vectors.drop_zeros()
 
+    def text_terms(self, text: str) -> frozenset[int] | None:
+        """Return the terms that a text itself holds; None if no encoder is there that can tell."""
+        try:
+            encoder = self.encoder
+        except EncoderUnavailableError:
+            return None
+        return encoder.text_terms(text) if isinstance(encoder, NamesTextTerms) else None
+
     def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
         """Return vectors from outside in terms of this index, without explicit zeros."""
         if self._identity is not None:
@@ -170,13 +179,16 @@ class Terms:
                 self._vocabulary = None
 
     def _check(self, encoder: Encoder) -> None:
-        size = self._catalog.state().vocabulary_size
+        known = self._catalog.terms(0, self._catalog.state().vocabulary_size)
+        given = encoder.vocabulary.terms()[: len(known)]
         same = self._identity is not None and encoder.made(self._identity)
-        if not same or encoder.vocabulary.terms()[:size] != self._catalog.terms(0, size):
+        if not same or given != known[: len(given)]:
             raise VocabularyMismatchError(
                 f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
                 f"({shorten(self._identity)})"
             )
+        for term in known[len(given) :]:  # words that documents have brought since it was new
+            encoder.vocabulary.add(term)
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:
