@@ -9,14 +9,16 @@ What a block means is said by its fence:
 - a file name after the language (``jsonl papers.jsonl``): the block is written to that file.
 
 In output, ``...`` stands for anything; times, sizes on disk and names of segments may differ. An
-HTML comment above a block says what is special about it: ``<!-- not run: reason -->``, or
-``<!-- needs data -->`` for the development collections, which are then found in ``data/``.
+HTML comment above a block says what is special about it: ``<!-- not run: reason -->``;
+``<!-- needs data -->`` for the development collections, which are then found in ``data/``;
+``<!-- needs train -->`` for what runs with the extra of that name only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import os
 import re
@@ -37,6 +39,7 @@ __all__ = ["Block", "PageRunner", "blocks"]
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 _FENCE = re.compile(r"(`{3,})(\w*)[ \t]*(\S*)\s*")
 _COMMENT = re.compile(r"<!-- (.+) -->\s*")
+_HAS_TRAIN = importlib.util.find_spec("transformers") is not None
 _SHELL = frozenset("|<>&;")
 _COMPILING = re.compile(r"^compiling .*\n", re.MULTILINE)
 _VOLATILE = (
@@ -104,12 +107,12 @@ class PageRunner:
     _namespace: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
 
     def run(self) -> None:
-        """Run all blocks; `left_out` then says which need data that is not there."""
+        """Run all blocks; `left_out` then says which need what is not there."""
         end = Block("", "", "", 0, "", False)
         for block, following in pairwise([*blocks(self.page.read_text("utf-8")), end]):
             if block.note.startswith("not run: "):
                 continue
-            if block.note == "needs data" and not self.has_data:
+            if not self._has(block.note):
                 self.left_out.append(f"line {block.line}")
             elif block.file:
                 Path(block.file).write_text(block.code, encoding="utf-8")
@@ -120,6 +123,9 @@ class PageRunner:
             elif block.language == "console":
                 for line, command, expected in commands(block):
                     self._console(line, command, expected)
+
+    def _has(self, note: str) -> bool:
+        return {"needs data": self.has_data, "needs train": _HAS_TRAIN}.get(note, True)
 
     def _python(self, block: Block) -> str:
         # Blank lines in front, so that a traceback shows the line of the page.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparsearch import Index, IndexConfig, SparseVectors, Vocabulary
+from sparsearch import Encoder, Index, IndexConfig, SparseVectors, Vocabulary
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
@@ -326,11 +326,11 @@ def test_documents_stored_with_vectors(vectors: Index) -> None:
     ]
 
 
-class Sloppy:
-    """An encoder that does not keep to the protocol, in a way that can be chosen."""
+class Sloppy(Encoder):
+    """An encoder that does not keep its promises, in a way that can be chosen."""
 
-    saturation = None
-    identity: dict[str, Any] = {"type": "sloppy"}  # noqa: RUF012
+    identity = {"type": "sloppy"}  # noqa: RUF012
+    vocabulary = Vocabulary()
 
     def __init__(self, fault: str) -> None:
         self.fault = fault

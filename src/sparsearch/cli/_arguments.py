@@ -8,12 +8,19 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "DocumentFormat",
+    "DocumentSource",
     "Hits",
+    "IdField",
     "IndexFolder",
     "JsonOutput",
+    "Quantize",
     "QueriesFile",
     "Recall",
+    "Recipe",
     "SegmentDocuments",
+    "TextField",
+    "TitleField",
     "VectorFormat",
     "VectorQuery",
     "WeightBits",
@@ -79,3 +86,43 @@ SegmentDocuments = Annotated[
 ]
 
 VectorFormat = Literal["jsonl", "npz", "csr"]
+
+DocumentSource = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="File or folder to read, plain or gzip; - for JSON lines from standard input.",
+        show_default=False,
+    ),
+]
+
+DocumentFormat = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
+
+IdField = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Field of the id.  [default: id, _id, docid or doc_id]"),
+]
+
+TitleField = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Field of the title.  [default: title]")
+]
+
+TextField = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Field of the text; may be repeated.  "
+        "[default: text, contents, body, passage or abstract]",
+    ),
+]
+
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="What to make of a masked language model without pooling: splade."
+    ),
+]
+
+Quantize = Annotated[
+    bool, typer.Option(help="Compute with 8-bit integers: faster, at a small loss.")
+]

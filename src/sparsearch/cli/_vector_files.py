@@ -25,6 +25,8 @@ def vector_format(path: Path) -> str:
     InvalidInputError
         When the name tells none.
     """
+    if path.is_dir():
+        return "npz"  # parts, as `sparsearch encode` writes them
     name = path.name.lower().removesuffix(".gz")
     found = _SUFFIXES.get(Path(name).suffix)
     if found is None:
@@ -39,6 +41,7 @@ def read_vector_batches(path: Path, format: str | None = None) -> Iterator[Vecto
     Parameters
     ----------
     path : Path
+        A file, or a folder of ``.npz`` parts, which are read in the order of their names.
     format : {"jsonl", "npz", "csr"}, optional
         Told by the name when left out.
 
@@ -57,8 +60,18 @@ def read_vector_batches(path: Path, format: str | None = None) -> Iterator[Vecto
     elif format == "csr":
         yield from _slices(None, read_bigann_csr(path))
     else:
-        content = load_npz(path)
-        yield from _slices(content.ids, content.vectors)
+        for part in _npz_parts(path):
+            content = load_npz(part)
+            yield from _slices(content.ids, content.vectors)
+
+
+def _npz_parts(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    parts = sorted(path.glob("*.npz"))
+    if not parts:
+        raise InvalidInputError(f"{path} is a folder without .npz files")
+    return parts
 
 
 def _slices(ids: Sequence[str] | None, vectors: SparseVectors) -> Iterator[VectorBatch]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = ('sparsearch explain papers "learned sparse retrieval" doc-17',)
 
 _BAR_WIDTH = 24
+_ORIGIN = {True: "in the text", False: "expansion", None: ""}
 
 
 def explain(
@@ -74,6 +75,9 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("term")
     for heading in ("query weight", "document weight", "contribution"):
         table.add_column(heading, justify="right")
+    shown = any(term.in_text is not None for term in explanation.terms)
+    if shown:
+        table.add_column("")
     table.add_column("")
     largest = max(abs(term.contribution) for term in explanation.terms) or 1.0
     mark = "█" if (sys.stdout.encoding or "").lower().startswith("utf") else "#"
@@ -84,6 +88,7 @@ def _table(explanation: Explanation) -> Table:
             f"{term.query_weight:.4f}",
             f"{term.document_weight:.4f}",
             f"{term.contribution:.4f}",
+            *([_ORIGIN[term.in_text]] if shown else []),
             Text(mark * length, style="green" if term.contribution >= 0 else "red"),
         )
     return table

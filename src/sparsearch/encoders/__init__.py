@@ -2,8 +2,12 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.hybrid import HybridEncoder
+from sparsearch.encoders.loading import LoadedEncoder, export_model
+from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
-from sparsearch.encoders.registry import encoder_from_identity
+from sparsearch.encoders.registry import encoder_from_identity, gives_final_weights
+from sparsearch.encoders.text_terms import NamesTextTerms
 
 __all__ = [
     "AnalysisConfig",
@@ -12,6 +16,12 @@ __all__ = [
     "Bm25Encoder",
     "CollectionStatistics",
     "Encoder",
+    "HybridEncoder",
+    "LoadedEncoder",
+    "NamesTextTerms",
+    "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",
+    "export_model",
+    "gives_final_weights",
 ]

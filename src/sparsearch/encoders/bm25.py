@@ -10,8 +10,9 @@ import numpy as np
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.counting import TermCounter
-from sparsearch.encoders.protocol import CollectionStatistics, Saturation
+from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.settings import checked_settings
+from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -49,7 +50,7 @@ class Bm25Config:
             raise InvalidInputError(f"analysis is {shorten(self.analysis)}, not an AnalysisConfig")
 
 
-class Bm25Encoder:
+class Bm25Encoder(Encoder):
     """BM25 as sparse vectors [1]_, in Lucene's form.
 
     The vector of a document holds its term counts; an index turns them into weights by
@@ -137,7 +138,7 @@ class Bm25Encoder:
         InvalidInputError
             When a text is not a string, or holds a term more often than a float32 can count.
         """
-        checked = _checked_texts(texts)
+        checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_growing(checked)
         if counts.max(initial=0) > _LARGEST_COUNT:
             position = int(counts.argmax())
@@ -172,7 +173,7 @@ class Bm25Encoder:
         """
         if statistics is None:
             raise EncoderError("BM25 queries need the statistics of the documents; give statistics")
-        checked = _checked_texts(texts)
+        checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_known(checked)
         frequencies = statistics.document_frequencies(term_ids)
         others = statistics.n_documents - frequencies
@@ -182,16 +183,7 @@ class Bm25Encoder:
         vectors = SparseVectors.from_trusted(offsets, term_ids, weights, self._vocabulary)
         return vectors.drop_zeros()
 
-
-def _checked_texts(texts: object) -> list[str]:
-    """Return `texts` as a list; raises InvalidInputError before anything is encoded."""
-    if isinstance(texts, (str, bytes)):
-        raise InvalidInputError("texts must be a sequence of strings, not one; give [text]")
-    try:
-        checked: list[str] = list(texts)  # type: ignore[call-overload]
-    except TypeError as error:
-        raise InvalidInputError(f"texts is {shorten(texts)}, not a sequence of strings") from error
-    for position, text in enumerate(checked):
-        if not isinstance(text, str):
-            raise InvalidInputError(f"text {position} is {shorten(text)}, not a string")
-    return checked
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text holds, of those in the vocabulary."""
+        _, term_ids, _ = self._counter.count_known([text])
+        return frozenset(term_ids.tolist())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Protocol
+from os import PathLike
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -49,19 +51,31 @@ class Saturation:
         How slowly repetition of a term saturates; 0 counts presence only. Finite, not negative.
     b : float
         How far long documents are discounted: from 0, not at all, to 1, in proportion.
+    first_term : int
+        Terms below it have final weights; only those from it on are counted.
 
     Raises
     ------
     InvalidInputError
-        When `k1` or `b` is outside its range.
+        When a parameter is outside its range.
     """
 
     k1: float
     b: float
+    first_term: int = 0
 
     def __post_init__(self) -> None:
         _check_number("k1", self.k1, math.inf)
         _check_number("b", self.b, 1.0)
+        if isinstance(self.first_term, bool) or not isinstance(self.first_term, int):
+            raise InvalidInputError(f"first_term is {shorten(self.first_term)}, not an integer")
+        _check_number("first_term", self.first_term, math.inf)
+
+    def lengths(self, vectors: SparseVectors) -> NDArray[np.int64]:
+        """Return the number of counted tokens of each document, int64 ``[n]``."""
+        counts = np.where(vectors.term_ids >= self.first_term, vectors.weights, 0)
+        totals = np.concatenate([[0.0], np.cumsum(counts, dtype=np.float64)])
+        return np.diff(totals[vectors.offsets]).astype(np.int64)
 
     def weights(
         self, counts: ArrayLike, lengths: ArrayLike, average_length: float
@@ -91,33 +105,83 @@ class Saturation:
         return np.asarray(frequency / (frequency + penalty), dtype=np.float32)
 
 
-class Encoder(Protocol):
-    """Turns texts into sparse vectors."""
+class Encoder(ABC):
+    """Turns texts into sparse vectors; `Encoder.load` makes one of a trained model.
+
+    An encoder of one's own is a subclass of it.
+    """
 
     @property
+    @abstractmethod
     def identity(self) -> dict[str, Any]:
         """Type, version and settings, as JSON values: enough to build the encoder again."""
-        ...
 
     @property
+    @abstractmethod
     def vocabulary(self) -> Vocabulary:
         """The terms of all vectors it makes; encoding documents may add to it."""
-        ...
 
     @property
     def saturation(self) -> Saturation | None:
         """How an index turns document weights into final ones; None when they are final."""
-        ...
+        return None
 
+    def made(self, identity: Mapping[str, Any]) -> bool:
+        """Whether an encoder of this `identity` gives the same vectors as this one."""
+        return self.identity == identity
+
+    @abstractmethod
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
         """Return one vector per text."""
-        ...
 
+    @abstractmethod
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseVectors:
         """Return one vector per text; never adds to the vocabulary."""
-        ...
+
+    @staticmethod
+    def load(
+        source: str | PathLike[str] | None = None,
+        *,
+        backend: Literal["onnx", "torch"] | None = None,
+        recipe: str | None = None,
+        quantize: bool = True,
+    ) -> Encoder:
+        """Load a trained encoder; see docs/loading-models.md.
+
+        Nothing of a model is ever run as code: weights are read from safetensors and ONNX files
+        only.
+
+        Parameters
+        ----------
+        source : str or PathLike, optional
+            A folder in sparsearch's own form (`sparsearch export-onnx` writes it); a folder or
+            the hub name of a model in sentence-transformers' ``SparseEncoder`` form, or of a
+            masked language model, which needs a `recipe`. None for the encoder that comes with
+            sparsearch.
+        backend : {"onnx", "torch"}, optional
+            What runs the model. By default ONNX: a model in another form is exported once, which
+            needs the extra ``train``, and kept in the user's cache folder.
+        recipe : {"splade"}, optional
+            What to make of a masked language model without pooling of its own.
+        quantize : bool
+            Whether a model that is exported computes with 8-bit integers: a fourth of the size
+            and several times faster, at a small loss.
+
+        Raises
+        ------
+        InvalidInputError
+            When an option is unknown, or does not go with the model.
+        EncoderUnavailableError
+            When there is no such model, it cannot be fetched, it is not a sparse encoder, or a
+            file of it is missing, damaged or not safe to read.
+        MissingExtraError
+            When torch and sentence-transformers are needed and not installed.
+        """
+        from sparsearch.encoders.loading import load_encoder
+
+        return load_encoder(source, backend=backend, recipe=recipe, quantize=quantize)
 
 
 def _check_number(name: str, value: object, most: float) -> None:

@@ -6,15 +6,27 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sparsearch.encoders.bm25 import Bm25Encoder
+from sparsearch.encoders.default import default_from_identity
+from sparsearch.encoders.loading import LoadedEncoder
 from sparsearch.encoders.protocol import Encoder
 from sparsearch.errors import EncoderUnavailableError, InvalidInputError, shorten
 from sparsearch.vectors import Vocabulary
 
-__all__ = ["encoder_from_identity"]
+__all__ = ["encoder_from_identity", "gives_final_weights"]
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any], Vocabulary], Encoder]] = {
     "bm25": Bm25Encoder.from_identity,
+    "hybrid": default_from_identity,
+    "model": LoadedEncoder.from_identity,
 }
+
+_FINAL: frozenset[object] = frozenset({"model"})
+"""Types of encoder whose `saturation` is None whatever their settings."""
+
+
+def gives_final_weights(identity: Mapping[str, Any]) -> bool:
+    """Whether an encoder of this `identity` is known, without building it, to saturate nothing."""
+    return identity.get("type") in _FINAL
 
 
 def encoder_from_identity(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Encoder:

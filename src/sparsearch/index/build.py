@@ -64,13 +64,18 @@ class NewSegment:
 class _Lists:
     """Posting lists: the terms that have one, where each starts, its documents and values.
 
-    Values are final weights, or term counts where the encoder saturates.
+    Values are final weights, or term counts where the encoder saturates: from its first counted
+    term on.
     """
 
     terms: npt.NDArray[np.uint32]
     offsets: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
     values: Array
+
+    def counted(self, saturation: Saturation) -> int:
+        """Return the first posting whose value is a count."""
+        return int(self.offsets[np.searchsorted(self.terms, saturation.first_term)])
 
 
 def build_segment(
@@ -94,11 +99,14 @@ def build_segment(
         if fields:
             columns.add(row, fields)
     terms, local_terms = _renumber(vectors.term_ids)
-    values = vectors.weights if weighting.saturation is None else _as_counts(vectors.weights)
+    saturation, values, lengths = weighting.saturation, vectors.weights, None
+    if saturation is not None:
+        lengths = saturation.lengths(vectors).astype(np.uint32)
+        if saturation.first_term == 0:
+            values = _as_counts(values)
     rows = np.empty(vectors.nnz, np.uint32)
     offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
     lists = _Lists(terms, offsets, rows, values)
-    lengths = _row_sums(vectors) if weighting.saturation else None
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
@@ -181,13 +189,10 @@ def _renumber(
     return np.flatnonzero(present).astype(np.uint32), numbers[term_ids]
 
 
-def _row_sums(vectors: SparseVectors) -> npt.NDArray[np.uint32]:
-    sums = np.concatenate([[0], np.cumsum(vectors.weights, dtype=np.float64)])
-    return np.diff(sums[vectors.offsets]).astype(np.uint32)
-
-
-def _as_counts(weights: npt.NDArray[np.float32]) -> Array:
+def _as_counts(weights: Array) -> Array:
     """Return term counts in the smallest unsigned dtype that holds them."""
+    if weights.dtype.kind == "u":
+        return weights
     largest = float(weights.max()) if len(weights) else 0.0
     dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
     return weights.astype(dtype)
@@ -207,9 +212,8 @@ def _posting_arrays(
         part = slice(lists.offsets[first], lists.offsets[last])
         starts = lists.offsets[first:last] - part.start
         weights = lists.values[part]
-        if weighting.saturation is not None and lengths is not None:
-            long = lengths[lists.rows[part]]
-            weights = weighting.saturation.weights(weights, long, weighting.average_length)
+        if lengths is not None:
+            weights = _saturated(lists, part, lengths, weighting)
         scales[first:last] = _choose_scales(np.maximum.reduceat(weights, starts), weighting)
         counts = np.diff(lists.offsets[first : last + 1])
         steps = np.repeat(np.float32(1) / scales[first:last], counts)
@@ -229,9 +233,23 @@ def _posting_arrays(
         "long_lists": long_lists,
         "window_starts": starts,
     }
-    if lengths is not None:
-        return postings | {"counts": lists.values, LENGTHS: lengths}
+    if lengths is not None and weighting.saturation is not None:
+        counts = _as_counts(lists.values[lists.counted(weighting.saturation) :])
+        return postings | {"counts": counts, LENGTHS: lengths}
     return postings | _approximate_arrays(postings, n_documents)
+
+
+def _saturated(
+    lists: _Lists, part: slice, lengths: npt.NDArray[np.uint32], weighting: Weighting
+) -> Array:
+    """Return the final weights of a range of postings, the counts among them saturated."""
+    saturation = weighting.saturation
+    assert saturation is not None
+    first = min(max(lists.counted(saturation), part.start), part.stop)
+    counted = slice(first, part.stop)
+    long = lengths[lists.rows[counted]]
+    weights = saturation.weights(lists.values[counted], long, weighting.average_length)
+    return np.concatenate([lists.values[part.start : first], weights])
 
 
 def _approximate_arrays(postings: Mapping[str, Array], n_documents: int) -> dict[str, Array]:
@@ -361,11 +379,10 @@ def _payload_chunks(
 def _merge_lists(
     segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], weighting: Weighting
 ) -> _Lists:
-    saturating = weighting.saturation is not None
     terms: npt.NDArray[np.uint32] = np.unique(
         np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
     )
-    values = [segment.arrays["counts"] if saturating else segment.weights() for segment in segments]
+    values = [_stored_values(segment, weighting.saturation) for segment in segments]
     counts = np.zeros(len(terms) + 1, np.int64)
     targets = [np.searchsorted(terms, segment.arrays["terms"]) for segment in segments]
     for segment, target in zip(segments, targets, strict=True):
@@ -380,6 +397,17 @@ def _merge_lists(
         release_pages(arrays["rows"])
         release_pages(value)
     return _close_gaps(_Lists(terms, starts, rows, merged), ends)
+
+
+def _stored_values(segment: Segment, saturation: Saturation | None) -> Array:
+    """Return the values of a segment's postings, as `_Lists` has them."""
+    if saturation is None:
+        return segment.weights()
+    counts = segment.arrays["counts"]
+    if saturation.first_term == 0:
+        return counts
+    final = segment.weights()[: segment.n_postings - len(counts)]
+    return np.concatenate([final, counts.astype(np.float32)])
 
 
 def _close_gaps(lists: _Lists, ends: npt.NDArray[np.int64]) -> _Lists:

@@ -43,6 +43,11 @@ class Document:
     text: str | None
     metadata: Mapping[str, Any]
 
+    @property
+    def content(self) -> str:
+        """What was encoded: title and text, on lines of their own."""
+        return "\n".join(part for part in (self.title, self.text) if part is not None)
+
 
 @dataclass(frozen=True)
 class Record:

@@ -24,12 +24,16 @@ class TermContribution:
     query_weight, document_weight : float
     contribution : float
         Their product, rounded as the score is: a document's contributions add up to its score.
+    in_text : bool or None
+        Whether the document's text holds the term itself; if not, the encoder added it. None where
+        that is unknown: for vectors from outside and some encoders.
     """
 
     term: str
     query_weight: float
     document_weight: float
     contribution: float
+    in_text: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ def explain_document(
     query: SparseVectors,
     plan: QueryPlan,
     vocabulary: Vocabulary | None,
+    text_terms: frozenset[int] | None = None,
 ) -> Explanation:
     """Return the contributions of a query's terms to one document's score.
 
@@ -69,6 +74,8 @@ def explain_document(
         Of that query.
     vocabulary : Vocabulary or None
         Names of the terms.
+    text_terms : frozenset of int, optional
+        Ids of the terms that the document's text itself holds, where that is known.
     """
     segment, row = snapshot.locate(number)
     at = snapshot.segments.index(segment)
@@ -86,6 +93,7 @@ def explain_document(
                 float(query.weights[i]),
                 code * float(segment.arrays["scales"][located[i]]),
                 code * int(multipliers[i]) * unit,
+                None if text_terms is None else term_id in text_terms,
             )
         )
     terms.sort(key=lambda term: -term.contribution)

@@ -243,7 +243,8 @@ class IndexReader:
         number = self._number(document_id, snapshot)
         vector = self._one_query(query, snapshot).drop_zeros()
         plan = plan_queries(snapshot, vector, self.config.max_code)
-        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary)
+        text_terms = self._terms.text_terms(snapshot.document(number).content)
+        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary, text_terms)
 
     # Looking -----------------------------------------------------------------------------------
 

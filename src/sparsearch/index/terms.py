@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparsearch.encoders import Bm25Encoder, Encoder, Saturation, encoder_from_identity
+from sparsearch.encoders import (
+    Bm25Encoder,
+    Encoder,
+    NamesTextTerms,
+    Saturation,
+    encoder_from_identity,
+    gives_final_weights,
+)
 from sparsearch.errors import (
     EncoderError,
     EncoderUnavailableError,
@@ -52,7 +59,7 @@ class Terms:
     @staticmethod
     def resolve(encoder: Encoder | str | None) -> Encoder | None:
         """Return the encoder meant by the argument of `Index.create`."""
-        if not isinstance(encoder, str):
+        if encoder is None or isinstance(encoder, Encoder):
             return encoder
         if encoder == "bm25":
             return Bm25Encoder()
@@ -69,7 +76,7 @@ class Terms:
             )
         with self._guard:
             if self._encoder is None:
-                known = Vocabulary(self._catalog.terms(0, self._catalog.state().vocabulary_size))
+                known = self.vocabulary or Vocabulary()
                 self._encoder = encoder_from_identity(self._identity, known)
                 self._vocabulary = self._encoder.vocabulary
             return self._encoder
@@ -77,17 +84,21 @@ class Terms:
     @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
-        return None if self._identity is None else self.encoder.saturation
+        if self._identity is None or gives_final_weights(self._identity):
+            return None  # so that an index can be cleaned up when its model is gone
+        return self.encoder.saturation
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Strings of the terms; None if the index knows only term ids, or nothing yet."""
+        """Strings of the terms; None if the index knows only term ids, or nothing yet.
+
+        They are read from the index, so that it can be searched by vectors and explained when its
+        encoder is gone.
+        """
         with self._guard:
             if self._vocabulary is None:
-                if self._identity is not None:
-                    return self.encoder.vocabulary
                 size = self._catalog.state().vocabulary_size
-                if size:
+                if size or self._identity is not None:
                     self._vocabulary = Vocabulary(self._catalog.terms(0, size))
             return self._vocabulary
 
@@ -107,6 +118,14 @@ class Terms:
         if np.any(vectors.weights < 0):
             raise EncoderError("the encoder gave a document a negative weight")
         return vectors.drop_zeros()
+
+    def text_terms(self, text: str) -> frozenset[int] | None:
+        """Return the terms that a text itself holds; None if no encoder is there that can tell."""
+        try:
+            encoder = self.encoder
+        except EncoderUnavailableError:
+            return None
+        return encoder.text_terms(text) if isinstance(encoder, NamesTextTerms) else None
 
     def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
         """Return vectors from outside in terms of this index, without explicit zeros."""
@@ -160,13 +179,16 @@ class Terms:
                 self._vocabulary = None
 
     def _check(self, encoder: Encoder) -> None:
-        size = self._catalog.state().vocabulary_size
-        same = encoder.identity == self._identity
-        if not same or encoder.vocabulary.terms()[:size] != self._catalog.terms(0, size):
+        known = self._catalog.terms(0, self._catalog.state().vocabulary_size)
+        given = encoder.vocabulary.terms()[: len(known)]
+        same = self._identity is not None and encoder.made(self._identity)
+        if not same or given != known[: len(given)]:
             raise VocabularyMismatchError(
                 f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
                 f"({shorten(self._identity)})"
             )
+        for term in known[len(given) :]:  # words that documents have brought since it was new
+            encoder.vocabulary.add(term)
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:

@@ -318,12 +318,14 @@ class Writer:
         records = self._records()
         if buffer.records:
             vectors = SparseVectors.concatenate(buffer.vectors)
+            saturation = self._store.terms.saturation
+            length = 0 if saturation is None else int(saturation.lengths(vectors).sum())
             new = build_segment(
                 [record.id for record in buffer.records],
                 [record.payload for record in buffer.records],
                 [record.metadata for record in buffer.records],
                 vectors,
-                self._weighting(float(vectors.weights.sum(dtype=np.float64)), len(vectors)),
+                self._weighting(length, len(vectors)),
             )
             replaced = np.zeros(len(buffer.records), np.bool_)
             replaced[buffer.replaced] = True
@@ -358,7 +360,7 @@ class Writer:
         self._deleted = list(self.snapshot.deleted)
         self._store.publish(self.snapshot)
 
-    def _weighting(self, new_length: float = 0.0, new_documents: int = 0) -> Weighting:
+    def _weighting(self, new_length: int = 0, new_documents: int = 0) -> Weighting:
         """Return how to weight now, given documents about to be added."""
         snapshot, config = self.snapshot, self._store.config
         documents = snapshot.n_live + new_documents

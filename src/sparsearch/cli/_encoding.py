@@ -1,0 +1,216 @@
+"""Vectors written part by part, so that an interrupted encoding goes on where it stopped.
+
+Beside the output there is, while it is being made, a folder of finished parts and a file that says
+how much of the source they hold. That file is replaced after each part: it is the commit point,
+and a part that it does not know is written again. Parts end after a fixed number of texts and are
+encoded alone, so that the result does not depend on interruptions.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sparsearch.errors import (
+    InvalidInputError,
+    SourceChangedError,
+    StorageError,
+    shorten,
+)
+from sparsearch.files import replacing
+from sparsearch.storage import storage_faults, writer_lock
+
+if TYPE_CHECKING:
+    from sparsearch.vectors import SparseVectors
+
+__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "remaining"]
+
+PART_TEXTS: Final = 1024
+"""Texts of a part: encoded together, and lost when the work is interrupted."""
+
+_STATE: Final = "progress.json"
+_COPY_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text to encode, and what is written beside its vector.
+
+    Parameters
+    ----------
+    id : str
+    content : str
+        What is encoded.
+    text : str
+        What is written as contents.
+    metadata : dict
+    """
+
+    id: str
+    content: str
+    text: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _State:
+    """How far the work got.
+
+    Parameters
+    ----------
+    texts, parts : int
+        Of the finished parts.
+    last_id : str
+        Of the last text in them.
+    complete : bool
+        Whether they hold the whole source.
+    """
+
+    texts: int = 0
+    parts: int = 0
+    last_id: str = ""
+    complete: bool = False
+
+
+class EncodedParts:
+    """The parts of an output that is being made.
+
+    Parameters
+    ----------
+    out : Path
+        A file of JSON lines if its name ends in ``.jsonl`` or ``.jsonl.gz``; otherwise a folder of
+        ``.npz`` files, which appears when the work is done.
+    facts : dict
+        JSON values that must be the same when the work is taken up again: the ``encoder``, and
+        whether the texts are ``queries``.
+
+    Raises
+    ------
+    StorageError
+        When the output exists already.
+    InvalidInputError
+        When parts are there that were made with other facts.
+    """
+
+    def __init__(self, out: Path, facts: dict[str, Any]) -> None:
+        self.out = out
+        self.folder = out.with_name(f"{out.name}.partial")
+        self.of_queries = bool(facts["queries"])
+        self._facts = facts
+        self._as_lines = out.name.endswith((".jsonl", ".jsonl.gz"))
+        self._parts = self.folder / "parts"
+        self.state = self._read_state()
+        if out.exists() and not self.state.complete:
+            raise StorageError(f"{out} exists; remove it, or give another name")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep others from making the same output.
+
+        Raises
+        ------
+        StorageError
+            When another process makes it, or the folder cannot be written.
+        """
+        with storage_faults(self.folder):
+            self._parts.mkdir(parents=True, exist_ok=True)
+        with writer_lock(self.folder):
+            self.state = self._read_state()
+            yield
+        if not (self.folder / _STATE).exists():
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def add(self, passages: list[Passage], vectors: SparseVectors) -> None:
+        """Write the vectors of some texts as one part."""
+        from sparsearch.vectors import VectorBatch, VectorFile, save_npz, write_json_vectors
+
+        part = self._part(self.state.parts)
+        ids = [passage.id for passage in passages]
+        if self._as_lines:
+            contents = [passage.text for passage in passages]
+            metadata = [passage.metadata for passage in passages]
+            write_json_vectors(part, [VectorBatch(ids, contents, vectors, metadata)])
+        else:
+            save_npz(part, VectorFile(vectors, ids))
+        self._commit(
+            _State(self.state.texts + len(ids), self.state.parts + 1, ids[-1], complete=False)
+        )
+
+    def finish(self) -> None:
+        """Make the output of the parts, and remove them."""
+        made_before = self.state.complete and self.out.exists()
+        self._commit(replace(self.state, complete=True))
+        if not made_before:
+            self._make_output()
+        with storage_faults(self.folder):
+            if self._parts.exists():
+                shutil.rmtree(self._parts)
+            (self.folder / _STATE).unlink()
+
+    def _make_output(self) -> None:
+        if not self._as_lines:
+            with storage_faults(self.out):
+                self._parts.rename(self.out)
+            return
+        with replacing(self.out) as file:
+            for number in range(self.state.parts):  # of gzip files, too, the sum is one
+                with self._part(number).open("rb") as part:
+                    shutil.copyfileobj(part, file, _COPY_BYTES)
+
+    def _part(self, number: int) -> Path:
+        kind = ".npz"
+        if self._as_lines:
+            kind = ".jsonl.gz" if self.out.suffix == ".gz" else ".jsonl"
+        return self._parts / f"part-{number:06d}{kind}"
+
+    def _commit(self, state: _State) -> None:
+        with replacing(self.folder / _STATE) as file:
+            file.write(json.dumps({"facts": self._facts, **asdict(state)}).encode())
+        self.state = state
+
+    def _read_state(self) -> _State:
+        path = self.folder / _STATE
+        try:
+            stored = json.loads(path.read_bytes())
+            facts = stored.pop("facts")
+            state = _State(**stored)
+        except FileNotFoundError:
+            return _State()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInputError(
+                f"{path} is unreadable ({error}); remove {self.folder} to start again"
+            ) from error
+        for name, value in self._facts.items():
+            if facts.get(name) != value:
+                raise InvalidInputError(
+                    f"{self.folder} was begun with {name} {shorten(facts.get(name))}, not "
+                    f"{shorten(value)}; remove it to start again, or give another name"
+                )
+        return state
+
+
+def remaining(passages: Iterator[Passage], parts: EncodedParts) -> Iterator[list[Passage]]:
+    """Yield the texts that are not encoded yet, in lists of `PART_TEXTS`.
+
+    Raises
+    ------
+    SourceChangedError
+        When those that are encoded are not the first of `passages`.
+    """
+    done = parts.state
+    last_id, found = "", 0
+    for passage in islice(passages, done.texts):
+        last_id, found = passage.id, found + 1
+    if (found, last_id) != (done.texts, done.last_id):
+        raise SourceChangedError(
+            f"the source changed since it was partly encoded (text {done.texts:,} was "
+            f"{shorten(done.last_id)}); remove {parts.folder} to start again"
+        )
+    while chunk := list(islice(passages, PART_TEXTS)):
+        yield chunk

@@ -1,0 +1,181 @@
+"""BM25 and a learned encoder in one inverted index."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import islice
+from numbers import Real
+from typing import Any, Final
+
+import numpy as np
+
+from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
+from sparsearch.encoders.text_terms import NamesTextTerms
+from sparsearch.encoders.texts import checked_texts
+from sparsearch.errors import InvalidInputError, VocabularyMismatchError, shorten
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["LEARNED_MARK", "HybridEncoder"]
+
+LEARNED_MARK: Final = "~"
+"""Begins the name of every learned term. No word of BM25 contains it."""
+
+_VERSION: Final = 1
+
+
+class HybridEncoder(Encoder):
+    """Words as BM25 weighs them, and the terms of a learned encoder, side by side.
+
+    The score of a document is its BM25 score plus `learned_weight` times its learned score. Words
+    keep it right about exact matches, learned terms find what is worded differently; and as both
+    stand in one vector, one search of one inverted index adds them up.
+
+    The learned encoder's terms come first in the vocabulary, each with `LEARNED_MARK` before it;
+    words follow as documents bring them.
+
+    Parameters
+    ----------
+    lexical : Bm25Config
+        Of the words.
+    learned : Encoder
+        Whose document weights are final and whose vocabulary does not grow.
+    learned_weight : float
+        Factor of its query weights. Finite and above 0.
+    vocabulary : Vocabulary, optional
+        The terms so far; by default those of `learned`.
+
+    Raises
+    ------
+    InvalidInputError
+        When `learned` gives counts, or `learned_weight` is outside its range.
+    VocabularyMismatchError
+        When `vocabulary` does not begin with the terms of `learned`.
+    """
+
+    def __init__(
+        self,
+        lexical: Bm25Config,
+        learned: Encoder,
+        learned_weight: float,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
+        if learned.saturation is not None:
+            raise InvalidInputError("the learned encoder gives term counts; its weights are final")
+        self._weight = _checked_weight(learned_weight)
+        names = [LEARNED_MARK + term for term in learned.vocabulary]
+        if vocabulary is None:
+            vocabulary = Vocabulary(names)
+        elif list(islice(vocabulary, len(names))) != names:
+            raise VocabularyMismatchError("the vocabulary does not begin with the learned terms")
+        self._n_learned = len(names)
+        self._learned = learned
+        self._lexical = Bm25Encoder(lexical, vocabulary)
+
+    @property
+    def learned(self) -> Encoder:
+        """The encoder of the learned terms."""
+        return self._learned
+
+    @property
+    def lexical(self) -> Bm25Config:
+        """Settings of BM25."""
+        return self._lexical.config
+
+    @property
+    def learned_weight(self) -> float:
+        """Factor of the learned query weights."""
+        return self._weight
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Learned terms, then the words of all documents encoded so far."""
+        return self._lexical.vocabulary
+
+    @property
+    def saturation(self) -> Saturation:
+        """How an index turns the counts of words into weights."""
+        config = self._lexical.config
+        return Saturation(config.k1, config.b, self._n_learned)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Type, version, and the identities of its parts."""
+        return {
+            "type": "hybrid",
+            "version": _VERSION,
+            "lexical": self._lexical.identity,
+            "learned": self._learned.identity,
+            "learned_weight": self._weight,
+        }
+
+    def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
+        """Return each text's learned weights and its counts of words.
+
+        Raises
+        ------
+        InvalidInputError
+            When a text is not a string.
+        SparsearchError
+            As the learned encoder does.
+        """
+        checked = checked_texts(texts)
+        # The learned part first: where it fails, the vocabulary has not grown.
+        return self._joined(
+            self._learned.encode_documents(checked), self._lexical.encode_documents(checked)
+        )
+
+    def encode_queries(
+        self, texts: Sequence[str], statistics: CollectionStatistics | None = None
+    ) -> SparseVectors:
+        """Return each text's learned weights times `learned_weight`, and its words' idf.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        statistics : CollectionStatistics
+            Of the documents to be searched.
+
+        Raises
+        ------
+        EncoderError
+            When `statistics` is None.
+        InvalidInputError
+            When a text is not a string.
+        """
+        checked = checked_texts(texts)
+        words = self._lexical.encode_queries(checked, statistics)
+        learned = self._learned.encode_queries(checked, statistics)
+        weights = learned.weights * np.float32(self._weight)
+        scaled = SparseVectors.from_trusted(learned.offsets, learned.term_ids, weights)
+        return self._joined(scaled, words)
+
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text itself holds: its words and word pieces."""
+        words = self._lexical.text_terms(text)
+        if isinstance(self._learned, NamesTextTerms):
+            return words | self._learned.text_terms(text)
+        return words
+
+    def _joined(self, learned: SparseVectors, words: SparseVectors) -> SparseVectors:
+        """Return rows with the entries of both; learned ids are the lower ones."""
+        offsets = learned.offsets + words.offsets
+        term_ids = np.empty(offsets[-1], np.uint32)
+        weights = np.empty(offsets[-1], np.float32)
+        # An entry moves up by what the other part has in the rows before it, or up to its own.
+        for part, others in ((learned, words.offsets[:-1]), (words, learned.offsets[1:])):
+            at = np.arange(part.nnz) + np.repeat(others, np.diff(part.offsets))
+            term_ids[at], weights[at] = part.term_ids, part.weights
+        return SparseVectors.from_trusted(offsets, term_ids, weights, self.vocabulary)
+
+    def __repr__(self) -> str:
+        return f"HybridEncoder({self.lexical}, {self._learned}, {self._weight})"
+
+
+def _checked_weight(value: object) -> float:
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and number > 0):
+        reason = "it must be a finite number above 0"
+        raise InvalidInputError(f"learned_weight is {shorten(value)}; {reason}")
+    return number

@@ -1,0 +1,203 @@
+"""Checkpoints written as model folders: an ONNX graph from token ids to sparse entries.
+
+Pooling, activation and the choice of non-zeros are part of the graph, so that only the sparse
+result leaves the runtime.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+from uuid import uuid4
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from sparsearch.encoders.model_folder import (
+    MODEL_NAME,
+    QUERY_MODEL_NAME,
+    QUERY_WEIGHTS_NAME,
+    SETTINGS_NAME,
+    TOKENIZER_NAME,
+)
+from sparsearch.encoders.onnx_encoder import OnnxEncoder, SparseModel
+from sparsearch.encoders.onnx_model import OnnxModel, SparseEntries
+from sparsearch.encoders.torch_model import CheckpointParts, TorchModel
+from sparsearch.encoders.torch_network import SparseNetwork
+from sparsearch.errors import (
+    EncoderError,
+    MissingExtraError,
+    StorageError,
+    StorageUnavailableError,
+    shorten,
+)
+
+__all__ = ["TOLERANCE", "export_checkpoint"]
+
+TOLERANCE: Final = 1e-3
+"""Most that a weight of the exported graph, not quantised, may differ from torch's."""
+
+_OPSET: Final = 18
+_LARGEST_BATCH: Final = 1 << 15
+
+
+def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = True) -> None:
+    """Write a checkpoint as a model folder; it appears whole or not at all.
+
+    Parameters
+    ----------
+    parts : CheckpointParts
+    folder : Path
+        Must not exist, or be empty.
+    quantize : bool
+        Store the matrices as 8-bit integers and multiply in them, one scale a column; the inputs
+        of each product are rounded to 8 bits on the way.
+
+    Raises
+    ------
+    MissingExtraError
+        When the packages that write ONNX are not installed.
+    StorageError
+        When the folder is not empty or cannot be written.
+    EncoderUnavailableError
+        When the checkpoint is damaged.
+    EncoderError
+        When the graph cannot be made, or does not give what torch gives.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StorageError(f"{folder} exists and is not an empty folder; give another")
+    with _folder_in_the_making(folder) as made:
+        settings = parts.settings
+        (made / SETTINGS_NAME).write_text(settings.to_json(), "utf-8")
+        parts.load_tokenizer().save(str(made / TOKENIZER_NAME))
+        _export_network(parts, parts.documents, made / MODEL_NAME, quantize)
+        if parts.queries is None:
+            table = save({"weights": parts.load_query_weights()})
+            (made / QUERY_WEIGHTS_NAME).write_bytes(table)
+        elif parts.queries is not parts.documents:
+            _export_network(parts, parts.queries, made / QUERY_MODEL_NAME, quantize)
+        OnnxEncoder(made).encode_documents(["a"])
+
+
+def _export_network(
+    parts: CheckpointParts, network: SparseNetwork, path: Path, quantize: bool
+) -> None:
+    settings = parts.settings
+    _write_graph(network, settings.max_length, path)
+    _compare(
+        TorchModel(network, settings.pad_id),
+        OnnxModel(path, settings.dimension, settings.pad_id),
+        _sample(settings.dimension, settings.max_length),
+    )
+    if quantize:
+        _quantize(path)
+
+
+def _write_graph(network: SparseNetwork, longest: int, path: Path) -> None:
+    example = torch.zeros((2, min(8, longest)), dtype=torch.int64)
+    batch = torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)
+    length = torch.export.Dim("length", min=1, max=longest)
+    axes = {0: batch, 1: length}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                network,
+                (example, torch.ones_like(example)),
+                input_names=["input_ids", "attention_mask"],
+                output_names=["rows", "term_ids", "weights"],
+                dynamic_shapes=(axes, axes),
+                opset_version=_OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+            program.save(path, external_data=_is_large(network))
+    except ImportError as error:
+        raise MissingExtraError(error.name or "onnx", "train") from error
+    except Exception as error:  # the exporter's errors have no common class
+        reason = shorten(str(error).strip().partition("\n")[0], 300)
+        raise EncoderError(
+            f"{network.network.folder} cannot be exported ({type(error).__name__}: {reason}); "
+            "use backend='torch'"
+        ) from error
+
+
+def _quantize(path: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    plain = path.with_name(f"plain-{path.name}")
+    path.rename(plain)
+    with _quiet():
+        quantize_dynamic(plain, path, weight_type=QuantType.QInt8, per_channel=True)
+    for leftover in path.parent.glob(f"{path.name}.data*"):
+        leftover.unlink()
+    plain.unlink()
+
+
+def _sample(dimension: int, longest: int) -> list[NDArray[np.int32]]:
+    """Return a few windows of tokens, of different lengths."""
+    rng = np.random.default_rng(0)
+    lengths = [min(length, longest) for length in (3, 17, 40)]
+    return [rng.integers(0, dimension, length).astype(np.int32) for length in lengths]
+
+
+def _compare(expected: SparseModel, exported: SparseModel, windows: list[Any]) -> None:
+    """Make sure that the graph computes what torch computes."""
+    wanted, found = _dense(expected.run(windows)), _dense(exported.run(windows))
+    worst = max(
+        (abs(wanted.get(key, 0.0) - found.get(key, 0.0)) for key in wanted.keys() | found.keys()),
+        default=0.0,
+    )
+    if worst > TOLERANCE:
+        raise EncoderError(
+            f"the exported graph differs from torch by {worst:.2g}; use backend='torch'"
+        )
+
+
+def _dense(entries: SparseEntries) -> dict[tuple[int, int], float]:
+    places = zip(entries.rows.tolist(), entries.term_ids.tolist(), strict=True)
+    return dict(zip(places, entries.weights.tolist(), strict=True))
+
+
+def _is_large(network: SparseNetwork) -> bool:
+    """Whether its weights are too many for one protobuf message, which holds 2 GiB."""
+    total = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+    return bool(total > (1 << 31) - (1 << 27))
+
+
+@contextmanager
+def _folder_in_the_making(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` that takes its place when the block ends without error."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=f".{uuid4().hex[:8]}-", dir=folder.parent) as scratch:
+            made = Path(scratch) / "made"
+            made.mkdir()
+            yield made
+            if folder.is_dir():
+                folder.rmdir()
+            os.replace(made, folder)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"cannot write {folder}: {error.strerror or error}"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter and the quantiser from talking about themselves."""
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

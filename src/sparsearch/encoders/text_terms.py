@@ -1,0 +1,16 @@
+"""Telling a text's own terms from those that an encoder added to it."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+__all__ = ["NamesTextTerms"]
+
+
+@runtime_checkable
+class NamesTextTerms(Protocol):
+    """An encoder that can tell which of its terms stand in a text; explanations then say so."""
+
+    def text_terms(self, text: str) -> frozenset[int]:
+        """Return the ids of the terms that the text itself holds."""
+        ...

@@ -1,0 +1,44 @@
+"""Tiny models, made once."""
+
+from __future__ import annotations
+
+import pytest
+import tiny_models
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Return the folder of a tiny model by its name; it is made when it is first asked for."""
+    pytest.importorskip("sentence_transformers", reason="makes the models; extra train")
+    root = tmp_path_factory.mktemp("models")
+    makers = {
+        "splade": tiny_models.splade,
+        "inference-free": tiny_models.inference_free,
+        "bge-m3": tiny_models.bge_m3,
+        "dense": tiny_models.dense,
+        "masked-lm": tiny_models.masked_lm,
+    }
+
+    def model(name, *arguments, **options):
+        folder = root / "-".join([name, *arguments, *options.values()])
+        return folder if folder.exists() else makers[name](folder, *arguments, **options)
+
+    return model
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Keep exported models out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def exported(models, tmp_path_factory):
+    """Return the folder of a tiny inference-free model in ONNX, of 8-bit integers."""
+    from sparsearch.encoders import export_model
+
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export_model(models("inference-free"), folder)
+    return folder
