@@ -23,6 +23,8 @@
     ├── EncoderError
     │   ├── EncoderUnavailableError        text given where only vectors can be used
     │   └── VocabularyMismatchError        vectors over another vocabulary
+    ├── TrainingError                      a model cannot be trained further
+    │   └── CollapseError                  its vectors became empty
     └── MissingExtraError (ImportError)    an optional dependency; names the extra
 """
 
@@ -31,6 +33,7 @@ from __future__ import annotations
 from os import PathLike
 
 __all__ = [
+    "CollapseError",
     "DocumentNotFoundError",
     "DuplicateIdError",
     "EncoderError",
@@ -52,6 +55,7 @@ __all__ = [
     "SparsearchError",
     "StorageError",
     "StorageUnavailableError",
+    "TrainingError",
     "VocabularyMismatchError",
     "shorten",
 ]
@@ -204,6 +208,14 @@ class EncoderUnavailableError(EncoderError):
 
 class VocabularyMismatchError(EncoderError):
     """Vectors and index do not share a vocabulary."""
+
+
+class TrainingError(SparsearchError):
+    """A model cannot be trained as asked, or not any further."""
+
+
+class CollapseError(TrainingError):
+    """The vectors of queries or documents became empty: nothing is left to train on."""
 
 
 class MissingExtraError(SparsearchError, ImportError):
