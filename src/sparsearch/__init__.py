@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sparsearch.evaluation import compare, evaluate
     from sparsearch.index import Index, IndexConfig
     from sparsearch.runs import Hit, Qrels, Run
+    from sparsearch.training import TrainConfig, train
     from sparsearch.vectors import SparseVectors, Vocabulary
 
 __version__ = "0.1.0"
@@ -29,9 +30,11 @@ _EXPORTS = {
     "Run": "sparsearch.runs",
     "SparseVectors": "sparsearch.vectors",
     "SparsearchError": "sparsearch.errors",
+    "TrainConfig": "sparsearch.training",
     "Vocabulary": "sparsearch.vectors",
     "compare": "sparsearch.evaluation",
     "evaluate": "sparsearch.evaluation",
+    "train": "sparsearch.training",
 }
 
 __all__ = [
@@ -45,10 +48,12 @@ __all__ = [
     "Run",
     "SparseVectors",
     "SparsearchError",
+    "TrainConfig",
     "Vocabulary",
     "__version__",
     "compare",
     "evaluate",
+    "train",
 ]
 
 

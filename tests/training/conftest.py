@@ -28,7 +28,16 @@ def _quiet() -> None:
 @pytest.fixture(scope="session")
 def documents() -> list[dict[str, object]]:
     """Docstrings of some packages: few enough to be fast."""
-    packages = {"asyncio", "collections", "json", "pathlib", "random", "sqlite3", "string", "zipfile"}
+    packages = {
+        "asyncio",
+        "collections",
+        "json",
+        "pathlib",
+        "random",
+        "sqlite3",
+        "string",
+        "zipfile",
+    }
     return [d for d in standard_library_documents() if d["package"] in packages]
 
 
@@ -60,15 +69,20 @@ def tiny_bert(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(1)
     config = BertConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
+        hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=128,
-        # Of unit variance, so that a token's own embedding is what its logits prefer from the start.
-        initializer_range=0.2,
     )
-    return _saved(BertForMaskedLM(config), tokenizer, tmp_path_factory.mktemp("tiny") / "bert")
+    model = BertForMaskedLM(config)
+    with torch.no_grad():
+        # What pretraining would bring: each token's logits prefer the token itself. The embedding
+        # outweighs the position, the head starts from the identity, and most terms are off.
+        model.get_input_embeddings().weight.mul_(5)
+        torch.nn.init.eye_(model.cls.predictions.transform.dense.weight)
+        model.cls.predictions.bias.fill_(-2.5)
+    return _saved(model, tokenizer, tmp_path_factory.mktemp("tiny") / "bert")
 
 
 @pytest.fixture(scope="session")
@@ -79,16 +93,18 @@ def tiny_decoder(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
+        hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
         num_key_value_heads=2,
         intermediate_size=64,
         max_position_embeddings=256,
         pad_token_id=0,
-        initializer_range=0.2,
     )
-    return _saved(LlamaForCausalLM(config), tokenizer, tmp_path_factory.mktemp("tiny") / "llama")
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(5)
+    return _saved(model, tokenizer, tmp_path_factory.mktemp("tiny") / "llama")
 
 
 def _saved(model, tokenizer, folder: Path) -> str:

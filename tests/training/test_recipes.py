@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -67,7 +66,15 @@ def test_a_recipe_gets_better_than_its_start(
     held_in = [example for number, example in enumerate(examples) if number % 3]
     reports = []
     result = train(config, examples=held_in, report=reports.append)
-    print(name, result.start, result.best, reports[0].ranking, reports[-1].ranking,
-          reports[-1].query_nnz, reports[-1].document_nnz, sum(r.seconds for r in reports))
+    print(
+        name,
+        result.start,
+        result.best,
+        reports[0].ranking,
+        reports[-1].ranking,
+        reports[-1].query_nnz,
+        reports[-1].document_nnz,
+        sum(r.seconds for r in reports),
+    )
     assert result.best_step > 0
     assert result.best > result.start

@@ -56,9 +56,7 @@ class Encoding:
             return embed(self.model, features, part.task, fused=self.fused)
 
 
-def parts_of(
-    texts: Sequence[str], task: str, size: int | None, seeds: Iterator[int]
-) -> list[Part]:
+def parts_of(texts: Sequence[str], task: str, size: int | None, seeds: Iterator[int]) -> list[Part]:
     """Return the texts of a task in parts of at most `size`, or in one."""
     step = size or len(texts)
     return [

@@ -147,7 +147,10 @@ def _chain(part: EncoderPart, path: str, base: Base) -> list[nn.Module]:
 
 
 def _pooling(part: EncoderPart) -> nn.Module:
-    if part.pooling in SpladePooling.SPLADE_POOLING_MODES and part.activation in _SPLADE_ACTIVATIONS:
+    if (
+        part.pooling in SpladePooling.SPLADE_POOLING_MODES
+        and part.activation in _SPLADE_ACTIVATIONS
+    ):
         return SpladePooling(part.pooling, _SPLADE_ACTIVATIONS[part.activation])
     return VocabularyPooling(part.pooling, part.activation)
 

@@ -125,7 +125,7 @@ class NegativesConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """A teacher: its kind (``bm25``, ``cross-encoder``, ``dense``, ``sparse``), model and weight."""
+    """A teacher: kind (``bm25``, ``cross-encoder``, ``dense`` or ``sparse``), model, weight."""
 
     kind: str
     model: str | None = None
@@ -146,8 +146,8 @@ class TeachersConfig:
     ----------
     models : tuple of TeacherConfig
     normalise : str
-        What makes the scores of different teachers comparable, for each query: ``minmax`` (to 0..1),
-        ``standard`` (mean 0, deviation 1), ``none``.
+        What makes the scores of different teachers comparable, for each query: ``minmax`` (from 0
+        to 1), ``standard`` (mean 0, deviation 1) or ``none``.
     scale : float
         What the mean of the normalised scores is multiplied with.
     """

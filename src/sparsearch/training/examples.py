@@ -80,11 +80,13 @@ def examples_from(records: Iterable[Mapping[str, Any]]) -> Iterator[Example]:
     InvalidInputError
         At the first record that is none of these; names its one-based number.
     """
-    for number, record in enumerate(records, start=1):
-        try:
+    number = 0
+    try:
+        for record in records:
+            number += 1
             yield _example(record)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"record {number}: {error}") from error
+    except InvalidInputError as error:
+        raise InvalidInputError(f"record {number}: {error}") from error
 
 
 def read_examples(path: str | PathLike[str]) -> list[Example]:
@@ -105,11 +107,14 @@ def read_examples(path: str | PathLike[str]) -> list[Example]:
     else:
         rows = _jsonl(path)
     examples = []
-    for number, row in rows:
-        try:
+    number = 0
+    try:
+        for number, row in rows:  # noqa: B007 - named by the error
             examples.append(_example(row))
-        except InvalidInputError as error:
-            raise FileFormatError(path, number, str(error)) from error
+    except FileFormatError:
+        raise
+    except InvalidInputError as error:
+        raise FileFormatError(path, number, str(error)) from error
     if not examples:
         raise FileFormatError(path, None, "there are no examples in it")
     return examples

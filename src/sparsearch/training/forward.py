@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import Router, SpladePooling
 from torch import Tensor, nn
@@ -98,7 +97,7 @@ def _masked_lm(
 @contextmanager
 def _passing_through(layer: nn.Module) -> Iterator[None]:
     """Make a layer return its input, by an attribute that hides the method of its class."""
-    layer.forward = lambda hidden: hidden  # type: ignore[method-assign]
+    layer.forward = lambda hidden: hidden
     try:
         yield
     finally:

@@ -93,7 +93,7 @@ class _MaxLogits(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         hidden, weight, bias, places = ctx.saved_tensors
         batch, length, size = hidden.shape
-        # Activations pass no gradient to terms that are off: of a sparse vector, hardly any is left.
+        # Activations pass no gradient to terms that are off: of sparse vectors, few are left.
         texts, terms = gradient.nonzero(as_tuple=True)
         values = gradient[texts, terms].float()
         tokens = texts * length + places[texts, terms]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from sentence_transformers.base.modules import Transformer
@@ -27,7 +28,10 @@ def add_adapters(model: Any, rank: int) -> None:
     for module in list(model.modules()):
         if isinstance(module, Transformer):
             config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
-            module.model = get_peft_model(module.model, config)
+            with warnings.catch_warnings():
+                # peft asks transformers for an attribute by its old name.
+                warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+                module.model = get_peft_model(module.model, config)
         elif isinstance(module, TiedHead):
             module.requires_grad_(False)
     model.to(model.device)

@@ -8,7 +8,7 @@ teacher's scores, ``[batch, documents]``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from sentence_transformers.sparse_encoder.losses import (
@@ -117,7 +117,7 @@ class RankingLoss(nn.Module):
 
 def build_loss(part: LossPart) -> nn.Module:
     """Build one loss of a recipe."""
-    kinds = {
+    kinds: dict[str, Callable[[], nn.Module]] = {
         "infonce": lambda: SparseMultipleNegativesRankingLoss(None, scale=1.0),
         "candidates": CandidatesLoss,
         "margin_mse": MarginLoss,

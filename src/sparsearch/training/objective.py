@@ -33,9 +33,7 @@ class Penalty(nn.Module):
         Non-zeros to steer to.
     """
 
-    def __init__(
-        self, part: RegulariserPart, terms: int, steps: int, target: float | None
-    ) -> None:
+    def __init__(self, part: RegulariserPart, terms: int, steps: int, target: float | None) -> None:
         super().__init__()
         self._part, self._steps = part, steps
         self.regulariser = build_regulariser(part, terms)

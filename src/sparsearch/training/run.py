@@ -124,9 +124,7 @@ def _build(recipe: Recipe, config: TrainConfig, examples: list[Example]) -> Any:
     from sparsearch.training.building import Base, build_model
     from sparsearch.training.lora import add_adapters
 
-    base = Base(
-        config.model, config.query_model, config.query_length, config.document_length
-    )
+    base = Base(config.model, config.query_model, config.query_length, config.document_length)
     if config.sparsity.top_k is not None:
         recipe = replace(recipe, top_k=config.sparsity.top_k)
     texts = dict.fromkeys(text for example in examples for text in example.documents)

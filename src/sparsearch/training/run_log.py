@@ -98,14 +98,15 @@ def read_log(folder: Path) -> list[StepReport]:
 
 
 def _read(path: Path) -> Iterator[StepReport]:
-    lines = path.read_text("utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
+    lines = path.read_text("utf-8").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()  # cut off when the run was killed; its step is done again
+    number = 0
+    try:
+        for number, line in enumerate(lines, start=1):  # noqa: B007 - named by the error
             yield StepReport(**json.loads(line))
-        except (ValueError, TypeError) as error:
-            if number == len(lines):  # cut off when the run was killed; its step is done again
-                return
-            raise FileFormatError(path, number, f"not a line of a run's log: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise FileFormatError(path, number, f"not a line of a run's log: {error}") from error
 
 
 def _line(report: StepReport) -> str:

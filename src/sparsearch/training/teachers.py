@@ -126,7 +126,9 @@ def open_teacher(config: TeacherConfig, documents: Iterable[str]) -> Teacher:
     try:
         return loaders[config.kind](path)
     except (OSError, ValueError) as error:
-        raise TrainingError(f"the {config.kind} teacher {path} cannot be loaded: {error}") from error
+        raise TrainingError(
+            f"the {config.kind} teacher {path} cannot be loaded: {error}"
+        ) from error
 
 
 def score_examples(
@@ -262,7 +264,7 @@ class _EmbeddingTeacher:
             left.index_select(0, left.new_tensor(query_rows).long().to(left.device)),
             right.index_select(0, right.new_tensor(document_rows).long().to(right.device)),
         )
-        return scores.float().cpu().numpy()
+        return np.asarray(scores.float().cpu(), dtype=np.float32)
 
 
 def _numbered(texts: Iterable[str]) -> tuple[list[int], list[str]]:

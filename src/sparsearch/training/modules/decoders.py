@@ -34,9 +34,9 @@ class EchoTransformer(Transformer):
         longest = self.query_length if task == "query" else self.document_length
         longest = longest or self.max_seq_length // 2
         texts = [(prompt or "") + text for text in inputs]
-        once = self.tokenizer(
-            texts, truncation=True, max_length=longest, add_special_tokens=False
-        )["input_ids"]
+        once = self.tokenizer(texts, truncation=True, max_length=longest, add_special_tokens=False)[
+            "input_ids"
+        ]
         # A text without tokens still needs one to read.
         filler = [self.tokenizer.pad_token_id]
         once = [ids or filler for ids in once]

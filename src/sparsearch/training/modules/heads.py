@@ -48,7 +48,7 @@ class TiedHead(WeightedModule):
         return self
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
-        """Replace hidden states in ``token_embeddings`` by logits ``[batch, length, vocabulary]``."""
+        """Replace hidden states in ``token_embeddings`` by logits of all terms."""
         hidden = features["token_embeddings"]
         features["token_embeddings"] = functional.linear(hidden, self.weight, self.bias)
         return features

@@ -1,4 +1,4 @@
-"""A learned weight for each token of a text, and no others: DeepCT, DeepImpact, uniCOIL, TILDEv2."""
+"""A learned weight for each token of a text: DeepCT, DeepImpact, uniCOIL, TILDEv2."""
 
 from __future__ import annotations
 
