@@ -75,7 +75,7 @@ def test_a_model_made_by_sentence_transformers_gives_the_same_vectors_here(
 def test_the_fused_head_gives_the_vectors_and_gradients_of_the_plain_one(
     name: str, tiny_bert: str
 ) -> None:
-    model = build_model(RECIPES[name], Base(tiny_bert), device="cpu").train()
+    model = build_model(RECIPES[name], Base(tiny_bert, document_length=64), device="cpu").train()
     model.max_active_dims = None
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):

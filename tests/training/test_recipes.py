@@ -11,7 +11,6 @@ from sparsearch.training import (
     Example,
     NegativesConfig,
     OptimizerConfig,
-    SparsityConfig,
     TeacherConfig,
     TeachersConfig,
     TrainConfig,
@@ -24,10 +23,10 @@ TRAINED = [name for name, recipe in RECIPES.items() if recipe.losses]
 
 @pytest.fixture(scope="module")
 def development(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Every third pair as a test collection of its own, in BEIR layout."""
+    """Every fifth pair as a test collection of its own, in BEIR layout."""
     folder = tmp_path_factory.mktemp("development")
     (folder / "qrels").mkdir()
-    held_out = examples[::3]
+    held_out = examples[::5]
     with (
         open(folder / "corpus.jsonl", "w") as corpus,
         open(folder / "queries.jsonl", "w") as queries,
@@ -56,25 +55,12 @@ def test_a_recipe_gets_better_than_its_start(
         output=str(tmp_path / "run"),
         query_length=16,
         document_length=48,
-        optimizer=OptimizerConfig(steps=60, batch_size=16, learning_rate=3e-3),
-        sparsity=SparsityConfig(),
-        negatives=NegativesConfig(count=3) if recipe.needs_negatives else None,
+        optimizer=OptimizerConfig(steps=30, batch_size=16, learning_rate=1e-3),
+        negatives=NegativesConfig(count=2) if recipe.needs_negatives else None,
         teachers=teachers if recipe.needs_scores else None,
-        development=DevelopmentConfig(development, every=60),
+        development=DevelopmentConfig(development, every=30),
         device="cpu",
     )
-    held_in = [example for number, example in enumerate(examples) if number % 3]
-    reports = []
-    result = train(config, examples=held_in, report=reports.append)
-    print(
-        name,
-        result.start,
-        result.best,
-        reports[0].ranking,
-        reports[-1].ranking,
-        reports[-1].query_nnz,
-        reports[-1].document_nnz,
-        sum(r.seconds for r in reports),
-    )
-    assert result.best_step > 0
+    held_in = [example for number, example in enumerate(examples) if number % 5]
+    result = train(config, examples=held_in)
     assert result.best > result.start

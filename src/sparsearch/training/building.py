@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from sparsearch.errors import TrainingError
+from sparsearch.training.fused import max_logits
 from sparsearch.training.modules import (
     EchoTransformer,
     EpicHead,
@@ -34,6 +35,9 @@ __all__ = ["Base", "build_model", "inverse_document_frequencies"]
 
 _SPLADE_ACTIVATIONS = {"log1p": "relu", "log1p_log1p": "log1p_relu"}
 """Our names of activations, and those of `SpladePooling`, which always adds a ``log1p``."""
+
+_ACTIVE_SHARE = 0.03
+_CALIBRATION_TEXTS, _CALIBRATION_BATCH = 256, 32
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def build_model(
     recipe : Recipe
     base : Base
     texts : iterable of str
-        Documents to count inverse document frequencies over, for recipes that start from them.
+        Documents: to count inverse document frequencies over, and to see at what logits of an
+        untrained head most terms are off.
     device : str, optional
 
     Returns
@@ -78,7 +83,10 @@ def build_model(
     TrainingError
         When the checkpoint cannot be loaded or has no head of the kind that the recipe needs.
     """
+    texts = list(texts)
     document = _chain(recipe.document, base.model, base)
+    if len(document) > 1 and isinstance(document[1], TiedHead):
+        _calibrate(document[0], document[1], texts[:_CALIBRATION_TEXTS])
     if recipe.shared:
         modules = document
     else:
@@ -146,6 +154,23 @@ def _chain(part: EncoderPart, path: str, base: Base) -> list[nn.Module]:
     return [transformer, TiedHead(terms, size).start_from(embeddings, centred=True), _pooling(part)]
 
 
+@torch.no_grad()
+def _calibrate(transformer: Any, head: TiedHead, texts: Sequence[str]) -> None:
+    """Set the biases of an untrained head so that a term is on in a small share of the texts.
+
+    Without it nearly all terms of all texts would be on, by nothing but chance.
+    """
+    transformer.eval()
+    pooled = []
+    for start in range(0, len(texts), _CALIBRATION_BATCH):
+        portion = list(texts[start : start + _CALIBRATION_BATCH])
+        features = transformer(transformer.preprocess(portion, task="document"))
+        mask = features["attention_mask"]
+        pooled.append(max_logits(features["token_embeddings"], head.weight, head.bias, mask))
+    if pooled:
+        head.bias.copy_(-torch.cat(pooled).quantile(1 - _ACTIVE_SHARE, dim=0))
+
+
 def _pooling(part: EncoderPart) -> nn.Module:
     if (
         part.pooling in SpladePooling.SPLADE_POOLING_MODES
@@ -172,11 +197,22 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
         )
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
+    _check_lengths(transformer, path, base, copies=2 if kind is EchoTransformer else 1)
     terms = len(transformer.tokenizer)
     if transformer.model.get_input_embeddings().weight.shape[0] > terms:
         # Rows beyond the tokenizer's terms (padding to a round number) are no terms.
         transformer.model.resize_token_embeddings(terms)
     return transformer
+
+
+def _check_lengths(transformer: Transformer, path: str, base: Base, copies: int) -> None:
+    longest = transformer.max_seq_length
+    for name in ("query_length", "document_length"):
+        tokens = getattr(base, name)
+        if longest is not None and tokens * copies > longest:
+            raise TrainingError(
+                f"{name} is {tokens}, but {path} takes at most {longest // copies} tokens"
+            )
 
 
 def _has_head(config: Any, ending: str) -> bool:

@@ -121,7 +121,7 @@ def build_loss(part: LossPart) -> nn.Module:
         "infonce": lambda: SparseMultipleNegativesRankingLoss(None, scale=1.0),
         "candidates": CandidatesLoss,
         "margin_mse": MarginLoss,
-        "kl": lambda: SparseDistillKLDivLoss(None),
+        "kl": lambda: SparseDistillKLDivLoss(None, temperature=1.0),
         "term_recall": TermRecallLoss,
         "anti_zero": AntiZeroLoss,
     }

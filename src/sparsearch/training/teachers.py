@@ -247,30 +247,31 @@ class _CrossEncoderTeacher:
 
 
 class _EmbeddingTeacher:
-    """A bi-encoder of sentence-transformers, dense or sparse, with its own similarity."""
+    """A bi-encoder of sentence-transformers, dense or sparse, with its own similarity.
+
+    The vector of each document is kept, since many queries ask about the same documents.
+    """
 
     def __init__(self, kind: str, path: str, model: Any) -> None:
         self.name = f"{kind}:{path}"
         self._model = model
+        self._documents: dict[str, Any] = {}
 
     def score(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-        query_rows, queries = _numbered(query for query, _ in pairs)
-        document_rows, documents = _numbered(document for _, document in pairs)
-        left = self._model.encode_query(queries, convert_to_tensor=True, show_progress_bar=False)
-        right = self._model.encode_document(
-            documents, convert_to_tensor=True, show_progress_bar=False
-        )
+        import torch
+
+        options = {"convert_to_tensor": True, "show_progress_bar": False}
+        queries = list(dict.fromkeys(query for query, _ in pairs))
+        new = list(dict.fromkeys(text for _, text in pairs if text not in self._documents))
+        rows = dict(zip(queries, self._model.encode_query(queries, **options), strict=True))
+        if new:
+            vectors = self._model.encode_document(new, **options)
+            self._documents.update(zip(new, vectors, strict=True))
         scores = self._model.similarity_pairwise(
-            left.index_select(0, left.new_tensor(query_rows).long().to(left.device)),
-            right.index_select(0, right.new_tensor(document_rows).long().to(right.device)),
+            torch.stack([rows[query] for query, _ in pairs]),
+            torch.stack([self._documents[text] for _, text in pairs]),
         )
         return np.asarray(scores.float().cpu(), dtype=np.float32)
-
-
-def _numbered(texts: Iterable[str]) -> tuple[list[int], list[str]]:
-    """Return the number of each text, and the distinct texts in the order of their numbers."""
-    numbers: dict[str, int] = {}
-    return [numbers.setdefault(text, len(numbers)) for text in texts], list(numbers)
 
 
 def _key(teacher: str, pair: Pair) -> bytes:
