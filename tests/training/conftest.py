@@ -14,7 +14,7 @@ pytest.importorskip("sentence_transformers", reason="training needs sparsearch[t
 
 from sparsearch.demo import standard_library_documents  # noqa: E402
 from sparsearch.training import Example  # noqa: E402
-from sparsearch.training.pseudo_queries import pseudo_queries  # noqa: E402
+from sparsearch.training.pseudo import pseudo_queries  # noqa: E402
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

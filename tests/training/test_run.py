@@ -1,4 +1,4 @@
-"""Training runs: resumed ones, cached gradients, collapse, steering, early stopping, bad settings."""
+"""Training runs: resuming, cached gradients, collapse, steering, early stopping, bad input."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def same(left: Path | str, right: Path | str) -> bool:
     ] and all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -86,9 +86,9 @@ def test_an_interrupted_run_ends_with_the_same_model(config: TrainConfig, tmp_pa
 
     def stop(report) -> None:
         if report.step == 7:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(config, report=stop)
     seen = []
     result = train(config, report=lambda report: seen.append(report.step))
@@ -151,13 +151,15 @@ def test_cached_gradients_are_those_of_the_whole_batch(
     from sparsearch.training.building import Base, build_model
     from sparsearch.training.objective import Objective
 
-    model = build_model(RECIPES[recipe], Base(config.model, document_length=32), device="cpu").train()
+    model = build_model(
+        RECIPES[recipe], Base(config.model, document_length=32), device="cpu"
+    ).train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     chosen = RECIPES[recipe]
     objective = Objective(chosen, SparsityConfig(), len(model.tokenizer), 1)
-    batch = [e for e in examples[:40:5]]
+    batch = examples[:40:5]
     documents = [e.positive for e in batch] + [e.positive for e in examples[41:81:5]]
     found = []
     for size in (None, 3):
@@ -176,9 +178,10 @@ def test_cached_gradients_are_those_of_the_whole_batch(
     (whole, expected), (cached, gradients) = found
     assert cached == pytest.approx(whole, rel=1e-5)
     assert gradients.keys() == expected.keys()
+    # Some are zero but for rounding, such as those of the biases of attention keys.
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
     for name, gradient in expected.items():
-        scale = float(gradient.abs().max())
-        torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-5 * scale)
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-6 * scale)
 
 
 def test_bfloat16_learns(config: TrainConfig) -> None:
@@ -258,8 +261,8 @@ def test_what_a_recipe_needs_is_asked_for(config: TrainConfig) -> None:
     plain = replace(config, sparsity=SparsityConfig())
     with pytest.raises(TrainingError, match="documents that do not answer"):
         train(replace(plain, recipe="deepimpact", output=config.output + "1"))
+    mined = replace(plain, recipe="splade++", negatives=NegativesConfig())
     with pytest.raises(TrainingError, match="`teachers`"):
-        mined = replace(plain, recipe="splade++", negatives=NegativesConfig())
         train(replace(mined, output=config.output + "2"))
     with pytest.raises(InvalidInputError, match="no regulariser for a document"):
         train(replace(config, recipe="unicoil", output=config.output + "3"))
@@ -279,7 +282,7 @@ def test_a_checkpoint_without_a_head_is_refused(config: TrainConfig, tmp_path: P
     AutoTokenizer.from_pretrained(config.model).save_pretrained(headless)
     with pytest.raises(TrainingError, match="no masked-language-model head"):
         train(replace(config, model=str(headless)))
-    with pytest.raises(TrainingError, match="document_length is 200, but .* at most 128 tokens"):
+    with pytest.raises(TrainingError, match=r"document_length is 200, but .* at most 128 tokens"):
         train(replace(config, document_length=200, output=config.output + "3"))
     with pytest.raises(TrainingError, match="cannot be loaded"):
         train(replace(config, model=str(tmp_path / "missing"), output=config.output + "2"))
@@ -288,9 +291,9 @@ def test_a_checkpoint_without_a_head_is_refused(config: TrainConfig, tmp_path: P
 def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:
     def stop(report) -> None:
         if report.step == 6:
-            raise Stopped
+            raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         train(config, report=stop)
     (file,) = Path(config.output).glob("checkpoints/*/model.safetensors")
     file.write_bytes(file.read_bytes()[:1000])
@@ -303,7 +306,9 @@ def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:
 
 def test_learning_rates_rise_and_fall() -> None:
     shares = [learning_rate_share(step, 10, 0.4) for step in range(10)]
-    assert shares == pytest.approx([1 / 4, 2 / 4, 3 / 4, 7 / 6, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert shares == pytest.approx(
+        [1 / 4, 2 / 4, 3 / 4, 7 / 6, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
+    )
 
 
 def test_ramps_are_quadratic() -> None:

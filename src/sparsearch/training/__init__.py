@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sparsearch.training.live import LiveEncoder
     from sparsearch.training.mining import mine_negatives
     from sparsearch.training.plotting import plot_run
-    from sparsearch.training.pseudo_queries import pseudo_queries
+    from sparsearch.training.pseudo import pseudo_queries
     from sparsearch.training.recipes import (
         RECIPES,
         EncoderPart,
@@ -59,7 +59,7 @@ _EXPORTS = {
     "examples_from": "examples",
     "mine_negatives": "mining",
     "plot_run": "plotting",
-    "pseudo_queries": "pseudo_queries",
+    "pseudo_queries": "pseudo",
     "read_config": "config",
     "read_examples": "examples",
     "score_examples": "teachers",
