@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sparsearch.evaluation import compare, evaluate
     from sparsearch.index import Index, IndexConfig
     from sparsearch.runs import Hit, Qrels, Run
+    from sparsearch.training import TrainConfig, train
     from sparsearch.vectors import SparseVectors, Vocabulary
 
 __version__ = "0.1.0"
@@ -32,9 +33,11 @@ _EXPORTS = {
     "Run": "sparsearch.runs",
     "SparseVectors": "sparsearch.vectors",
     "SparsearchError": "sparsearch.errors",
+    "TrainConfig": "sparsearch.training",
     "Vocabulary": "sparsearch.vectors",
     "compare": "sparsearch.evaluation",
     "evaluate": "sparsearch.evaluation",
+    "train": "sparsearch.training",
 }
 
 __all__ = [
@@ -50,10 +53,12 @@ __all__ = [
     "Run",
     "SparseVectors",
     "SparsearchError",
+    "TrainConfig",
     "Vocabulary",
     "__version__",
     "compare",
     "evaluate",
+    "train",
 ]
 
 

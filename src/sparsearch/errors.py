@@ -26,6 +26,8 @@
     ├── RemoteError                        the HTTP service, as its client sees it
     │   ├── AccessDeniedError              no API key, or one that does not allow this
     │   └── ServiceUnavailableError        not reachable, too busy, or about to end
+    ├── TrainingError                      a model cannot be trained further
+    │   └── CollapseError                  its vectors became empty
     └── MissingExtraError (ImportError)    an optional dependency; names the extra
 """
 
@@ -35,6 +37,7 @@ from os import PathLike
 
 __all__ = [
     "AccessDeniedError",
+    "CollapseError",
     "DocumentNotFoundError",
     "DuplicateIdError",
     "EncoderError",
@@ -58,6 +61,7 @@ __all__ = [
     "SparsearchError",
     "StorageError",
     "StorageUnavailableError",
+    "TrainingError",
     "VocabularyMismatchError",
     "shorten",
 ]
@@ -222,6 +226,14 @@ class AccessDeniedError(RemoteError):
 
 class ServiceUnavailableError(RemoteError):
     """The service cannot be reached, has too much to do, or is about to end."""
+
+
+class TrainingError(SparsearchError):
+    """A model cannot be trained as asked, or not any further."""
+
+
+class CollapseError(TrainingError):
+    """The vectors of queries or documents became empty: nothing is left to train on."""
 
 
 class MissingExtraError(SparsearchError, ImportError):

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 pytest.importorskip("onnx", reason="models are made with the onnx package")
 
-from onnx_folders import QUERY_WEIGHTS, SETTINGS, TABLE, TOKENS, write_folder, write_model
 from safetensors.numpy import save_file
 
 import sparsearch as ss
+from onnx_folders import QUERY_WEIGHTS, SETTINGS, TABLE, TOKENS, write_folder, write_model
 from sparsearch.encoders import onnx_model
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.errors import EncoderError, FileFormatError, InvalidInputError

@@ -13,7 +13,7 @@ from sparsearch.files import TextFile
 from sparsearch.readers.fields import RecordError
 from sparsearch.readers.source import LineSource
 
-__all__ = ["BeirSource", "JsonlSource", "beir_corpus"]
+__all__ = ["BeirSource", "JsonlSource", "beir_corpus", "parse_object"]
 
 
 class JsonlSource(LineSource):
@@ -39,7 +39,7 @@ class JsonlSource(LineSource):
                 yield record
 
     def _record(self, line: str) -> dict[str, object]:
-        return self.fields.record(_parse_object(line))
+        return self.fields.record(parse_object(line))
 
 
 class BeirSource(JsonlSource):
@@ -63,8 +63,8 @@ def beir_corpus(folder: Path) -> Path | None:
     return None
 
 
-def _parse_object(line: str) -> dict[str, object]:
-    """Parse one line strictly."""
+def parse_object(line: str) -> dict[str, object]:
+    """Parse one line strictly; raise RecordError when it is not an object."""
     try:
         value = _DECODER.decode(line)
         # The parser pairs surrogate escapes; one left alone cannot be encoded.

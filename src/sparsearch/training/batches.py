@@ -1,0 +1,97 @@
+"""Which examples make up which step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sparsearch.errors import InvalidInputError
+from sparsearch.training.examples import Example
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """The batch of each step: shuffled epochs, no text twice in a batch.
+
+    A batch is a function of the seed and the number of the step alone, so that a run that is taken
+    up again sees what it would have seen. Two examples that share a text are never in one batch,
+    since the document of one would count as a wrong answer to the other: what does not fit goes
+    into the next batch. What is left at the end of an epoch and fills no batch is not used in it.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    size : int
+        Examples a batch.
+    seed : int
+
+    Raises
+    ------
+    InvalidInputError
+        When no batch of this size can be filled.
+    """
+
+    def __init__(self, examples: Sequence[Example], size: int, seed: int) -> None:
+        self._examples = examples
+        self._size = size
+        self._seed = seed
+        self._texts = _text_numbers(examples)
+        self._starts: list[int] = [0]
+        self._epoch: tuple[int, list[list[int]]] = (-1, [])
+
+    def __getitem__(self, step: int) -> list[Example]:
+        """Return the batch of a step, counted from 0."""
+        while self._starts[-1] <= step:
+            batches = self._batches(len(self._starts) - 1)
+            self._starts.append(self._starts[-1] + len(batches))
+        epoch = int(np.searchsorted(self._starts, step, side="right")) - 1
+        return [self._examples[i] for i in self._batches(epoch)[step - self._starts[epoch]]]
+
+    def epoch(self, step: int) -> float:
+        """Return how many times the examples were gone through before a step."""
+        self[step]
+        epoch = int(np.searchsorted(self._starts, step, side="right")) - 1
+        return epoch + (step - self._starts[epoch]) / len(self._batches(epoch))
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, list(self._fill(epoch)))
+            if not self._epoch[1]:
+                raise InvalidInputError(
+                    f"{len(self._examples)} examples cannot fill a batch of {self._size} without "
+                    "a text twice; give more examples or a smaller optimizer.batch_size"
+                )
+        return self._epoch[1]
+
+    def _fill(self, epoch: int) -> Iterator[list[int]]:
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._examples))
+        waiting: list[int] = []
+        batch: list[int] = []
+        seen: set[int] = set()
+        for number in order.tolist():
+            waiting.append(number)
+            postponed = []
+            for candidate in waiting:
+                texts = self._texts[candidate]
+                if len(batch) < self._size and seen.isdisjoint(texts):
+                    batch.append(candidate)
+                    seen.update(texts)
+                else:
+                    postponed.append(candidate)
+            waiting = postponed
+            if len(batch) == self._size:
+                yield batch
+                batch, seen = [], set()
+
+
+def _text_numbers(examples: Sequence[Example]) -> list[frozenset[int]]:
+    """Return for each example the numbers of its texts; equal texts have equal numbers."""
+    numbers: dict[str, int] = {}
+    return [
+        frozenset(
+            numbers.setdefault(text, len(numbers)) for text in (example.query, *example.documents)
+        )
+        for example in examples
+    ]

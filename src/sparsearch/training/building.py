@@ -1,0 +1,231 @@
+"""From a recipe and a checkpoint to a `SparseEncoder` of sentence-transformers."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import (
+    Router,
+    SparseStaticEmbedding,
+    SpladePooling,
+)
+from torch import nn
+from transformers import AutoConfig
+
+from sparsearch.errors import TrainingError
+from sparsearch.training.fused import max_logits
+from sparsearch.training.modules import (
+    EchoTransformer,
+    EpicHead,
+    PromptTransformer,
+    TermWeights,
+    TiedHead,
+    VocabularyPooling,
+)
+from sparsearch.training.recipes import EncoderPart, Recipe
+
+__all__ = ["Base", "build_model", "inverse_document_frequencies"]
+
+_SPLADE_ACTIVATIONS = {"log1p": "relu", "log1p_log1p": "log1p_relu"}
+"""Our names of activations, and those of `SpladePooling`, which always adds a ``log1p``."""
+
+_ACTIVE_SHARE = 0.03
+_CALIBRATION_TEXTS, _CALIBRATION_BATCH = 256, 32
+
+
+@dataclass(frozen=True)
+class Base:
+    """Checkpoints to start from, and the longest texts in tokens.
+
+    Parameters
+    ----------
+    model : str
+        Folder or hub name.
+    query_model : str, optional
+        Another one for queries, for recipes that do not share a model.
+    query_length, document_length : int
+    """
+
+    model: str
+    query_model: str | None = None
+    query_length: int = 32
+    document_length: int = 256
+
+
+def build_model(
+    recipe: Recipe, base: Base, texts: Iterable[str] = (), device: str | None = None
+) -> SparseEncoder:
+    """Build the untrained model of a recipe.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    base : Base
+    texts : iterable of str
+        Documents: to count inverse document frequencies over, and to see at what logits of an
+        untrained head most terms are off.
+    device : str, optional
+
+    Returns
+    -------
+    SparseEncoder
+        Of sentence-transformers' own modules, wherever they have what the recipe needs.
+
+    Raises
+    ------
+    TrainingError
+        When the checkpoint cannot be loaded or has no head of the kind that the recipe needs.
+    """
+    texts = list(texts)
+    document = _chain(recipe.document, base.model, base)
+    if len(document) > 1 and isinstance(document[1], TiedHead):
+        _calibrate(document[0], document[1], texts[:_CALIBRATION_TEXTS])
+    if recipe.shared:
+        modules = document
+    else:
+        query_base = base.query_model or base.model
+        tokenizer = _tokenizer(document[0])
+        if recipe.query.inference_free:
+            query: list[nn.Module] = [_static(recipe.query, tokenizer, texts)]
+        else:
+            query = _chain(recipe.query, query_base, base)
+            _check_same_vocabulary(tokenizer, _tokenizer(query[0]), base)
+        modules = [Router.for_query_document(query_modules=query, document_modules=document)]
+    return SparseEncoder(
+        modules=modules,
+        similarity_fn_name="dot",
+        max_active_dims=recipe.top_k,
+        device=device,
+        local_files_only=True,
+    )
+
+
+def inverse_document_frequencies(tokenizer: Any, texts: Iterable[str]) -> torch.Tensor:
+    """Return ``ln(1 + (N - df + 0.5) / (df + 0.5))`` of each token; 0 for special tokens.
+
+    Tokens in none of the texts get the weight of one in none of *N* texts. Without texts all
+    weights are the same, ``ln 2``.
+    """
+    counts: Counter[int] = Counter()
+    total = 0
+    for text in texts:
+        counts.update(set(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]))
+        total += 1
+    weights = torch.full((len(tokenizer),), math.log(1 + (total + 0.5) / 0.5))
+    for term, count in counts.items():
+        weights[term] = math.log(1 + (total - count + 0.5) / (count + 0.5))
+    weights[tokenizer.all_special_ids] = 0.0
+    return weights
+
+
+def _static(part: EncoderPart, tokenizer: Any, texts: Iterable[str]) -> SparseStaticEmbedding:
+    if part.kind == "binary":
+        weights = torch.ones(len(tokenizer))
+        weights[tokenizer.all_special_ids] = 0.0
+    else:
+        weights = inverse_document_frequencies(tokenizer, texts)
+    return SparseStaticEmbedding(tokenizer, weights, frozen=part.kind != "table")
+
+
+def _chain(part: EncoderPart, path: str, base: Base) -> list[nn.Module]:
+    """Return the modules that make vectors of texts, one after the other."""
+    if part.kind == "masked_lm":
+        return [_transformer(Transformer, path, base, "fill-mask"), _pooling(part)]
+    if part.kind == "prompt_reps":
+        return [_transformer(PromptTransformer, path, base, "text-generation")]
+    kind = EchoTransformer if part.kind == "echo" else Transformer
+    transformer = _transformer(kind, path, base, "feature-extraction")
+    embeddings = transformer.model.get_input_embeddings().weight
+    terms, size = embeddings.shape
+    if part.kind == "term_weights":
+        special = tuple(transformer.tokenizer.all_special_ids)
+        return [transformer, TermWeights(size, terms, part.activation, special)]
+    if part.kind == "epic":
+        head = EpicHead(terms, size)
+        head.expansion.start_from(embeddings)
+        return [transformer, head]
+    return [transformer, TiedHead(terms, size).start_from(embeddings, centred=True), _pooling(part)]
+
+
+@torch.no_grad()
+def _calibrate(transformer: Any, head: TiedHead, texts: Sequence[str]) -> None:
+    """Set the biases of an untrained head so that a term is on in a small share of the texts.
+
+    Without it nearly all terms of all texts would be on, by nothing but chance.
+    """
+    transformer.eval()
+    pooled = []
+    for start in range(0, len(texts), _CALIBRATION_BATCH):
+        portion = list(texts[start : start + _CALIBRATION_BATCH])
+        features = transformer(transformer.preprocess(portion, task="document"))
+        mask = features["attention_mask"]
+        pooled.append(max_logits(features["token_embeddings"], head.weight, head.bias, mask))
+    if pooled:
+        head.bias.copy_(-torch.cat(pooled).quantile(1 - _ACTIVE_SHARE, dim=0))
+
+
+def _pooling(part: EncoderPart) -> nn.Module:
+    if (
+        part.pooling in SpladePooling.SPLADE_POOLING_MODES
+        and part.activation in _SPLADE_ACTIVATIONS
+    ):
+        return SpladePooling(part.pooling, _SPLADE_ACTIVATIONS[part.activation])
+    return VocabularyPooling(part.pooling, part.activation)
+
+
+def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> Transformer:
+    try:
+        config = AutoConfig.from_pretrained(path)
+        if task == "fill-mask" and not _has_head(config, "ForMaskedLM"):
+            raise TrainingError(
+                f"{path} has no masked-language-model head (its architecture: "
+                f"{config.architectures}), and a new one would start from noise; take a checkpoint "
+                "with one, or a recipe with a tied head (sparta)"
+            )
+        transformer = kind(
+            path,
+            transformer_task=task,
+            query_length=base.query_length,
+            document_length=base.document_length,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
+    _check_lengths(transformer, path, base, copies=2 if kind is EchoTransformer else 1)
+    terms = len(transformer.tokenizer)
+    if transformer.model.get_input_embeddings().weight.shape[0] > terms:
+        # Rows beyond the tokenizer's terms (padding to a round number) are no terms.
+        transformer.model.resize_token_embeddings(terms)
+    return transformer
+
+
+def _check_lengths(transformer: Transformer, path: str, base: Base, copies: int) -> None:
+    longest = transformer.max_seq_length
+    for name in ("query_length", "document_length"):
+        tokens = getattr(base, name)
+        if longest is not None and tokens * copies > longest:
+            raise TrainingError(
+                f"{name} is {tokens}, but {path} takes at most {longest // copies} tokens"
+            )
+
+
+def _has_head(config: Any, ending: str) -> bool:
+    return any(name.endswith(ending) for name in config.architectures or [])
+
+
+def _tokenizer(module: nn.Module) -> Any:
+    return module.tokenizer
+
+
+def _check_same_vocabulary(documents: Any, queries: Any, base: Base) -> None:
+    if documents.get_vocab() != queries.get_vocab():
+        raise TrainingError(
+            f"{base.query_model} and {base.model} have different vocabularies; vectors of queries "
+            "and documents must be over the same terms"
+        )

@@ -1,0 +1,106 @@
+"""Hard negatives: documents that look relevant and are not known to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from sparsearch.encoders import Encoder
+from sparsearch.errors import InvalidInputError
+from sparsearch.index import Index
+from sparsearch.training.config import NegativesConfig
+from sparsearch.training.examples import Example
+
+__all__ = ["mine_negatives"]
+
+_PORTION = 4096
+
+
+def mine_negatives(
+    examples: Sequence[Example],
+    config: NegativesConfig,
+    *,
+    encoder: Encoder | str = "bm25",
+    corpus: Iterable[str] | None = None,
+    seed: int = 0,
+) -> list[Example]:
+    """Give each example negatives: hits of its query that are not among its documents.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+        What negatives they have, and scores, are replaced.
+    config : NegativesConfig
+    encoder : Encoder or "bm25"
+        What the index is made with; BM25 first, later the model in training.
+    corpus : iterable of str, optional
+        Texts to search; by default the positives of all examples.
+    seed : int
+        For the drawing among the hits.
+
+    Returns
+    -------
+    list of Example
+        In the same order, each with ``config.count`` negatives. Where too few documents match a
+        query, the rest is drawn from the whole corpus.
+
+    Raises
+    ------
+    InvalidInputError
+        When the corpus has too few texts that are not positives of a query.
+    """
+    texts = list(dict.fromkeys(corpus if corpus is not None else (e.positive for e in examples)))
+    positives = _positives(examples)
+    random = np.random.default_rng(seed)
+    with TemporaryDirectory(prefix="sparsearch-") as folder:
+        index = Index.create(Path(folder) / "index", encoder=encoder)
+        with index:
+            index.add({"id": str(number), "text": text} for number, text in enumerate(texts))
+            mined = []
+            for start in range(0, len(examples), _PORTION):
+                portion = examples[start : start + _PORTION]
+                # Its own positives are among the hits of a query and do not count.
+                depth = config.depth + max(len(positives[example.query]) for example in portion)
+                run = index.search_batch([example.query for example in portion], depth)
+                for number, example in enumerate(portion):
+                    found = run.ids(str(number)) if str(number) in run else ()
+                    known = positives[example.query]
+                    hits = [text for text in (texts[int(i)] for i in found) if text not in known]
+                    negatives = _draw(
+                        hits[config.skip : config.depth], texts, known, config.count, random
+                    )
+                    documents = (example.positive, *negatives)
+                    mined.append(replace(example, documents=documents, scores=None))
+    return mined
+
+
+def _positives(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """Return the positives of each query, over all examples that have it."""
+    positives: dict[str, set[str]] = {}
+    for example in examples:
+        positives.setdefault(example.query, set()).add(example.positive)
+    return positives
+
+
+def _draw(
+    candidates: list[str],
+    texts: list[str],
+    known: set[str],
+    count: int,
+    random: np.random.Generator,
+) -> list[str]:
+    if len(candidates) >= count:
+        chosen = random.choice(len(candidates), count, replace=False)
+        return [candidates[i] for i in sorted(chosen.tolist())]
+    used = {*candidates, *known}
+    missing = count - len(candidates)
+    others = [text for text in texts if text not in used]
+    if len(others) < missing:
+        raise InvalidInputError(
+            f"the corpus has {len(texts)} texts, too few for {count} negatives of each query"
+        )
+    return candidates + [others[i] for i in random.choice(len(others), missing, replace=False)]

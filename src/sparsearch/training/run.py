@@ -1,0 +1,264 @@
+"""`train`: from a configuration to a model on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sparsearch.errors import MissingExtraError, SourceChangedError, TrainingError, shorten
+from sparsearch.files import replacing
+from sparsearch.training.config import TrainConfig
+from sparsearch.training.examples import Example, read_examples, write_examples
+from sparsearch.training.recipes import Recipe, recipe_named
+from sparsearch.training.run_log import StepReport
+
+if TYPE_CHECKING:
+    from sparsearch.training.loop import Progress
+
+__all__ = ["TrainResult", "train"]
+
+_MOVABLE = ("output", "device")
+"""Settings that may change when a run goes on."""
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What became of a run.
+
+    Attributes
+    ----------
+    model : Path
+        Folder of the model, in the format of sentence-transformers.
+    steps : int
+        Steps done.
+    start, best : float or None
+        Measure on the development collection before training, and of the model that was saved.
+    best_step : int
+        After how many steps the model was saved as it is.
+    """
+
+    model: Path
+    steps: int
+    start: float | None
+    best: float | None
+    best_step: int
+
+
+def train(
+    config: TrainConfig,
+    *,
+    recipe: Recipe | None = None,
+    examples: Iterable[Example] | None = None,
+    report: Callable[[StepReport], None] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> TrainResult:
+    """Train a sparse encoder.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    recipe : Recipe, optional
+        A method of one's own, in place of ``config.recipe``.
+    examples : iterable of Example, optional
+        In place of those of ``config.data``, which is then only a name for them.
+    report : callable, optional
+        Called with each step.
+    note : callable, optional
+        Called with a line on what is being done besides.
+
+    Returns
+    -------
+    TrainResult
+        A run that was finished before is not done again.
+
+    Raises
+    ------
+    MissingExtraError
+        When torch or sentence-transformers is not installed.
+    FileFormatError
+        When the data cannot be read.
+    TrainingError
+        When the recipe cannot be trained on this data or from this checkpoint, the output folder
+        holds a run with other settings, or the loss is not finite.
+    CollapseError
+        When the vectors have become empty.
+    SourceChangedError
+        When the data changed since a run that is taken up again.
+    """
+    try:
+        import torch
+        from sentence_transformers import SparseEncoder  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("sentence-transformers", "train") from error
+    say = note or (lambda line: None)
+    recipe = recipe or recipe_named(config.recipe)
+    config = _completed(config, recipe)
+    output = Path(config.output)
+    given = read_examples(config.data) if examples is None else list(examples)
+    _claim(output, config, recipe, given)
+    finished = _finished(output)
+    if finished is not None:
+        return finished
+    prepared = _prepared(given, config, output, say)
+    _check(prepared, recipe)
+    torch.manual_seed(config.seed)
+    say(f"building {recipe.name} from {config.model}")
+    model = _build(recipe, config, prepared)
+    progress = _run(model, recipe, config, prepared, report)
+    return _saved(model, output, progress)
+
+
+def _completed(config: TrainConfig, recipe: Recipe) -> TrainConfig:
+    """Return the configuration with the recipe's learning rate, and no steps if it has no loss."""
+    optimizer = config.optimizer
+    if optimizer.learning_rate is None:
+        optimizer = replace(optimizer, learning_rate=recipe.learning_rate)
+    return replace(config, optimizer=optimizer)
+
+
+def _build(recipe: Recipe, config: TrainConfig, examples: list[Example]) -> Any:
+    from sparsearch.training.building import Base, build_model
+    from sparsearch.training.lora import add_adapters
+
+    base = Base(config.model, config.query_model, config.query_length, config.document_length)
+    if config.sparsity.top_k is not None:
+        recipe = replace(recipe, top_k=config.sparsity.top_k)
+    texts = dict.fromkeys(text for example in examples for text in example.documents)
+    model = build_model(recipe, base, texts, config.device)
+    if recipe.lora_rank is not None:
+        add_adapters(model, recipe.lora_rank)
+    return model
+
+
+def _run(
+    model: Any,
+    recipe: Recipe,
+    config: TrainConfig,
+    examples: list[Example],
+    report: Callable[[StepReport], None] | None,
+) -> Progress:
+    from sparsearch.training.loop import Progress, Trainer
+    from sparsearch.training.objective import Objective
+
+    if not recipe.losses:
+        return Progress()
+    terms = len(model.tokenizer)
+    objective = Objective(recipe, config.sparsity, terms, config.optimizer.steps)
+    return Trainer(model, objective, examples, config, Path(config.output)).run(report)
+
+
+def _saved(model: Any, output: Path, progress: Progress) -> TrainResult:
+    from sparsearch.training.lora import merge_adapters
+
+    folder = output / "model"
+    merge_adapters(model)
+    model.save(str(folder), create_model_card=False)
+    best_step = progress.step if progress.best is None else progress.best_step
+    result = TrainResult(folder, progress.step, progress.start, progress.best, best_step)
+    _write_json(output / "result.json", {**asdict(result), "model": "model"})
+    return result
+
+
+def _finished(output: Path) -> TrainResult | None:
+    path = output / "result.json"
+    if not path.is_file():
+        return None
+    return TrainResult(**{**_read_json(path), "model": output / "model"})
+
+
+def _prepared(
+    examples: list[Example], config: TrainConfig, output: Path, say: Callable[[str], None]
+) -> list[Example]:
+    """Return the examples with mined negatives and teachers' scores."""
+    from sparsearch.training.mining import mine_negatives
+    from sparsearch.training.teachers import ScoreCache, score_examples
+
+    if config.negatives is not None:
+        path = output / "negatives.jsonl.gz"
+        if not path.is_file():
+            say(f"mining negatives for {len(examples):,} queries with BM25")
+            write_examples(path, mine_negatives(examples, config.negatives, seed=config.seed))
+        examples = read_examples(path)
+    if config.teachers is not None:
+        names = ", ".join(model.model or model.kind for model in config.teachers.models)
+        say(f"scoring with {names}")
+        with ScoreCache(output / "scores.sqlite") as cache:
+            examples = score_examples(examples, config.teachers, cache)
+    return examples
+
+
+def _check(examples: list[Example], recipe: Recipe) -> None:
+    """Raise TrainingError if the recipe cannot learn from these examples."""
+    if not examples:
+        raise TrainingError("there are no examples to train on")
+    counts = {len(example.documents) for example in examples}
+    if len(counts) > 1:
+        reason = f"queries have between {min(counts)} and {max(counts)} documents"
+        raise TrainingError(f"{reason}; give each as many, or let `negatives` be mined")
+    if recipe.needs_negatives and counts == {1}:
+        reason = f"recipe {recipe.name} learns from documents that do not answer the query"
+        raise TrainingError(f"{reason}: give some in the data, or let `negatives` be mined")
+    if recipe.needs_scores and any(example.scores is None for example in examples):
+        reason = f"recipe {recipe.name} learns from a teacher's scores"
+        raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
+
+
+def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Example]) -> None:
+    """Make the output folder, or make sure that the run in it is this one."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr(example).encode("utf-8", "surrogatepass"))
+    settings = {
+        "config": config.to_mapping(),
+        "recipe": asdict(recipe),
+        "data": digest.hexdigest(),
+    }
+    wanted: dict[str, Any] = json.loads(json.dumps(settings))
+    path = output / "config.json"
+    if not path.exists():
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise TrainingError(f"{output} is not empty and holds no training run; give another")
+        output.mkdir(parents=True, exist_ok=True)
+        _write_json(path, wanted)
+        return
+    stored = _read_json(path)
+    if stored.get("data") != wanted["data"]:
+        reason = f"the examples are not those that the run in {output} began with"
+        raise SourceChangedError(f"{reason}; give another output, or remove it")
+    for part in ("config", "recipe"):
+        difference = _difference(stored.get(part), wanted[part])
+        if difference is not None:
+            name, before, now = difference
+            change = f"{name} was {shorten(before)} and is {shorten(now)}"
+            raise TrainingError(f"{output} holds a run with other settings ({change})")
+
+
+def _difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, object, object] | None:
+    """Return the first setting that differs, if any: its path and both values."""
+    if not (isinstance(stored, dict) and isinstance(wanted, dict)):
+        return None if stored == wanted else (path, stored, wanted)
+    for name in {**stored, **wanted}:
+        if not path and name in _MOVABLE:
+            continue
+        where = f"{path}.{name}" if path else name
+        found = _difference(stored.get(name), wanted.get(name), where)
+        if found is not None:
+            return found
+    return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove the folder") from error
+    return value
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with replacing(path) as file:
+        file.write((json.dumps(value, indent=1, default=str) + "\n").encode())

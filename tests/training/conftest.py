@@ -1,0 +1,113 @@
+"""Tiny models over real text: made here, nothing is downloaded."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+torch = pytest.importorskip("torch", reason="training needs the extra: sparsearch[train]")
+pytest.importorskip("sentence_transformers", reason="training needs sparsearch[train]")
+
+from sparsearch.demo import standard_library_documents  # noqa: E402
+from sparsearch.training import Example  # noqa: E402
+from sparsearch.training.pseudo import pseudo_queries  # noqa: E402
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> None:
+    torch.set_num_threads(1)
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
+
+
+@pytest.fixture(scope="session")
+def documents() -> list[dict[str, object]]:
+    """Docstrings of some packages: few enough to be fast."""
+    packages = {
+        "asyncio",
+        "collections",
+        "json",
+        "pathlib",
+        "random",
+        "sqlite3",
+        "string",
+        "zipfile",
+    }
+    return [d for d in standard_library_documents() if d["package"] in packages]
+
+
+@pytest.fixture(scope="session")
+def examples(documents: list[dict[str, object]]) -> list[Example]:
+    """First sentences of docstrings with the rest, as pairs."""
+    return list(pseudo_queries(documents))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(documents: list[dict[str, object]]):
+    """A WordPiece tokenizer trained on the docstrings."""
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertTokenizerFast
+
+    word_pieces = BertWordPieceTokenizer(lowercase=True)
+    texts = [f"{d['title']} {d['text']}" for d in documents]
+    word_pieces.train_from_iterator(
+        texts, vocab_size=1500, special_tokens=list(SPECIAL), show_progress=False
+    )
+    return BertTokenizerFast(tokenizer_object=word_pieces._tokenizer, model_max_length=128)
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a BERT of two small layers with a masked-language-model head."""
+    from transformers import BertConfig, BertForMaskedLM
+
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    model = BertForMaskedLM(config)
+    with torch.no_grad():
+        # What pretraining would bring: each token's logits prefer the token itself. The embedding
+        # outweighs the position, the head starts from the identity, and most terms are off.
+        model.get_input_embeddings().weight.mul_(5)
+        torch.nn.init.eye_(model.cls.predictions.transform.dense.weight)
+        model.cls.predictions.bias.fill_(-2.5)
+    return _saved(model, tokenizer, tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of a decoder of two small layers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=256,
+        pad_token_id=0,
+    )
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.mul_(5)
+    return _saved(model, tokenizer, tmp_path_factory.mktemp("tiny") / "llama")
+
+
+def _saved(model, tokenizer, folder: Path) -> str:
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)

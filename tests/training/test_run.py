@@ -1,0 +1,336 @@
+"""Training runs: resuming, cached gradients, collapse, steering, early stopping, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from sparsearch.errors import CollapseError, InvalidInputError, SourceChangedError, TrainingError
+from sparsearch.training import (
+    RECIPES,
+    Example,
+    NegativesConfig,
+    OptimizerConfig,
+    SparsityConfig,
+    TrainConfig,
+    plot_run,
+    train,
+    write_examples,
+)
+from sparsearch.training.config import DevelopmentConfig
+from sparsearch.training.run_log import read_log
+from sparsearch.training.schedules import (
+    CollapseWatch,
+    NnzController,
+    learning_rate_share,
+    ramp,
+)
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+
+
+@pytest.fixture(scope="module")
+def data(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    write_examples(path, examples[:120])
+    return str(path)
+
+
+@pytest.fixture
+def config(tiny_bert: str, data: str, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        recipe="df-flops",  # its regulariser has a state of its own
+        model=tiny_bert,
+        data=data,
+        output=str(tmp_path / "run"),
+        query_length=16,
+        document_length=32,
+        optimizer=OptimizerConfig(steps=12, batch_size=8, learning_rate=1e-3),
+        sparsity=SparsityConfig(document_target=40),
+        checkpoint_every=4,
+        device="cpu",
+    )
+
+
+def weights(folder: Path | str) -> dict[str, torch.Tensor]:
+    files = sorted(Path(folder).rglob("model/**/*.safetensors"))
+    assert files
+    return {f"{f}:{n}": t for f in map(str, files) for n, t in load_file(f).items()}
+
+
+def same(left: Path | str, right: Path | str) -> bool:
+    ours, theirs = weights(left), weights(right)
+    return [*map(torch.Tensor.numel, ours.values())] == [
+        *map(torch.Tensor.numel, theirs.values())
+    ] and all(torch.equal(a, b) for a, b in zip(ours.values(), theirs.values(), strict=True))
+
+
+class StoppedError(Exception):
+    pass
+
+
+def test_an_interrupted_run_ends_with_the_same_model(config: TrainConfig, tmp_path: Path) -> None:
+    unbroken = replace(config, output=str(tmp_path / "unbroken"))
+    train(unbroken)
+
+    def stop(report) -> None:
+        if report.step == 7:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(config, report=stop)
+    seen = []
+    result = train(config, report=lambda report: seen.append(report.step))
+    assert seen == [*range(5, 13)]  # from the checkpoint after step 4
+    assert result.steps == 12
+    assert same(config.output, unbroken.output)
+    ours, theirs = (
+        [replace(report, seconds=0) for report in read_log(Path(folder))]
+        for folder in (config.output, unbroken.output)
+    )
+    assert ours == theirs
+    # A finished run is not done again.
+    assert train(config, report=lambda report: pytest.fail("trained again")) == result
+
+
+def test_a_killed_run_ends_with_the_same_model(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, optimizer=replace(config.optimizer, steps=40))
+    unbroken = replace(config, output=str(tmp_path / "unbroken"))
+    train(unbroken)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(config.to_mapping()))
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "sparsearch", "train", str(file)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    checkpoints = Path(config.output) / "checkpoints"
+    while not list(checkpoints.glob("*/state.json")):
+        assert process.poll() is None
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (Path(config.output) / "result.json").exists()
+    seen = []
+    train(config, report=lambda report: seen.append(report.step))
+    assert seen[0] > 1
+    assert same(config.output, unbroken.output)
+
+
+def test_a_run_with_other_settings_is_not_taken_up(
+    config: TrainConfig, examples: list[Example]
+) -> None:
+    train(replace(config, optimizer=replace(config.optimizer, steps=2)))
+    with pytest.raises(TrainingError, match=r"optimizer\.steps was 2 and is 12"):
+        train(config)
+    with pytest.raises(SourceChangedError, match="not those"):
+        train(config, examples=examples[:50])
+
+
+def test_a_folder_of_others_is_left_alone(config: TrainConfig) -> None:
+    Path(config.output).mkdir()
+    (Path(config.output) / "thesis.tex").write_text("x")
+    with pytest.raises(TrainingError, match="holds no training run"):
+        train(config)
+
+
+@pytest.mark.parametrize("recipe", ["splade-max", "splade-doc", "unicoil", "epic"])
+def test_cached_gradients_are_those_of_the_whole_batch(
+    recipe: str, config: TrainConfig, examples: list[Example]
+) -> None:
+    from sparsearch.training.backward import Encoding, backward, parts_of
+    from sparsearch.training.building import Base, build_model
+    from sparsearch.training.objective import Objective
+
+    model = build_model(
+        RECIPES[recipe], Base(config.model, document_length=32), device="cpu"
+    ).train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    chosen = RECIPES[recipe]
+    objective = Objective(chosen, SparsityConfig(), len(model.tokenizer), 1)
+    batch = examples[:40:5]
+    documents = [e.positive for e in batch] + [e.positive for e in examples[41:81:5]]
+    found = []
+    for size in (None, 3):
+        seeds = iter(range(100))
+        parts = parts_of([e.query for e in batch], "query", size, seeds)
+        parts += parts_of(documents, "document", size, seeds)
+
+        def loss(vectors: torch.Tensor) -> dict[str, torch.Tensor]:
+            queries, *columns = vectors.split(len(batch))
+            return objective(queries, columns, None, 0)
+
+        model.zero_grad()
+        losses, _ = backward(Encoding(model), parts, loss, cached=size is not None)
+        gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+        found.append((float(sum(losses.values())), gradients))
+    (whole, expected), (cached, gradients) = found
+    assert cached == pytest.approx(whole, rel=1e-5)
+    assert gradients.keys() == expected.keys()
+    # Some are zero but for rounding, such as those of the biases of attention keys.
+    scale = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, gradient in expected.items():
+        torch.testing.assert_close(gradients[name], gradient, rtol=1e-3, atol=1e-6 * scale)
+
+
+def test_bfloat16_learns(config: TrainConfig) -> None:
+    config = replace(
+        config,
+        recipe="splade-doc",
+        sparsity=SparsityConfig(),
+        optimizer=replace(config.optimizer, steps=25, precision="bf16", micro_batch=8),
+    )
+    reports = []
+    train(config, report=reports.append)
+    first, last = ([r.ranking for r in part] for part in (reports[:5], reports[-5:]))
+    assert sum(last) < sum(first)
+
+
+def test_too_strong_a_regulariser_is_an_error_and_not_an_empty_model(config: TrainConfig) -> None:
+    config = replace(
+        config,
+        recipe="splade-doc",
+        sparsity=SparsityConfig(document_weight=1e4, patience=3),
+        optimizer=replace(config.optimizer, steps=300, learning_rate=1e-2),
+    )
+    with pytest.raises(CollapseError, match="vectors of documents"):
+        train(config)
+    assert not (Path(config.output) / "model").exists()
+
+
+def test_the_number_of_non_zeros_is_steered(config: TrainConfig) -> None:
+    config = replace(
+        config,
+        recipe="splade-doc",
+        sparsity=SparsityConfig(document_target=30),
+        optimizer=replace(config.optimizer, steps=150, learning_rate=2e-3),
+    )
+    reports = []
+    train(config, report=reports.append)
+    start, end = (sum(r.document_nnz for r in part) / 20 for part in (reports[:20], reports[-20:]))
+    assert start > 45
+    assert 24 < end < 38
+
+
+def test_training_stops_early_and_keeps_the_best(
+    config: TrainConfig, examples: list[Example], tmp_path: Path
+) -> None:
+    folder = tmp_path / "development"
+    (folder / "qrels").mkdir(parents=True)
+    held_out = examples[120:150]
+    rows = [{"_id": str(n), "text": e.positive} for n, e in enumerate(held_out)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"_id": str(n), "text": e.query} for n, e in enumerate(held_out)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [f"{n}\t{n}\t1\n" for n in range(len(held_out))]
+    (folder / "qrels" / "dev.tsv").write_text("".join(["query-id\tcorpus-id\tscore\n", *lines]))
+    config = replace(
+        config,
+        recipe="tildev2",
+        sparsity=SparsityConfig(),
+        development=DevelopmentConfig(str(folder), every=2, patience=2),
+        # Far too fast: it gets worse sooner or later.
+        optimizer=replace(config.optimizer, steps=60, learning_rate=0.3),
+    )
+    result = train(config)
+    reports = read_log(Path(config.output))
+    measures = {0: result.start, **{r.step: r.measure for r in reports if r.measure is not None}}
+    assert result.steps < 60
+    assert result.best == max(measures.values())
+    assert measures[result.best_step] == result.best
+    assert result.steps == result.best_step + 4
+    picture = plot_run(config.output)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+# -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_recipe_needs_is_asked_for(config: TrainConfig) -> None:
+    plain = replace(config, sparsity=SparsityConfig())
+    with pytest.raises(TrainingError, match="documents that do not answer"):
+        train(replace(plain, recipe="deepimpact", output=config.output + "1"))
+    mined = replace(plain, recipe="splade++", negatives=NegativesConfig())
+    with pytest.raises(TrainingError, match="`teachers`"):
+        train(replace(mined, output=config.output + "2"))
+    with pytest.raises(InvalidInputError, match="no regulariser for a document"):
+        train(replace(config, recipe="unicoil", output=config.output + "3"))
+
+
+def test_uneven_lists_are_refused(config: TrainConfig) -> None:
+    uneven = [Example("a b", ("c d",)), Example("e f", ("g h", "i j"))]
+    with pytest.raises(TrainingError, match="between 1 and 2 documents"):
+        train(config, examples=uneven)
+
+
+def test_a_checkpoint_without_a_head_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer, BertModel
+
+    headless = tmp_path / "headless"
+    BertModel.from_pretrained(config.model).save_pretrained(headless)
+    AutoTokenizer.from_pretrained(config.model).save_pretrained(headless)
+    with pytest.raises(TrainingError, match="no masked-language-model head"):
+        train(replace(config, model=str(headless)))
+    with pytest.raises(TrainingError, match=r"document_length is 200, but .* at most 128 tokens"):
+        train(replace(config, document_length=200, output=config.output + "3"))
+    with pytest.raises(TrainingError, match="cannot be loaded"):
+        train(replace(config, model=str(tmp_path / "missing"), output=config.output + "2"))
+
+
+def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:
+    def stop(report) -> None:
+        if report.step == 6:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        train(config, report=stop)
+    (file,) = Path(config.output).glob("checkpoints/*/model.safetensors")
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="cannot be read"):
+        train(config)
+
+
+# -------------------------------------------------------------------------------------------------
+
+
+def test_learning_rates_rise_and_fall() -> None:
+    shares = [learning_rate_share(step, 10, 0.4) for step in range(10)]
+    assert shares == pytest.approx(
+        [1 / 4, 2 / 4, 3 / 4, 7 / 6, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
+    )
+
+
+def test_ramps_are_quadratic() -> None:
+    assert [ramp(step, 8, 0.5) for step in range(6)] == [1 / 16, 4 / 16, 9 / 16, 1, 1, 1]
+    assert ramp(0, 8, 0.0) == 1
+
+
+def test_a_controller_finds_the_weight_that_gives_the_target() -> None:
+    # A model that follows its regulariser slowly.
+    controller, nnz = NnzController(target=120.0, weight=1e-6), 900.0
+    for _ in range(600):
+        controller.update(nnz)
+        settled = 900 / (1 + 1e3 * controller.weight)
+        nnz += 0.1 * (settled - nnz)
+    assert nnz == pytest.approx(120, rel=0.05)
+
+
+def test_a_watch_lets_passing_emptiness_pass() -> None:
+    watch = CollapseWatch(3)
+    for query_nnz in (0.5, 0.5, 5.0, 0.5, 0.5):
+        watch.check(1, 1.0, query_nnz, 10.0)
+    with pytest.raises(CollapseError, match="queries"):
+        watch.check(1, 1.0, 0.5, 10.0)
+    with pytest.raises(TrainingError, match="nan"):
+        CollapseWatch(3).check(1, float("nan"), 5.0, 5.0)

@@ -1,0 +1,126 @@
+"""Configurations: strict, and what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sparsearch.errors import FileFormatError, InvalidInputError
+from sparsearch.training import (
+    RECIPES,
+    EncoderPart,
+    LossPart,
+    Recipe,
+    RegulariserPart,
+    TeacherConfig,
+    TrainConfig,
+    read_config,
+)
+
+LEAST: dict[str, Any] = {"recipe": "splade-max", "model": "m", "data": "d", "output": "o"}
+
+
+def test_a_configuration_survives_its_mapping() -> None:
+    value = {
+        **LEAST,
+        "optimizer": {"steps": 3, "learning_rate": "2e-5", "precision": "bf16"},
+        "sparsity": {"document_target": 120, "top_k": None},
+        "negatives": {"count": 2},
+        "teachers": {"models": [{"kind": "bm25"}, {"kind": "dense", "model": "x", "weight": 2}]},
+        "development": {"path": "data/cranfield", "split": "test"},
+    }
+    config = TrainConfig.from_mapping(value)
+    assert config.optimizer.learning_rate == 2e-5  # a string to YAML
+    assert config.sparsity.document_target == 120.0
+    assert config.teachers is not None
+    assert config.teachers.models[1] == TeacherConfig("dense", "x", 2.0)
+    assert TrainConfig.from_mapping(config.to_mapping()) == config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recpe": "x"}, "recpe: no such setting; did you mean recipe?"),
+        ({"zzz": 1}, "zzz: no such setting; there are: recipe, model"),
+        ({3: 1}, "3: no such setting"),
+        ({"optimizer": {"step": 1}}, "optimizer.step: no such setting; did you mean steps?"),
+        ({"recipe": "splode"}, "no recipe 'splode'; there are: sparta"),
+        ({"recipe": None}, "recipe is None; it must be a string"),
+        ({"seed": True}, "seed is True; it must be an integer"),
+        ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"fused_head": 1}, "fused_head is 1; it must be true or false"),
+        ({"optimizer": {"steps": 0}}, "optimizer.steps is 0; it must be above 0"),
+        ({"optimizer": {"steps": 1.5}}, "optimizer.steps is 1.5; it must be an integer"),
+        ({"optimizer": {"learning_rate": "fast"}}, "learning_rate is 'fast'; it must be a number"),
+        ({"optimizer": {"learning_rate": float("nan")}}, "learning_rate is nan"),
+        ({"optimizer": {"warmup": 2.0}}, "optimizer.warmup is 2.0; it must be between 0 and 1"),
+        ({"optimizer": {"precision": "fp8"}}, "optimizer.precision is 'fp8'; it may be fp32, bf16"),
+        ({"optimizer": []}, "optimizer is []; it must be|not a mapping"),
+        ({"sparsity": {"document_target": 0.0}}, "sparsity.document_target is 0.0"),
+        ({"negatives": {"count": 5, "depth": 4}}, "5 cannot be drawn from hits 0 to 4"),
+        ({"teachers": {"models": []}}, "teachers.models is empty"),
+        ({"teachers": {"models": {}}}, "teachers.models is {}; it must be a list"),
+        ({"teachers": {"models": [{"kind": "oracle"}]}}, "'oracle'; it may be bm25"),
+        ({"teachers": {"models": [{"kind": "dense"}]}}, "a dense teacher needs a model"),
+        (
+            {"teachers": {"models": [{"kind": "bm25"}, {"kind": "bm25", "wieght": 1}]}},
+            r"teachers.models[1].wieght: no such setting; did you mean weight?",
+        ),
+        ({"development": {}}, "development.path is missing"),
+    ],
+)
+def test_what_is_wrong_is_named(change: dict[Any, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        TrainConfig.from_mapping({**LEAST, **change})
+    assert any(part in str(caught.value) for part in message.split("|"))
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="output is missing"):
+        TrainConfig.from_mapping({k: v for k, v in LEAST.items() if k != "output"})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipe: [", "config.yaml:1: not YAML"),
+        ("- a\n- b\n", "config.yaml: the configuration is .* not a mapping"),
+        ("", "not a mapping"),
+        ("recipe: splade-max\nmodle: x\n", "config.yaml: modle: .* did you mean model"),
+        ("!!python/object/apply:os.system ['true']", "not YAML: could not determine"),
+    ],
+)
+def test_a_malformed_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=message):
+        read_config(path)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        read_config(tmp_path / "none.yaml")
+
+
+def test_recipes_cite_their_papers() -> None:
+    for name, recipe in RECIPES.items():
+        assert recipe.name == name
+        assert recipe.url.startswith("https://arxiv.org/abs/")
+        assert recipe.paper[-4:].isdigit()
+
+
+def test_parts_that_do_not_exist_are_refused() -> None:
+    for part in (
+        lambda: EncoderPart("lstm"),
+        lambda: EncoderPart("masked_lm", "median"),
+        lambda: EncoderPart("masked_lm", "max", "tanh"),
+        lambda: LossPart("hinge"),
+        lambda: RegulariserPart("l2", 1.0),
+    ):
+        with pytest.raises(InvalidInputError, match="there are:"):
+            part()
+    binary, learned = EncoderPart("binary"), EncoderPart("masked_lm")
+    with pytest.raises(InvalidInputError, match="alike"):
+        Recipe("x", "", "", "", binary, learned, (), shared=True)
