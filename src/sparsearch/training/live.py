@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sparsearch.encoders import CollectionStatistics
+from sparsearch.encoders import CollectionStatistics, Encoder
 from sparsearch.training.forward import embed, tokenize
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -19,7 +19,7 @@ __all__ = ["LiveEncoder", "to_vectors"]
 _BATCH_TEXTS = 32
 
 
-class LiveEncoder:
+class LiveEncoder(Encoder):
     """Encodes with the model as it is now, in evaluation mode and without gradients.
 
     Parameters
