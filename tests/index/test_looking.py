@@ -25,14 +25,14 @@ def document(number: int) -> dict[str, Any]:
 
 
 DELETED = {"d0", "d7", "d20"}
-LIVE = [document(i) for i in range(60) if f"d{i}" not in DELETED]
+LIVE = [document(i) for i in range(40) if f"d{i}" not in DELETED]
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     folder = tmp_path_factory.mktemp("looking") / "index"
     with Index.create(folder, config=IndexConfig(segment_documents=16)) as index:
-        index.add(document(i) for i in range(60))
+        index.add(document(i) for i in range(40))
         index.delete(DELETED)
         assert index.info().segments > 1
         yield index
