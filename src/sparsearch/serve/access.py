@@ -35,6 +35,10 @@ class Service:
 
 
 async def _service(request: Request) -> Service:
+    return _service_of(request)
+
+
+def _service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
@@ -57,9 +61,8 @@ _Name = Annotated[str, Path(description="Name of the collection.", pattern=f"^{C
 
 
 def _opened(role: Role) -> Callable[..., Awaitable[Collection]]:
-    async def opened(
-        request: Request, service: ServiceDep, given: _Credentials, collection: _Name
-    ) -> Collection:
+    async def opened(request: Request, given: _Credentials, collection: _Name) -> Collection:
+        service = _service_of(request)
         key = _admit(request, service, given, role)
         found = service.collections.get(collection)
         if found is None or (key is not None and not key.opens(collection)):
