@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
-from sparsearch.index.segment import LENGTHS, STRONG_ARRAYS, Segment, hash_ids, pack_strings
-from sparsearch.kernels.forward import strong_lists, strong_shift
+from sparsearch.index.layered import FinalVectors, choose_scales, layered_arrays, merge_vectors
+from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
 from sparsearch.kernels.invert import merge_lists, transpose
 from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.storage import Blob, release_pages
@@ -62,10 +62,7 @@ class NewSegment:
 
 @dataclass(frozen=True)
 class _Lists:
-    """Posting lists: the terms that have one, where each starts, its documents and values.
-
-    Values are final weights, or term counts where the encoder saturates.
-    """
+    """Posting lists: the terms that have one, where each starts, its documents and term counts."""
 
     terms: npt.NDArray[np.uint32]
     offsets: npt.NDArray[np.int64]
@@ -94,18 +91,22 @@ def build_segment(
         if fields:
             columns.add(row, fields)
     terms, local_terms = _renumber(vectors.term_ids)
-    values = vectors.weights if weighting.saturation is None else _as_counts(vectors.weights)
-    rows = np.empty(vectors.nnz, np.uint32)
-    offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
-    lists = _Lists(terms, offsets, rows, values)
-    lengths = _row_sums(vectors) if weighting.saturation else None
+    if weighting.saturation is None:
+        final = FinalVectors(terms, vectors.offsets, local_terms, vectors.weights)
+        postings = layered_arrays(final, weighting.max_code)
+    else:
+        rows = np.empty(vectors.nnz, np.uint32)
+        counts = _as_counts(vectors.weights)
+        offsets, counts = transpose(vectors.offsets, local_terms, counts, len(terms), rows)
+        lists = _Lists(terms, offsets, rows, counts)
+        postings = _posting_arrays(lists, len(ids), _row_sums(vectors), weighting)
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
         _id_arrays([i.encode() for i in ids], hash_ids(ids)),
         documents,
         columns,
-        _posting_arrays(lists, len(ids), lengths, weighting),
+        postings,
         weighting,
     )
 
@@ -134,17 +135,19 @@ def merge_segments(
         for segment, rows in zip(segments, live, strict=True)
         for row in rows.tolist()
     ]
-    lengths = None
-    if weighting.saturation is not None:
+    if weighting.saturation is None:
+        postings = layered_arrays(merge_vectors(segments, live), weighting.max_code)
+    else:
         lengths = np.concatenate(
             [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]
         )
-    lists = _merge_lists(segments, moves, weighting)
+        lists = _merge_lists(segments, moves)
+        postings = _posting_arrays(lists, len(ids), lengths, weighting)
     return _assemble(
         _id_arrays(ids, _merged_hashes(segments, moves, len(ids))),
         _merge_payloads(segments, live),
         columns,
-        _posting_arrays(lists, len(ids), lengths, weighting),
+        postings,
         weighting,
     )
 
@@ -196,28 +199,28 @@ def _as_counts(weights: npt.NDArray[np.float32]) -> Array:
 def _posting_arrays(
     lists: _Lists,
     n_documents: int,
-    lengths: npt.NDArray[np.uint32] | None,
+    lengths: npt.NDArray[np.uint32],
     weighting: Weighting,
 ) -> dict[str, Array]:
-    """Quantise weights to codes; keep counts and lengths where they were computed from such."""
+    """Turn term counts into weights and these into codes; keep counts and lengths beside them."""
+    saturation = weighting.saturation
+    assert saturation is not None
     codes = np.empty(len(lists.rows), weighting.code_dtype)
     scales = np.empty(len(lists.terms), np.float32)
     max_codes = np.empty(len(lists.terms), weighting.code_dtype)
     for first, last in _chunks(lists.offsets):
         part = slice(lists.offsets[first], lists.offsets[last])
         starts = lists.offsets[first:last] - part.start
-        weights = lists.values[part]
-        if weighting.saturation is not None and lengths is not None:
-            long = lengths[lists.rows[part]]
-            weights = weighting.saturation.weights(weights, long, weighting.average_length)
-        scales[first:last] = _choose_scales(np.maximum.reduceat(weights, starts), weighting)
+        long = lengths[lists.rows[part]]
+        weights = saturation.weights(lists.values[part], long, weighting.average_length)
+        scales[first:last] = choose_scales(np.maximum.reduceat(weights, starts), weighting.max_code)
         counts = np.diff(lists.offsets[first : last + 1])
         steps = np.repeat(np.float32(1) / scales[first:last], counts)
         codes[part] = np.clip(np.floor(weights * steps), 1, weighting.max_code)
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
     long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
-    postings: dict[str, Array] = {
+    return {
         "terms": lists.terms,
         "offsets": lists.offsets,
         "rows": lists.rows,
@@ -228,31 +231,8 @@ def _posting_arrays(
         "planes": _planes(lists, codes, dense_lists, n_documents),
         "long_lists": long_lists,
         "window_starts": starts,
-    }
-    if lengths is not None:
-        return postings | {"counts": lists.values, LENGTHS: lengths}
-    return postings | _approximate_arrays(postings, n_documents)
-
-
-def _approximate_arrays(postings: Mapping[str, Array], n_documents: int) -> dict[str, Array]:
-    """Return what approximate search needs (see `kernels.forward`).
-
-    BM25 does without: its queries have few terms, and exact search skips most of their postings.
-    """
-    offsets, rows, codes = (postings[name] for name in ("offsets", "rows", "codes"))
-    dtype = np.uint16 if len(postings["terms"]) <= 2**16 else np.uint32
-    numbers = np.empty(len(rows), dtype)
-    forward_offsets, forward_codes = transpose(offsets, rows, codes, n_documents, numbers)
-    strong = strong_lists(
-        (forward_offsets, numbers, forward_codes),
-        postings["scales"],
-        strong_shift(codes),
-    )
-    return {
-        "forward_offsets": forward_offsets,
-        "forward_lists": numbers,
-        "forward_codes": forward_codes,
-        **dict(zip(STRONG_ARRAYS, strong, strict=True)),
+        "counts": lists.values,
+        LENGTHS: lengths,
     }
 
 
@@ -279,19 +259,6 @@ def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         last = max(int(np.searchsorted(offsets, limit, side="right")) - 1, first + 1)
         yield first, last
         first = last
-
-
-def _choose_scales(largest: Array, weighting: Weighting) -> npt.NDArray[np.float32]:
-    """Return for each list the smallest power of two of which no weight is `max_code` + 1 times.
-
-    Weights are rounded down to whole steps. Rounding down to a power of two and then to a larger
-    one gives the same as rounding down to the larger one at once, so the codes do not depend on how
-    documents were spread over segments, or how often these were merged.
-    """
-    _, exponents = np.frexp(largest.astype(np.float64))
-    # The smallest normal float32 is 2**-126; weights below it count as one step.
-    exponents = np.clip(exponents - weighting.max_code.bit_length(), -126, 127)
-    return np.asarray(np.ldexp(1.0, exponents), dtype=np.float32)
 
 
 def _id_arrays(ids: Sequence[bytes], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
@@ -358,14 +325,11 @@ def _payload_chunks(
                 release_pages(payload)
 
 
-def _merge_lists(
-    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], weighting: Weighting
-) -> _Lists:
-    saturating = weighting.saturation is not None
+def _merge_lists(segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]]) -> _Lists:
     terms: npt.NDArray[np.uint32] = np.unique(
         np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
     )
-    values = [segment.arrays["counts"] if saturating else segment.weights() for segment in segments]
+    values = [segment.arrays["counts"] for segment in segments]
     counts = np.zeros(len(terms) + 1, np.int64)
     targets = [np.searchsorted(terms, segment.arrays["terms"]) for segment in segments]
     for segment, target in zip(segments, targets, strict=True):
