@@ -20,7 +20,7 @@ import numpy as np
 from common import machine, markdown_table, write_results
 from sparsearch import Index, SparseVectors
 from sparsearch.kernels.approximate import search_one
-from sparsearch.kernels.exact import search_segment
+from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.plan import plan_for_one
 from sparsearch.kernels.topk import unpack
 
@@ -60,10 +60,12 @@ def kernel_calls(index: Index, query: SparseVectors) -> tuple[Callable[[], None]
     if effort is None:
         sys.exit("an index that was not tuned has an effort for every recall")
     walk = effort.mass, effort.candidates_for(K)
+    first = 0.6, 27  # as `index.approximate.exact_keys` has it for this k
     vector = query.offsets, query.term_ids, query.weights
     planned, tops = (query.offsets, located, factors), (keys, sizes, thresholds)
-    terms, lists, forward = segment.terms_and_scales, segment.lists, segment.forward
-    strong = segment.strong, segment.arrays["max_codes"]
+    terms, forward = segment.terms_and_scales, segment.forward
+    lists = segment.lists, segment.arrays["max_codes"]
+    layers = segment.lists, forward, segment.upper_shift
     max_code = index.config.max_code
 
     def plan() -> None:
@@ -72,12 +74,14 @@ def kernel_calls(index: Index, query: SparseVectors) -> tuple[Callable[[], None]
 
     def exactly() -> None:
         plan()
-        search_segment(lists, allowed, DOCUMENTS, 0, planned, tops, 0, 1)
+        search_one(lists, forward, allowed, planned, first, tops, 0, 1)
+        set_thresholds(tops)
+        search_layers(layers, allowed, 0, planned, tops, 0, 1)
         unpack(keys, sizes, units, found, 0)
 
     def approximately() -> None:
         plan()
-        search_one(strong, forward, allowed, planned, walk, tops, 0, 1)
+        search_one(lists, forward, allowed, planned, walk, tops, 0, 1)
         unpack(keys, sizes, units, found, 0)
 
     return exactly, approximately

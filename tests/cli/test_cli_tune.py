@@ -1,4 +1,4 @@
-"""tune, and search --recall."""
+"""tune, and searching with --recall."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from cli_sources import write_jsonl
 from cli_vectors import made_up_vectors
 
 from sparsearch.index import Index
+from sparsearch.index.approximate import Effort
+from sparsearch.index.tuning import TUNING, TunedPoint, Tuning
 from sparsearch.runs import Run
 from sparsearch.vectors import VectorFile, save_npz
 
@@ -153,3 +155,25 @@ def test_recall_is_a_share(run, papers, recall):
         outcome = run(verb, papers, "--recall", recall)
         assert outcome.code == 2
         assert "is not a number above 0 and at most 1" in outcome.err
+
+
+def test_evaluate_searches_as_search_does(run, index, queries, tmp_path):
+    folder = tmp_path / "collection"
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(folder / "corpus.jsonl", [{"_id": "0", "text": "x"}])
+    write_jsonl(folder / "queries.jsonl", [{"_id": str(i), "text": "x"} for i in range(20)])
+    judged = "".join(f"{i}\t{i}\t1\n" for i in range(20))
+    (folder / "qrels" / "test.tsv").write_text(f"query-id\tcorpus-id\tscore\n{judged}")
+    least = Tuning((TunedPoint(Effort(0.01, 1), 0.95, 0.0, 1.0),))
+    with Index.open(index) as opened:
+        opened._catalog.put_setting(TUNING, least.to_json())
+    written = {}
+    for verb, place in (("search", ()), ("evaluate", (folder,))):
+        for recall in ("1", "0.9"):
+            path = tmp_path / f"{verb}-{recall}.trec"
+            asked = ("--queries", queries, "-k", 50, "--recall", recall, "--run", path)
+            assert run(verb, index, *place, *asked).code == 0
+            written[verb, recall] = path.read_text()
+    for recall in ("1", "0.9"):
+        assert written["search", recall] == written["evaluate", recall]
+    assert written["evaluate", "1"] != written["evaluate", "0.9"]

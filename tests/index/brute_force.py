@@ -8,8 +8,21 @@ import numpy as np
 
 from sparsearch import Index, SparseVectors
 from sparsearch.index.search import plan_queries
+from sparsearch.index.segment import Segment
 
 Matches = Callable[[str], bool]
+
+
+def postings(segment: Segment, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows and codes of a posting list, from where searches take what they return."""
+    arrays = segment.arrays
+    if segment.has_forward_index:
+        offsets, numbers, codes = segment.forward
+        inside = numbers == place
+        rows = np.repeat(np.arange(segment.n_documents), np.diff(offsets))[inside]
+        return rows, codes[inside].astype(np.int64)
+    part = slice(*arrays["offsets"][place : place + 2])
+    return arrays["rows"][part], arrays["codes"][part].astype(np.int64)
 
 
 def integer_scores(index: Index, query: SparseVectors) -> tuple[np.ndarray, np.ndarray, float]:
@@ -34,13 +47,12 @@ def integer_scores(index: Index, query: SparseVectors) -> tuple[np.ndarray, np.n
             if weight == 0 or term not in places:
                 continue
             place = places[term]
-            start, stop = arrays["offsets"][place : place + 2]
-            codes = arrays["codes"][start:stop].astype(np.int64)
+            rows, codes = postings(segment, place)
             exact = weight * float(arrays["scales"][place]) / unit
             multiplier = round(exact) or int(np.sign(exact))
             assert abs(multiplier - exact) <= (0.5 if round(exact) else 1)
-            np.add.at(score, arrays["rows"][start:stop], multiplier * codes)
-            np.add.at(loose, arrays["rows"][start:stop], codes)
+            np.add.at(score, rows, multiplier * codes)
+            np.add.at(loose, rows, codes)
         live = np.ones(segment.n_documents, np.bool_) if deleted is None else ~deleted
         scores.append(score[live])
         slack.append(loose[live])

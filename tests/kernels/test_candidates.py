@@ -2,151 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import Lists, Query, random_lists
+from kernel_cases import Lists, random_lists
+from layered_cases import Collection, Segment, collections, entries
 
-from sparsearch.kernels import approximate_reference as reference
-from sparsearch.kernels.approximate import (
-    fit_scales,
-    gather_candidates,
-    keep_best,
-    score_candidates,
-    search_one,
-)
-from sparsearch.kernels.forward import (
-    STRONG_WINDOW,
-    strong_lists,
-    strong_shift,
-)
-from sparsearch.kernels.invert import transpose
+from sparsearch.kernels.approximate import search_one
+from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.topk import LAST_DOCUMENT
-
-Arrays = tuple[np.ndarray, ...]
-Found = list[tuple[int, int]]
-"""Pairs of document and score."""
-
-
-@dataclass
-class Segment:
-    """Posting lists with the arrays of approximate search, codes taken for weights."""
-
-    lists: Lists
-
-    @cached_property
-    def forward(self) -> Arrays:
-        offsets, rows, codes = self.lists.arrays
-        numbers = np.empty(len(rows), np.uint16)
-        starts, ordered = transpose(offsets, rows, codes, self.lists.n_rows, numbers)
-        return starts, numbers, ordered
-
-    @cached_property
-    def strong(self) -> Arrays:
-        ones = np.ones(len(self.lists.postings), np.float32)
-        found: Arrays = strong_lists(self.forward, ones, strong_shift(self.forward[2]))
-        return found
-
-    @cached_property
-    def max_codes(self) -> np.ndarray:
-        return np.array([codes.max(initial=0) for _, codes in self.lists.postings], np.uint16)
-
-
-@dataclass
-class Collection:
-    """Segments one after another, and queries in their terms."""
-
-    segments: list[Segment]
-    queries: list[Query]
-
-    @property
-    def n_documents(self) -> int:
-        return sum(segment.lists.n_rows for segment in self.segments)
-
-    def bases(self) -> list[int]:
-        sizes = [segment.lists.n_rows for segment in self.segments]
-        return np.cumsum([0, *sizes])[:-1].tolist()
-
-    def in_terms_of(self, segment: Segment) -> Arrays:
-        sizes = [len(query) for query in self.queries]
-        pairs: Any = [pair for query in self.queries for pair in query]
-        located, multipliers = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
-        # A list that another segment has but this one lacks counts as absent.
-        located = np.where(located < len(segment.lists.postings), located, -1)
-        return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), located, multipliers
-
-    def gather(self, mass: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the keys of the candidates and how many there are, by the kernels."""
-        n = len(self.queries)
-        keys, sizes = np.empty((n, 2 * count), np.int64), np.zeros(n, np.int64)
-        bars, scales = np.zeros(n, np.uint16), np.full(n, np.inf)
-        inputs = [((s.strong, s.max_codes), self.in_terms_of(s)) for s in self.segments]
-        for arrays, queries in inputs:
-            fit_scales(arrays, self.n_documents, queries, mass, scales, 0, n)
-        for segment, base, (arrays, queries) in zip(
-            self.segments, self.bases(), inputs, strict=True
-        ):
-            gather_candidates(
-                arrays, segment.lists.allowed, base, self.n_documents, queries, (mass, scales),
-                (keys, sizes, bars), 0, n,
-            )  # fmt: skip
-        keep_best(keys, sizes, count)
-        return keys, sizes
-
-    def partial_scores(self, mass: float) -> list[np.ndarray]:
-        """Return each query's partial scores of all documents, 0 where not allowed, by the twin."""
-        chosen, scales = [], np.full(len(self.queries), np.inf)
-        for segment in self.segments:
-            offsets, located, multipliers = self.in_terms_of(segment)
-            lengths = np.diff(segment.strong[0])
-            for i, (low, high) in enumerate(itertools.pairwise(offsets)):
-                numbers, weights = located[low:high], multipliers[low:high]
-                picked = reference.choose_lists(
-                    lengths, segment.max_codes, numbers, weights, mass, self.n_documents
-                )
-                chosen.append((numbers[picked], weights[picked]))
-                scales[i] = min(scales[i], reference.largest_scale(weights[picked]))
-        found: list[list[np.ndarray]] = [[] for _ in self.queries]
-        for at, (numbers, weights) in enumerate(chosen):
-            segment, i = self.segments[at // len(self.queries)], at % len(self.queries)
-            lengths = np.diff(segment.strong[0])[numbers]
-            factors = reference.factors(weights, lengths, scales[i])
-            scores = reference.partial_scores(
-                segment.strong, numbers, factors, segment.lists.n_rows
-            )
-            found[i].append(np.where(segment.lists.mask(), scores, 0))
-        return [np.concatenate(parts) for parts in found]
-
-    def exact_scores(self, query: int) -> np.ndarray:
-        """Return a query's score of all documents, by the twin."""
-        found = []
-        for segment in self.segments:
-            offsets, located, multipliers = self.in_terms_of(segment)
-            part = slice(offsets[query], offsets[query + 1])
-            found.append(reference.exact_scores(segment.forward, located[part], multipliers[part]))
-        return np.concatenate(found)
-
-    def score(self, candidates: tuple[np.ndarray, np.ndarray], k: int) -> list[Found]:
-        """Return each query's best k of its candidates, by the kernel."""
-        n = len(self.queries)
-        keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
-        tops = keys, sizes, np.zeros(n, np.int64)
-        for segment, base in zip(self.segments, self.bases(), strict=True):
-            score_candidates(
-                segment.forward, base, len(segment.lists.postings), candidates,
-                self.in_terms_of(segment), tops, 0, n,
-            )  # fmt: skip
-        return [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]
-
-
-def entries(keys: np.ndarray) -> Found:
-    return [(LAST_DOCUMENT - (key & LAST_DOCUMENT), key >> 32) for key in keys.tolist()]
 
 
 def assert_best_candidates(collection: Collection, mass: float, count: int) -> list[int]:
@@ -165,30 +30,6 @@ def assert_best_candidates(collection: Collection, mass: float, count: int) -> l
         assert sorted((score for _, score in found), reverse=True) == best
         missing.append(min(count, int((partial > 0).sum())) - size)
     return missing
-
-
-multipliers = st.one_of(st.integers(-3, 3), st.integers(-20_000, 20_000))
-queries = st.lists(
-    st.lists(
-        st.tuples(st.integers(-1, 7), multipliers), max_size=8, unique_by=lambda pair: pair[0]
-    ),
-    min_size=1,
-    max_size=4,
-)
-
-
-@st.composite
-def collections(draw: st.DrawFn) -> Collection:
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    segments = []
-    for n_rows in draw(st.lists(st.sampled_from([1, 5, 70, 1000]), min_size=1, max_size=3)):
-        shares = draw(st.lists(st.sampled_from([0.0, 0.01, 0.3, 1.0]), min_size=1, max_size=8))
-        sizes = [int(share * n_rows) for share in shares]
-        lists = random_lists(rng, n_rows, sizes, draw(st.sampled_from([1, 3, 255, 4095])))
-        if draw(st.booleans()):
-            lists.allowed = rng.random(n_rows) < draw(st.sampled_from([0.0, 0.05, 0.5, 1.0]))
-        segments.append(Segment(lists))
-    return Collection(segments, draw(queries))
 
 
 @given(
@@ -230,7 +71,7 @@ def test_one_segment_in_one_call(collection: Collection, mass: float, count: int
     n = len(alone.queries)
     keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
     search_one(
-        (segment.strong, segment.max_codes), segment.forward, segment.lists.allowed,
+        (segment.layers, segment.max_codes), segment.forward, segment.lists.allowed,
         alone.in_terms_of(segment), (mass, count), (keys, sizes, np.zeros(n, np.int64)), 0, n,
     )  # fmt: skip
     found = [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]
@@ -242,7 +83,7 @@ def test_one_segment_in_one_call(collection: Collection, mass: float, count: int
 def test_many_windows(windows: int, count: int) -> None:
     """Of few windows all are searched in order, of more some are first, as a sample."""
     rng = np.random.default_rng(windows)
-    n_rows = windows * STRONG_WINDOW - 100
+    n_rows = windows * LIST_WINDOW - 100
     sizes = [int(n_rows / (2 + 3 * i) ** 1.5) + 1 for i in range(12)]
     large = Segment(random_lists(rng, n_rows, sizes, 4095))
     small = Segment(random_lists(rng, 3000, [300] * 12, 4095))
@@ -258,9 +99,9 @@ def test_many_windows(windows: int, count: int) -> None:
 
 @pytest.mark.parametrize("windows", [1, 2, 3, 4])
 def test_documents_at_the_edges_of_windows(windows: int) -> None:
-    first = STRONG_WINDOW * np.arange(windows)
-    rows = np.sort(np.concatenate([first, first + STRONG_WINDOW - 1]))
-    lists = Lists([(rows, np.arange(1, len(rows) + 1))], windows * STRONG_WINDOW)
+    first = LIST_WINDOW * np.arange(windows)
+    rows = np.sort(np.concatenate([first, first + LIST_WINDOW - 1]))
+    lists = Lists([(rows, np.arange(1, len(rows) + 1))], windows * LIST_WINDOW)
     collection = Collection([Segment(lists), Segment(lists)], [[(0, 1)]])
     for count in (1, 2, 100):
         assert assert_best_candidates(collection, 1.0, count) == [0]
@@ -269,15 +110,15 @@ def test_documents_at_the_edges_of_windows(windows: int) -> None:
 def test_a_sample_of_nothing_hides_nothing() -> None:
     """All documents of a query stand where no sample is taken, or all where one is."""
     for window in (0, 1, 4):
-        rows = window * STRONG_WINDOW + np.arange(0, STRONG_WINDOW, 4)
+        rows = window * LIST_WINDOW + np.arange(0, LIST_WINDOW, 4)
         postings = [(rows, 1 + np.arange(len(rows)) % 255)]
-        lists = Lists(postings, 5 * STRONG_WINDOW)
+        lists = Lists(postings, 5 * LIST_WINDOW)
         collection = Collection([Segment(lists)], [[(0, 3)]])
         for count in (1, 100, 5000):
             keys, sizes = collection.gather(1.0, count)
             assert 0 < sizes[0] <= min(count, len(rows))
             assert_best_candidates(collection, 1.0, count)
-            assert entries(keys[0, :1])[0][0] // STRONG_WINDOW == window
+            assert entries(keys[0, :1])[0][0] // LIST_WINDOW == window
 
 
 def test_a_segment_without_the_heavy_terms_does_not_push_the_others_aside() -> None:
@@ -302,7 +143,7 @@ def test_partial_scores_that_differ_by_one(spacing: int) -> None:
     """Alone in its stretch of documents, each exceeds the bar by as little as can be."""
     codes = np.arange(1, 32)
     heavy, light = (np.array([0]), np.array([1])), (spacing * np.arange(1, 32), codes)
-    lists = Lists([heavy, light], STRONG_WINDOW)
+    lists = Lists([heavy, light], LIST_WINDOW)
     collection = Collection([Segment(lists)], [[(0, 100_000), (1, 1)]])
     np.testing.assert_array_equal(collection.partial_scores(1.0)[0][light[0]], codes)
     for count in (1, 2, 5, 40):
@@ -310,7 +151,7 @@ def test_partial_scores_that_differ_by_one(spacing: int) -> None:
 
 
 def test_all_partial_scores_equal() -> None:
-    lists = Lists([(np.arange(3 * STRONG_WINDOW), np.ones(3 * STRONG_WINDOW))], 3 * STRONG_WINDOW)
+    lists = Lists([(np.arange(3 * LIST_WINDOW), np.ones(3 * LIST_WINDOW))], 3 * LIST_WINDOW)
     collection = Collection([Segment(lists), Segment(lists)], [[(0, 1)]])
     for count in (1, 7, 1000):
         assert assert_best_candidates(collection, 1.0, count) == [0]
@@ -377,13 +218,13 @@ def test_a_score_of_31_bits() -> None:
 def test_damaged_numbers_do_not_damage_the_process(seed: int) -> None:
     rng = np.random.default_rng(seed)
     segment = Segment(random_lists(rng, 9000, [3000, 50, 700], 255))
-    for damaged in (segment.strong[1], segment.strong[2], segment.forward[1], segment.forward[2]):
+    for damaged in (*segment.layers[1:3], segment.layers[4], *segment.forward[1:]):
         limit = np.iinfo(damaged.dtype).max
         damaged[:] = rng.integers(0, limit, len(damaged), dtype=damaged.dtype, endpoint=True)
     collection = Collection([segment], [[(0, 5), (1, 300), (2, 70)], [(1, 1)]])
     keys, sizes = collection.gather(1.0, 500)
     assert (sizes <= 500).all()
-    for found in collection.score((keys, sizes), 20):
+    for found in collection.score((keys, sizes), 20) + collection.search_exactly(20):
         assert all(0 <= document < 9000 and score > 0 for document, score in found)
 
 
@@ -392,12 +233,12 @@ def test_damaged_numbers_do_not_damage_the_process(seed: int) -> None:
 def test_damaged_offsets_do_not_damage_the_process(seed: int) -> None:
     rng = np.random.default_rng(seed)
     segment = Segment(random_lists(rng, 9000, [3000, 50, 700], 255))
-    for damaged in (segment.strong[0], segment.strong[3], segment.forward[0]):
+    for damaged in (segment.layers[0], segment.layers[3], segment.forward[0]):
         bounds = np.iinfo(damaged.dtype)
         chosen = rng.random(damaged.shape) < 0.3
         values = rng.integers(bounds.min, bounds.max, damaged.shape, damaged.dtype, endpoint=True)
         damaged[chosen] = values[chosen]
     collection = Collection([segment], [[(0, 5), (1, 300), (2, 70)], [(1, 1)]])
     candidates = collection.gather(1.0, 500)
-    for found in collection.score(candidates, 20):
+    for found in collection.score(candidates, 20) + collection.search_exactly(20):
         assert all(0 <= document < 9000 for document, _ in found)

@@ -1,4 +1,4 @@
-"""The forward index and the strong lists equal their NumPy twins."""
+"""The forward index and the layered lists equal their NumPy twins."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import Lists, random_lists
 
+from sparsearch.index.layered import choose_scales
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.forward import (
+    LIST_WINDOW,
     STRONG_SHARE,
-    STRONG_WINDOW,
-    strong_lists,
-    strong_shift,
+    largest_weights,
+    layered_lists,
+    quantise,
+    upper_shift,
 )
 from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.reference import transpose as transpose_reference
@@ -32,13 +35,15 @@ def forward_of(lists: Lists, dtype: type = np.uint16) -> Arrays:
     return forward
 
 
-def strengthen(forward: Arrays, scales: np.ndarray) -> Arrays:
-    """Return the strong lists by the kernel, after comparing them with their twin."""
-    shift = strong_shift(forward[2])
-    strong = strong_lists(forward, scales, shift)
-    assert_same(strong, reference.strong_lists(forward, scales, shift))
-    assert [part.dtype for part in strong] == [np.int64, np.uint16, np.uint8, np.uint32]
-    return strong
+def layer(forward: Arrays, scales: np.ndarray) -> Arrays:
+    """Return the layered lists by the kernel, after comparing them with their twin."""
+    shift = upper_shift(forward[2])
+    lists = layered_lists(forward, scales, shift)
+    assert_same(lists, reference.layered_lists(forward, scales, shift))
+    assert [part.dtype for part in lists] == [
+        np.int64, np.uint16, np.uint8, np.uint32, np.uint8,
+    ]  # fmt: skip
+    return lists
 
 
 def assert_same(actual: Arrays, expected: Arrays) -> None:
@@ -46,18 +51,20 @@ def assert_same(actual: Arrays, expected: Arrays) -> None:
         np.testing.assert_array_equal(got, wanted)
 
 
-def strong_postings(strong: Arrays) -> dict[tuple[int, int], int]:
-    """Return the codes of the strong postings by document and list."""
-    offsets, places, codes, starts = strong
-    found = {}
-    for number in range(len(offsets) - 1):
+def postings(lists: Arrays) -> tuple[dict[tuple[int, int], int], ...]:
+    """Return the codes of the strong and of the weak postings by document and term."""
+    offsets, places, codes, starts, tops = lists
+    found: tuple[dict[tuple[int, int], int], ...] = ({}, {})
+    n_terms = len(tops) // 2
+    for number in range(2 * n_terms):
         sizes = np.diff(starts[number].astype(np.int64))
         windows = np.repeat(np.arange(len(sizes)), sizes)
         part = slice(offsets[number], offsets[number + 1])
-        rows = windows * STRONG_WINDOW + places[part]
+        rows = windows * LIST_WINDOW + places[part]
         assert (np.diff(rows) > 0).all()
+        assert tops[number] == codes[part].max(initial=0)
         for row, code in zip(rows.tolist(), codes[part].tolist(), strict=True):
-            found[row, number] = code
+            found[number // n_terms][row, number % n_terms] = code
     return found
 
 
@@ -76,7 +83,7 @@ def lists_and_scales(draw: st.DrawFn) -> tuple[Lists, np.ndarray]:
 @settings(max_examples=150)
 def test_equal_their_twins(case: tuple[Lists, np.ndarray], dtype: type) -> None:
     lists, scales = case
-    strengthen(forward_of(lists, dtype), scales)
+    layer(forward_of(lists, dtype), scales)
 
 
 @given(lists_and_scales())
@@ -84,8 +91,8 @@ def test_equal_their_twins(case: tuple[Lists, np.ndarray], dtype: type) -> None:
 def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
     lists, scales = case
     forward = forward_of(lists)
-    strong = strong_postings(strengthen(forward, scales))
-    shift = strong_shift(forward[2])
+    strong, weak = postings(layer(forward, scales))
+    shift = upper_shift(forward[2])
     for row in range(lists.n_rows):
         part = slice(forward[0][row], forward[0][row + 1])
         numbers, codes = forward[1][part].astype(int), forward[2][part].astype(int)
@@ -98,21 +105,22 @@ def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
             clear = np.abs(weights / threshold - 1) > 1e-9
             np.testing.assert_array_equal(np.array(kept)[clear], (weights >= threshold)[clear])
         for number, code in zip(numbers.tolist(), codes.tolist(), strict=True):
-            if (row, number) in strong:
-                assert strong[row, number] == max(code >> shift, 1)
+            assert ((row, number) in strong) != ((row, number) in weak)
+            assert (strong | weak)[row, number] == max(code >> shift, 1)
+    assert len(strong) + len(weak) == len(forward[1])
 
 
 @pytest.mark.parametrize("max_code", [255, 4095])
-@pytest.mark.parametrize("n_rows", [STRONG_WINDOW, STRONG_WINDOW + 1, 3 * STRONG_WINDOW - 5])
+@pytest.mark.parametrize("n_rows", [LIST_WINDOW, LIST_WINDOW + 1, 3 * LIST_WINDOW - 5])
 def test_several_windows(n_rows: int, max_code: int) -> None:
     rng = np.random.default_rng(n_rows)
     lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40], max_code)
-    edges = np.unique([0, STRONG_WINDOW - 1, min(STRONG_WINDOW, n_rows - 1), n_rows - 1])
+    edges = np.unique([0, LIST_WINDOW - 1, min(LIST_WINDOW, n_rows - 1), n_rows - 1])
     lists.postings.append((edges, np.full(len(edges), max_code)))
-    strong = strengthen(forward_of(lists), np.full(7, 0.5, np.float32))
-    assert strong[3].shape == (7, -(-n_rows // STRONG_WINDOW) + 1)
-    found = strong_postings(strong)
-    assert all((row, 6) in found for row in edges.tolist())
+    layers = layer(forward_of(lists), np.full(7, 0.5, np.float32))
+    assert layers[3].shape == (14, -(-n_rows // LIST_WINDOW) + 1)
+    strong, _ = postings(layers)
+    assert all((row, 6) in strong for row in edges.tolist())
 
 
 def test_more_lists_than_16_bits_number() -> None:
@@ -121,35 +129,53 @@ def test_more_lists_than_16_bits_number() -> None:
     lists = Lists([(np.array([i % 3]), rng.integers(1, 4096, 1)) for i in range(count)], 3)
     forward = forward_of(lists, np.uint32)
     assert forward[1].max() == count - 1
-    strengthen(forward, np.ones(count, np.float32))
+    layer(forward, np.ones(count, np.float32))
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, STRONG_WINDOW + 1])
+@pytest.mark.parametrize("n_rows", [0, 1, LIST_WINDOW + 1])
 @pytest.mark.parametrize("n_lists", [0, 2])
 def test_nothing(n_rows: int, n_lists: int) -> None:
     nothing = np.empty(0, np.int64)
     lists = Lists([(nothing, nothing)] * n_lists, n_rows)
-    strong = strengthen(forward_of(lists), np.ones(n_lists, np.float32))
-    assert len(strong[1]) == 0
+    layers = layer(forward_of(lists), np.ones(n_lists, np.float32))
+    assert len(layers[1]) == 0
 
 
 def test_codes_of_zero_are_postings_too() -> None:
     lists = Lists([(np.arange(3), np.zeros(3)), (np.array([1]), np.array([9]))], 3)
-    strong = strengthen(forward_of(lists), np.ones(2, np.float32))
-    assert strong_postings(strong) == {(0, 0): 1, (1, 1): 9, (2, 0): 1}
+    layers = layer(forward_of(lists), np.ones(2, np.float32))
+    assert postings(layers) == ({(0, 0): 1, (1, 1): 9, (2, 0): 1}, {(1, 0): 1})
 
 
 def test_equal_weights_are_all_strong() -> None:
     lists = Lists([(np.arange(50), np.full(50, 77))] * 20, 50)
-    strong = strengthen(forward_of(lists), np.ones(20, np.float32))
-    assert len(strong[1]) == 20 * 50
+    strong, weak = postings(layer(forward_of(lists), np.ones(20, np.float32)))
+    assert (len(strong), len(weak)) == (20 * 50, 0)
 
 
 def test_a_small_code_of_12_bits_stays_present() -> None:
     lists = Lists([(np.array([0, 1]), np.array([3, 4095]))], 2)
     forward = forward_of(lists)
     assert forward[2].dtype == np.uint16
-    assert strong_postings(strengthen(forward, np.ones(1, np.float32))) == {
-        (0, 0): 1,
-        (1, 0): 255,
-    }
+    strong, weak = postings(layer(forward, np.ones(1, np.float32)))
+    assert (strong, weak) == ({(0, 0): 1, (1, 0): 255}, {})
+
+
+@given(st.data(), st.sampled_from([255, 4095]), st.sampled_from([0, 5, 126]))
+@settings(max_examples=50)
+def test_quantise(data: st.DataObject, max_code: int, spread: int) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    count = data.draw(st.sampled_from([0, 1, 300]))
+    numbers = rng.integers(0, 9, count).astype(np.uint16)
+    weights = np.ldexp(rng.random(count) + 0.5, rng.integers(-spread, spread + 1, count))
+    weights = weights.astype(np.float32)
+    largest = np.zeros(9, np.float32)
+    np.maximum.at(largest, numbers, weights)
+    np.testing.assert_array_equal(largest_weights(numbers, weights, 9), largest)
+    scales = choose_scales(largest, max_code)
+    codes = np.zeros(count, np.uint8 if max_code == 255 else np.uint16)
+    max_codes = quantise(numbers, weights, scales, max_code, codes)
+    assert_same((codes, max_codes), reference.quantise(numbers, weights, scales, max_code))
+    assert max_codes.dtype == codes.dtype
+    # No finer scale would do: the largest weight of each list has a code of full length.
+    assert ((max_codes > max_code // 2) | (largest < 2.0**-110)).all()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
+from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile, Recall
 from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import search_file
@@ -46,6 +46,7 @@ def evaluate(
         ),
     ] = None,
     k: Hits = 1000,
+    recall: Recall = None,
     queries: QueriesFile = None,
     run: Annotated[
         Path | None,
@@ -73,9 +74,9 @@ def evaluate(
         collection = load_dataset(dataset, split)
         with working("searching"):
             if queries is not None:
-                found = search_file(target, queries, k)
+                found = search_file(target, queries, k, recall=recall)
             else:
-                found = target.search_batch(collection.judged_queries(), k)
+                found = target.search_batch(collection.judged_queries(), k, recall=recall)
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"

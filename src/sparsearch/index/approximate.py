@@ -1,4 +1,4 @@
-"""Approximate search of a snapshot: how much effort a recall takes, and spending it."""
+"""Searching segments whose weights are final: approximately with an effort, or exactly."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from sparsearch.kernels.approximate import (
     score_candidates,
     search_one,
 )
+from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
-__all__ = ["Effort", "SegmentQueries", "Tops", "approximate_keys", "score_all"]
+__all__ = ["Effort", "SegmentQueries", "Tops", "approximate_keys", "exact_keys", "score_all"]
 
 Tops = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -47,6 +48,10 @@ class Effort:
         already.
         """
         return max(math.ceil(self.candidates * math.sqrt(k / 10)), 2 * k, 10)
+
+
+_FIRST_MASS, _FIRST_MORE = 0.6, 15
+"""Effort of the approximate search that gives exact search a score to beat."""
 
 
 @dataclass(frozen=True)
@@ -81,16 +86,24 @@ def approximate_keys(
         Of all segments, in order.
     effort : Effort
     tops : tuple of (keys, sizes, thresholds)
-        As `kernels.exact.search_segment` takes them, empty yet.
+        As `kernels.layers.search_layers` takes them, empty yet.
     start, stop : int
     """
+    k = tops[0].shape[1] // 2
+    _score_best(works, (effort.mass, effort.candidates_for(k)), tops, start, stop)
+
+
+def _score_best(
+    works: Sequence[SegmentQueries], effort: tuple[float, int], tops: Tops, start: int, stop: int
+) -> None:
+    """Fill the top k from so many candidates, given a share of the queries' mass."""
     n_documents = sum(work.segment.n_documents for work in works)
-    count = min(effort.candidates_for(tops[0].shape[1] // 2), n_documents)
-    strong = [(work.segment.strong, work.segment.arrays["max_codes"]) for work in works]
+    mass, count = effort[0], min(effort[1], n_documents)
+    lists = [(work.segment.lists, work.segment.arrays["max_codes"]) for work in works]
     if len(works) == 1:
         work = works[0]
         search_one(
-            strong[0], work.segment.forward, work.allowed, work.queries, (effort.mass, count),
+            lists[0], work.segment.forward, work.allowed, work.queries, (mass, count),
             tops, start, stop,
         )  # fmt: skip
         return
@@ -98,15 +111,32 @@ def approximate_keys(
     sizes = np.zeros(stop - start, np.int64)
     bars = np.zeros(stop - start, np.uint16)
     scales = np.full(stop - start, np.inf)
-    for work, lists in zip(works, strong, strict=True):
-        fit_scales(lists, n_documents, work.queries, effort.mass, scales, start, stop)
-    for work, lists in zip(works, strong, strict=True):
+    for work, own in zip(works, lists, strict=True):
+        fit_scales(own, n_documents, work.queries, mass, scales, start, stop)
+    for work, own in zip(works, lists, strict=True):
         gather_candidates(
-            lists, work.allowed, work.base, n_documents, work.queries, (effort.mass, scales),
+            own, work.allowed, work.base, n_documents, work.queries, (mass, scales),
             (keys, sizes, bars), start, stop,
         )  # fmt: skip
     keep_best(keys, sizes, count)
     _score(works, (keys, sizes), tops, start, stop)
+
+
+def exact_keys(works: Sequence[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
+    """Fill the top k of queries ``start .. stop - 1``, exactly.
+
+    Parameters
+    ----------
+    works, tops, start, stop
+        As for `approximate_keys`.
+    """
+    k = tops[0].shape[1] // 2
+    _score_best(works, (_FIRST_MASS, k + k // 4 + _FIRST_MORE), tops, start, stop)
+    set_thresholds(tops)
+    for work in works:
+        segment = work.segment
+        layers = segment.lists, segment.forward, segment.upper_shift
+        search_layers(layers, work.allowed, work.base, work.queries, tops, start, stop)
 
 
 def score_all(

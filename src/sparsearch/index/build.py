@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
-from sparsearch.index.segment import LENGTHS, STRONG_ARRAYS, Segment, hash_ids, pack_strings
-from sparsearch.kernels.forward import strong_lists, strong_shift
+from sparsearch.index.layered import FinalVectors, choose_scales, layered_arrays, merge_vectors
+from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
 from sparsearch.kernels.invert import merge_lists, transpose
 from sparsearch.kernels.lists import split_codes, window_starts
 from sparsearch.storage import Blob, release_pages
@@ -64,8 +64,7 @@ class NewSegment:
 class _Lists:
     """Posting lists: the terms that have one, where each starts, its documents and values.
 
-    Values are final weights, or term counts where the encoder saturates: from its first counted
-    term on.
+    Values are term counts; those of terms below the first counted one are final weights.
     """
 
     terms: npt.NDArray[np.uint32]
@@ -99,21 +98,24 @@ def build_segment(
         if fields:
             columns.add(row, fields)
     terms, local_terms = _renumber(vectors.term_ids)
-    saturation, values, lengths = weighting.saturation, vectors.weights, None
-    if saturation is not None:
+    saturation = weighting.saturation
+    if saturation is None:
+        final = FinalVectors(terms, vectors.offsets, local_terms, vectors.weights)
+        postings = layered_arrays(final, weighting.max_code)
+    else:
+        rows = np.empty(vectors.nnz, np.uint32)
+        values = vectors.weights if saturation.first_term else _as_counts(vectors.weights)
+        offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
+        lists = _Lists(terms, offsets, rows, values)
         lengths = saturation.lengths(vectors).astype(np.uint32)
-        if saturation.first_term == 0:
-            values = _as_counts(values)
-    rows = np.empty(vectors.nnz, np.uint32)
-    offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
-    lists = _Lists(terms, offsets, rows, values)
+        postings = _posting_arrays(lists, len(ids), lengths, weighting)
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
         _id_arrays([i.encode() for i in ids], hash_ids(ids)),
         documents,
         columns,
-        _posting_arrays(lists, len(ids), lengths, weighting),
+        postings,
         weighting,
     )
 
@@ -142,17 +144,19 @@ def merge_segments(
         for segment, rows in zip(segments, live, strict=True)
         for row in rows.tolist()
     ]
-    lengths = None
-    if weighting.saturation is not None:
+    if weighting.saturation is None:
+        postings = layered_arrays(merge_vectors(segments, live), weighting.max_code)
+    else:
         lengths = np.concatenate(
             [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]
         )
-    lists = _merge_lists(segments, moves, weighting)
+        lists = _merge_lists(segments, moves, weighting.saturation)
+        postings = _posting_arrays(lists, len(ids), lengths, weighting)
     return _assemble(
         _id_arrays(ids, _merged_hashes(segments, moves, len(ids))),
         _merge_payloads(segments, live),
         columns,
-        _posting_arrays(lists, len(ids), lengths, weighting),
+        postings,
         weighting,
     )
 
@@ -201,27 +205,27 @@ def _as_counts(weights: Array) -> Array:
 def _posting_arrays(
     lists: _Lists,
     n_documents: int,
-    lengths: npt.NDArray[np.uint32] | None,
+    lengths: npt.NDArray[np.uint32],
     weighting: Weighting,
 ) -> dict[str, Array]:
-    """Quantise weights to codes; keep counts and lengths where they were computed from such."""
+    """Turn term counts into weights and these into codes; keep counts and lengths beside them."""
+    saturation = weighting.saturation
+    assert saturation is not None
     codes = np.empty(len(lists.rows), weighting.code_dtype)
     scales = np.empty(len(lists.terms), np.float32)
     max_codes = np.empty(len(lists.terms), weighting.code_dtype)
     for first, last in _chunks(lists.offsets):
         part = slice(lists.offsets[first], lists.offsets[last])
         starts = lists.offsets[first:last] - part.start
-        weights = lists.values[part]
-        if lengths is not None:
-            weights = _saturated(lists, part, lengths, weighting)
-        scales[first:last] = _choose_scales(np.maximum.reduceat(weights, starts), weighting)
+        weights = _saturated(lists, part, lengths, weighting)
+        scales[first:last] = choose_scales(np.maximum.reduceat(weights, starts), weighting.max_code)
         counts = np.diff(lists.offsets[first : last + 1])
         steps = np.repeat(np.float32(1) / scales[first:last], counts)
         codes[part] = np.clip(np.floor(weights * steps), 1, weighting.max_code)
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
     long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
-    postings: dict[str, Array] = {
+    return {
         "terms": lists.terms,
         "offsets": lists.offsets,
         "rows": lists.rows,
@@ -232,11 +236,9 @@ def _posting_arrays(
         "planes": _planes(lists, codes, dense_lists, n_documents),
         "long_lists": long_lists,
         "window_starts": starts,
+        "counts": _as_counts(lists.values[lists.counted(saturation) :]),
+        LENGTHS: lengths,
     }
-    if lengths is not None and weighting.saturation is not None:
-        counts = _as_counts(lists.values[lists.counted(weighting.saturation) :])
-        return postings | {"counts": counts, LENGTHS: lengths}
-    return postings | _approximate_arrays(postings, n_documents)
 
 
 def _saturated(
@@ -250,28 +252,6 @@ def _saturated(
     long = lengths[lists.rows[counted]]
     weights = saturation.weights(lists.values[counted], long, weighting.average_length)
     return np.concatenate([lists.values[part.start : first], weights])
-
-
-def _approximate_arrays(postings: Mapping[str, Array], n_documents: int) -> dict[str, Array]:
-    """Return what approximate search needs (see `kernels.forward`).
-
-    BM25 does without: its queries have few terms, and exact search skips most of their postings.
-    """
-    offsets, rows, codes = (postings[name] for name in ("offsets", "rows", "codes"))
-    dtype = np.uint16 if len(postings["terms"]) <= 2**16 else np.uint32
-    numbers = np.empty(len(rows), dtype)
-    forward_offsets, forward_codes = transpose(offsets, rows, codes, n_documents, numbers)
-    strong = strong_lists(
-        (forward_offsets, numbers, forward_codes),
-        postings["scales"],
-        strong_shift(codes),
-    )
-    return {
-        "forward_offsets": forward_offsets,
-        "forward_lists": numbers,
-        "forward_codes": forward_codes,
-        **dict(zip(STRONG_ARRAYS, strong, strict=True)),
-    }
 
 
 def _planes(
@@ -297,19 +277,6 @@ def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         last = max(int(np.searchsorted(offsets, limit, side="right")) - 1, first + 1)
         yield first, last
         first = last
-
-
-def _choose_scales(largest: Array, weighting: Weighting) -> npt.NDArray[np.float32]:
-    """Return for each list the smallest power of two of which no weight is `max_code` + 1 times.
-
-    Weights are rounded down to whole steps. Rounding down to a power of two and then to a larger
-    one gives the same as rounding down to the larger one at once, so the codes do not depend on how
-    documents were spread over segments, or how often these were merged.
-    """
-    _, exponents = np.frexp(largest.astype(np.float64))
-    # The smallest normal float32 is 2**-126; weights below it count as one step.
-    exponents = np.clip(exponents - weighting.max_code.bit_length(), -126, 127)
-    return np.asarray(np.ldexp(1.0, exponents), dtype=np.float32)
 
 
 def _id_arrays(ids: Sequence[bytes], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
@@ -377,12 +344,12 @@ def _payload_chunks(
 
 
 def _merge_lists(
-    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], weighting: Weighting
+    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], saturation: Saturation
 ) -> _Lists:
     terms: npt.NDArray[np.uint32] = np.unique(
         np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
     )
-    values = [_stored_values(segment, weighting.saturation) for segment in segments]
+    values = [_stored_values(segment, saturation) for segment in segments]
     counts = np.zeros(len(terms) + 1, np.int64)
     targets = [np.searchsorted(terms, segment.arrays["terms"]) for segment in segments]
     for segment, target in zip(segments, targets, strict=True):
@@ -399,10 +366,8 @@ def _merge_lists(
     return _close_gaps(_Lists(terms, starts, rows, merged), ends)
 
 
-def _stored_values(segment: Segment, saturation: Saturation | None) -> Array:
+def _stored_values(segment: Segment, saturation: Saturation) -> Array:
     """Return the values of a segment's postings, as `_Lists` has them."""
-    if saturation is None:
-        return segment.weights()
     counts = segment.arrays["counts"]
     if saturation.first_term == 0:
         return counts

@@ -17,6 +17,7 @@ from sparsearch.index.approximate import (
     SegmentQueries,
     Tops,
     approximate_keys,
+    exact_keys,
     score_all,
 )
 from sparsearch.index.snapshot import Allowed, Snapshot
@@ -183,29 +184,48 @@ def _best_keys(
     keys = np.empty((stop - start, 2 * k), np.int64)
     sizes = np.zeros(stop - start, np.int64)
     thresholds = np.zeros(stop - start, np.int64)
-    if effort is not None:
-        approximate_keys(works, effort, (keys, sizes, thresholds), start, stop)
-        guessed = True
+    tops = keys, sizes, thresholds
+    if not works[0].segment.has_forward_index:
+        _search_counts(works, tops, start, stop)
+    elif effort is None:
+        exact_keys(works, tops, start, stop)
     else:
-        guessed = _guess(works, k, thresholds, start, stop)
-        _search_exactly(works, (keys, sizes, thresholds), start, stop)
-    if guessed and min(sizes.tolist()) < k:
-        # Whatever was guessed, k documents are returned where there are as many.
-        for i in np.flatnonzero(sizes < k).tolist():
-            sizes[i] = thresholds[i] = 0
-            one = slice(i, i + 1)
-            tops = keys[one], sizes[one], thresholds[one]
-            _search_exactly(works, tops, start + i, start + i + 1)
+        approximate_keys(works, effort, tops, start, stop)
+        for i in _short(tops):
+            # Whatever was missed, k documents are returned where there are as many.
+            exact_keys(works, _reset(tops, i), start + i, start + i + 1)
     return keys, sizes
 
 
-def _search_exactly(works: list[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
+def _search_counts(works: list[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
+    """Search segments of a saturating encoder."""
+    guessed = _guess(works, tops[0].shape[1] // 2, tops[2], start, stop)
+    _search_lists(works, tops, start, stop)
+    if guessed:
+        for i in _short(tops):
+            _search_lists(works, _reset(tops, i), start + i, start + i + 1)
+
+
+def _search_lists(works: list[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
     for work in works:
         segment = work.segment
         search_segment(
-            segment.lists, work.allowed, segment.n_documents, work.base, work.queries, tops,
+            segment.count_lists, work.allowed, segment.n_documents, work.base, work.queries, tops,
             start, stop,
         )  # fmt: skip
+
+
+def _short(tops: Tops) -> list[int]:
+    """Return which queries have found fewer than k documents."""
+    keys, sizes, _ = tops
+    return [i for i, size in enumerate(sizes.tolist()) if size < keys.shape[1] // 2]
+
+
+def _reset(tops: Tops, i: int) -> Tops:
+    """Return the top k of one query, empty again."""
+    keys, sizes, thresholds = (part[i : i + 1] for part in tops)
+    sizes[0] = thresholds[0] = 0
+    return keys, sizes, thresholds
 
 
 def _guess(
@@ -225,7 +245,7 @@ def _guess(
     if n_documents < _SAMPLED_SEGMENT or rank > sampled // 4:
         return False
     guess_thresholds(
-        largest.segment.lists, largest.allowed, n_documents, largest.queries,
+        largest.segment.count_lists, largest.allowed, n_documents, largest.queries,
         (_SAMPLE_WINDOWS, rank), thresholds, start, stop,
     )  # fmt: skip
     return True

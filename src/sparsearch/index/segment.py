@@ -12,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.index.columns import Column, unpack_columns
+from sparsearch.kernels.forward import upper_shift
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["LENGTHS", "STRONG_ARRAYS", "Segment", "hash_ids", "pack_strings"]
+__all__ = ["LENGTHS", "LISTS", "Segment", "hash_ids", "pack_strings"]
 
 Array = npt.NDArray[Any]
 
-_LISTS = (
+_COUNT_LISTS = (
     "offsets",
     "rows",
     "codes",
@@ -31,8 +32,8 @@ _LISTS = (
 )
 
 _FORWARD = ("forward_offsets", "forward_lists", "forward_codes")
-STRONG_ARRAYS = ("strong_offsets", "strong_places", "strong_codes", "strong_starts")
-"""Names of the strong lists' arrays, in the order in which the kernels take them."""
+LISTS = ("list_offsets", "list_places", "list_codes", "list_starts", "list_tops")
+"""Names of the layered lists' arrays, in the order in which the kernels take them."""
 
 LENGTHS = "lengths"
 """Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
@@ -63,11 +64,11 @@ class Segment:
     stored : StoredSegment
         Its name on disk.
     arrays : mapping of str to ndarray
-        Memory-mapped: posting lists (``terms``, ``scales`` and those of `kernels.lists`), ids
-        (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``,
-        ``payload_offsets``), metadata columns; for a saturating encoder also ``counts`` and
-        ``lengths``, for others the forward index and strong lists of `kernels.forward`.
-        docs/file-format.md describes each.
+        Memory-mapped: ``terms``, ``scales`` and ``max_codes`` of the posting lists; these
+        themselves, for a saturating encoder as in `kernels.lists`, with ``counts`` and ``lengths``,
+        for others the forward index and the layered lists of `kernels.forward`; ids (``id_bytes``,
+        ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``, ``payload_offsets``)
+        and metadata columns. docs/file-format.md describes each.
     attributes : mapping
         ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
         codes were computed with.
@@ -91,7 +92,7 @@ class Segment:
     @property
     def n_postings(self) -> int:
         """Postings held, those of deleted documents included."""
-        return len(self.arrays["rows"])
+        return len(self.arrays["forward_codes" if self.has_forward_index else "codes"])
 
     @property
     def average_length(self) -> float | None:
@@ -112,13 +113,13 @@ class Segment:
         return self.arrays["terms"], self.arrays["scales"]
 
     @cached_property
-    def lists(self) -> tuple[Array, ...]:
-        """The posting lists as the kernels take them."""
-        return tuple(self.arrays[name] for name in _LISTS)
+    def count_lists(self) -> tuple[Array, ...]:
+        """The posting lists of a saturating encoder as the kernels take them."""
+        return tuple(self.arrays[name] for name in _COUNT_LISTS)
 
-    @property
+    @cached_property
     def has_forward_index(self) -> bool:
-        """Whether it can be searched approximately; segments of BM25 cannot."""
+        """Whether its weights are final: those of a saturating encoder (BM25) are not."""
         return _FORWARD[0] in self.arrays
 
     @cached_property
@@ -127,9 +128,14 @@ class Segment:
         return tuple(self.arrays[name] for name in _FORWARD)
 
     @cached_property
-    def strong(self) -> tuple[Array, ...]:
-        """The strong lists as the kernels take them."""
-        return tuple(self.arrays[name] for name in STRONG_ARRAYS)
+    def lists(self) -> tuple[Array, ...]:
+        """The layered lists as the kernels take them."""
+        return tuple(self.arrays[name] for name in LISTS)
+
+    @cached_property
+    def upper_shift(self) -> int:
+        """By how many bits the codes of the layered lists were shifted."""
+        return upper_shift(self.arrays["forward_codes"])
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -159,58 +165,67 @@ class Segment:
 
     def document_frequencies(self, term_ids: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
         """Return in how many documents each term stands, deleted ones included."""
-        terms, offsets = self.arrays["terms"], self.arrays["offsets"]
+        terms = self.arrays["terms"]
         if len(terms) == 0:
             return np.zeros(len(term_ids), dtype=np.int64)
         at = np.minimum(np.searchsorted(terms, term_ids), len(terms) - 1)
-        counts: npt.NDArray[np.int64] = np.where(
-            terms[at] == term_ids, offsets[at + 1] - offsets[at], 0
-        )
+        if self.has_forward_index:
+            sizes = np.diff(self.arrays["list_offsets"]).reshape(2, -1).sum(axis=0)
+        else:
+            sizes = np.diff(self.arrays["offsets"])
+        counts: npt.NDArray[np.int64] = np.where(terms[at] == term_ids, sizes[at], 0)
         return counts
 
     def code(self, list_number: int, row: int) -> int:
         """Return a document's code in a posting list, 0 if it is not in it."""
-        start, stop = self.arrays["offsets"][list_number : list_number + 2]
-        at = start + np.searchsorted(self.arrays["rows"][start:stop], row)
-        if at == stop or self.arrays["rows"][at] != row:
-            return 0
-        return int(self.arrays["codes"][at])
+        if self.has_forward_index:
+            offsets, entries, codes = self.forward
+            wanted, bounds = list_number, offsets[row : row + 2]
+        else:
+            entries, codes = self.arrays["rows"], self.arrays["codes"]
+            wanted, bounds = row, self.arrays["offsets"][list_number : list_number + 2]
+        start, stop = bounds.tolist()
+        at = start + int(np.searchsorted(entries[start:stop], wanted))
+        return int(codes[at]) if at < stop and entries[at] == wanted else 0
 
-    def weights(self) -> npt.NDArray[np.float32]:
-        """Return the weights of all postings."""
-        scales = np.repeat(self.arrays["scales"], np.diff(self.arrays["offsets"]))
-        weights: npt.NDArray[np.float32] = self.arrays["codes"].astype(np.float32) * scales
-        return weights
+    def entries(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return the lists and codes of the postings of documents, from the forward index."""
+        offsets, lists, codes = self.forward
+        if len(rows) and len(rows) == rows[-1] - rows[0] + 1:
+            part = slice(offsets[rows[0]], offsets[rows[-1] + 1])
+            return lists[part], codes[part]
+        counts = offsets[rows + 1] - offsets[rows]
+        ends = np.cumsum(counts)
+        at = np.arange(counts.sum()) + np.repeat(offsets[rows] - ends + counts, counts)
+        return lists[at], codes[at]
 
     def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:
         """Return the stored vectors of documents given by ascending rows.
 
         Without a forward index, this reads all postings.
         """
+        terms, scales = self.terms_and_scales
         if self.has_forward_index:
-            return self._forward_vectors(rows, vocabulary)
+            lists, codes = self.entries(rows)
+            counts = np.diff(self.forward[0])[rows]
+        else:
+            lists, codes, counts = self._inverted(rows)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        weights = codes.astype(np.float32) * scales[lists]
+        return SparseVectors(offsets, terms[lists], weights, vocabulary)
+
+    def _inverted(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        """Return the lists and codes of the postings of documents, and how many each has."""
         place = np.full(self.n_documents, -1, np.int64)
         place[rows] = np.arange(len(rows))
         places = place[self.arrays["rows"]]
         chosen = np.flatnonzero(places >= 0)
-        terms = np.repeat(self.arrays["terms"], np.diff(self.arrays["offsets"]))[chosen]
+        sizes = np.diff(self.arrays["offsets"])
+        lists = np.repeat(np.arange(len(sizes)), sizes)[chosen]
         # Postings stand in order of terms, so a stable sort by document leaves each row in order.
         order = np.argsort(places[chosen], kind="stable")
         counts = np.bincount(places[chosen], minlength=len(rows))
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        weights = self.weights()[chosen][order]
-        return SparseVectors(offsets, terms[order], weights, vocabulary)
-
-    def _forward_vectors(
-        self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None
-    ) -> SparseVectors:
-        starts, numbers, codes = self.forward
-        counts = starts[rows + 1] - starts[rows]
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        at = np.arange(offsets[-1]) + np.repeat(starts[rows] - offsets[:-1], counts)
-        lists = numbers[at]
-        weights = codes[at].astype(np.float32) * self.arrays["scales"][lists]
-        return SparseVectors(offsets, self.arrays["terms"][lists], weights, vocabulary)
+        return lists[order], self.arrays["codes"][chosen][order], counts
 
     def _row_of(self, document_id: str, value: np.uint64, at: int) -> int:
         # Entries of one hash ascend by row; the last with this very id is the newest.

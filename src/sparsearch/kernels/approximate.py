@@ -13,11 +13,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.forward import STRONG_WINDOW
+from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.intrinsics import prefetch
 from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
 
-__all__ = ["fit_scales", "gather_candidates", "keep_best", "score_candidates", "search_one"]
+__all__ = [
+    "add_postings",
+    "fit_scales",
+    "gather_candidates",
+    "keep_best",
+    "score_candidates",
+    "score_documents",
+    "search_one",
+]
 
 _GROUP = 256
 _PIECE = 32
@@ -96,14 +104,16 @@ def _clip(start, stop, size):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _add(places, codes, start, stop, factor, accumulators):  # type: ignore[no-untyped-def]
+def add_postings(places, codes, start, stop, factor, accumulators):  # type: ignore[no-untyped-def]
+    """Add the postings ``start .. stop - 1``, times a factor of the accumulators' own type."""
+    number = accumulators.dtype.type
     size = np.uint64(accumulators.size)
     # All of this is always so, unless a file was damaged, which must not damage the process.
     start, stop = _clip(start, stop, codes.size)
     for i in range(np.uint64(start), np.uint64(stop)):
         place = np.uint64(places[i])
         if place < size:
-            accumulators[place] += np.uint16(factor * np.uint16(codes[i]))
+            accumulators[place] += number(factor * number(codes[i]))
 
 
 @njit(nogil=True, cache=True)
@@ -141,15 +151,15 @@ def _sweep(accumulators, count, bar, first, base, allowed, keys, size):  # type:
 
 
 @njit(nogil=True, cache=True)
-def _gather_one(strong, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
-    offsets, places, codes, starts = strong
+def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
+    offsets, places, codes, starts, _ = lists
     numbers, factors = opened
     n_windows = starts.shape[1] - 1
     count, n_documents = wanted
     # A few windows, spread over the segment, go first and tell what score to beat in the others.
     stride = max(n_windows // _SAMPLE_WINDOWS, 3)
     n_sampled = (n_windows + stride - 1) // stride
-    in_sample = _sample_rank(count, n_sampled * STRONG_WINDOW, n_documents)
+    in_sample = _sample_rank(count, n_sampled * LIST_WINDOW, n_documents)
     sampling = n_windows > stride and size == 0
     for turn in range(0 if sampling else 1, 2):
         for window in range(n_windows):
@@ -159,10 +169,10 @@ def _gather_one(strong, opened, allowed, base, wanted, keys, size, bar, accumula
             for i in range(numbers.size):
                 start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
                 stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
-                _add(places, codes, start, stop, factors[i], accumulators)
+                add_postings(places, codes, start, stop, factors[i], accumulators)
                 added += stop - start
             if added > 0:
-                first = window * STRONG_WINDOW
+                first = window * LIST_WINDOW
                 room = in_sample if turn == 0 else count
                 size, bar = _sweep(accumulators, room, bar, first, base, allowed, keys, size)
         if turn == 0 and size > in_sample:
@@ -228,7 +238,7 @@ def gather_candidates(segment, allowed, base, n_documents, queries, walk, tops, 
     mass, scales = walk
     keys, sizes, bars = tops
     count = keys.shape[1] // 2
-    accumulators = np.zeros(STRONG_WINDOW, np.uint16)
+    accumulators = np.zeros(LIST_WINDOW, np.uint16)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
         opened = _open_strong(
@@ -261,7 +271,25 @@ def _fetch(forward, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _score_one(forward, base, candidates, weights, k, keys, size, threshold):  # type: ignore[no-untyped-def]
+def score_documents(forward, base, candidates, weights, k, keys, size, threshold, ties):  # type: ignore[no-untyped-def]
+    """Score documents in full and offer them to the top k; return its size and the score to beat.
+
+    Parameters
+    ----------
+    forward : tuple
+        The segment's forward index.
+    base : int
+        Number of its first document.
+    candidates : ndarray of int64
+        Numbers of documents of the segment.
+    weights : ndarray of int32 [lists]
+        The query's multiplier of each list, 0 where it has none.
+    k, keys, size, threshold
+        The best so far, and the score to beat.
+    ties : int
+        0 if candidates come in ascending order; 1 if not, so that one with a score equal to the
+        k-th best may yet be the earlier.
+    """
     offsets, numbers, codes = forward
     n_lists = np.uint64(weights.size)
     for i in range(-2 * _AHEAD, candidates.size):
@@ -279,12 +307,11 @@ def _score_one(forward, base, candidates, weights, k, keys, size, threshold):  #
             number = np.uint64(numbers[j])
             if number < n_lists:
                 score += np.int64(weights[number]) * np.int64(codes[j])
-        # The threshold is the k-th score less one: an equal score may yet win as the earlier.
         if score > threshold:
             keys[size] = make_key(score, candidates[i])
             size += 1
             if size == keys.size:
-                threshold = (select_best(keys, size, k) >> 32) - 1
+                threshold = (select_best(keys, size, k) >> 32) - ties
                 size = k
     return size, threshold
 
@@ -323,9 +350,9 @@ def score_candidates(forward, base, n_lists, candidates, queries, tops, start, s
             if base <= number < base + offsets.size - 1:
                 rows[count] = number
                 count += 1
-        sizes[i], thresholds[i] = _score_one(
+        sizes[i], thresholds[i] = score_documents(
             forward, base, rows[:count], weights, keys.shape[1] // 2, keys[i], sizes[i],
-            thresholds[i],
+            thresholds[i], 1,
         )  # fmt: skip
         for j in range(low, high):
             if located[j] >= 0:
@@ -355,5 +382,5 @@ def search_one(segment, forward, allowed, queries, effort, tops, start, stop):  
         segment, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), start, stop
     )
     keep_best(keys, sizes, count)
-    n_lists = segment[0][0].size - 1
+    n_lists = segment[1].size
     score_candidates(forward, 0, n_lists, (keys, sizes), queries, tops, start, stop)

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.kernels.forward import STRONG_SHARE, STRONG_WINDOW
+from sparsearch.kernels.forward import LIST_WINDOW, STRONG_SHARE
 
 __all__ = [
     "choose_lists",
     "exact_scores",
     "factors",
     "largest_scale",
+    "layered_lists",
     "partial_scores",
-    "strong_lists",
+    "quantise",
 ]
 
 Array = npt.NDArray[Any]
@@ -24,32 +25,37 @@ Array = npt.NDArray[Any]
 _LARGEST_SUM = 257
 
 
-def strong_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
-    """Twin of `kernels.forward.strong_lists`."""
+def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
+    """Twin of `kernels.forward.layered_lists`."""
     offsets, numbers, codes = forward
     n_rows, n_lists = len(offsets) - 1, len(scales)
     weights = codes * scales[numbers].astype(np.float64)
-    strong = np.zeros(len(codes), np.bool_)
+    lists = numbers.astype(np.int64)
     for row in range(n_rows):
         part = weights[offsets[row] : offsets[row + 1]]
         # Summed from left to right, which a cumulative sum is and a sum is not.
         mass = np.cumsum(part)[-1] if len(part) else 0.0
         threshold = STRONG_SHARE * np.cumsum(part**2)[-1] / mass if mass > 0 else 0.0
-        strong[offsets[row] : offsets[row + 1]] = part >= threshold
-    rows = np.repeat(np.arange(n_rows), np.diff(offsets))[strong]
-    order = np.argsort(numbers[strong], kind="stable")
-    lists, rows = numbers[strong][order], rows[order]
-    n_windows = -(-n_rows // STRONG_WINDOW)
-    counts = np.zeros((n_lists, n_windows), np.int64)
-    np.add.at(counts, (lists, rows // STRONG_WINDOW), 1)
-    starts = np.concatenate([np.zeros((n_lists, 1)), np.cumsum(counts, axis=1)], axis=1)
+        lists[offsets[row] : offsets[row + 1]] += n_lists * (part < threshold)
+    rows = np.repeat(np.arange(n_rows), np.diff(offsets))
+    order = np.argsort(lists, kind="stable")
+    lists, rows = lists[order], rows[order]
+    upper = np.maximum(codes[order] >> shift, 1)
+    counts = np.zeros((2 * n_lists, -(-n_rows // LIST_WINDOW)), np.int64)
+    np.add.at(counts, (lists, rows // LIST_WINDOW), 1)
+    starts = np.concatenate([np.zeros((2 * n_lists, 1)), np.cumsum(counts, axis=1)], axis=1)
+    tops = np.zeros(2 * n_lists, np.int64)
+    np.maximum.at(tops, lists, upper)
     list_offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
-    return (
-        list_offsets,
-        rows % STRONG_WINDOW,
-        np.maximum(codes[strong][order] >> shift, 1),
-        starts,
-    )
+    return list_offsets, rows % LIST_WINDOW, upper, starts, tops
+
+
+def quantise(numbers: Array, weights: Array, scales: Array, max_code: int) -> tuple[Array, Array]:
+    """Twin of `kernels.forward.quantise`: the codes, and the largest of each list."""
+    codes = np.clip(np.floor(weights / scales[numbers].astype(np.float64)), 1, max_code)
+    largest = np.zeros(len(scales))
+    np.maximum.at(largest, numbers, codes)
+    return codes, largest
 
 
 def choose_lists(
@@ -84,15 +90,15 @@ def factors(chosen: Array, lengths: Array, scale: float) -> list[int]:
 
 
 def partial_scores(
-    strong: tuple[Array, ...], numbers: Array, factors: Sequence[int], n_rows: int
+    lists: tuple[Array, ...], numbers: Array, factors: Sequence[int], n_rows: int
 ) -> Array:
     """Return every document's sum of strong codes times factors; what candidates are chosen by."""
-    offsets, places, codes, starts = strong
+    offsets, places, codes, starts, _ = lists
     scores = np.zeros(n_rows, np.int64)
     for number, factor in zip(numbers.tolist(), factors, strict=True):
         part = slice(offsets[number], offsets[number + 1])
         windows = np.repeat(np.arange(starts.shape[1] - 1), np.diff(starts[number].astype(int)))
-        np.add.at(scores, windows * STRONG_WINDOW + places[part], factor * codes[part].astype(int))
+        np.add.at(scores, windows * LIST_WINDOW + places[part], factor * codes[part].astype(int))
     return scores
 
 

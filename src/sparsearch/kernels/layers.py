@@ -1,0 +1,181 @@
+"""Exact top-k over the lists of approximate search: partial sums that are bounds, then full scores.
+
+Every posting stands in one of its term's two lists, the strong or the weak one (see
+`kernels.forward`). A query comes with a score to beat: that of the k-th best of an approximate
+search. The strong lists are walked, and of the weak ones those that can add most, until the rest
+can add only a share of that score. A document whose partial score, with all that may be missing
+from it, does not exceed the score to beat is not among the best k; the few others are scored in
+full from the forward index. So the lists may hold codes of 8 bits where the forward index has 12.
+
+It is MaxScore (Turtle and Flood 1995) with lists in two layers of impact, and with a forward index
+in place of looking documents up in the lists left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sparsearch.kernels.approximate import add_postings, score_documents
+from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.topk import select_best
+
+__all__ = ["search_layers", "set_thresholds"]
+
+_GROUP = 64
+_PIECE = 8
+
+_REST_SHARE = 0.25
+_REST_K = 100
+"""Weak lists are walked until the rest can add no more than ``_REST_SHARE / (1 + k / _REST_K)`` of
+the score to beat: the more documents are wanted, the closer they lie, and the more of them would
+have to be scored in full."""
+
+
+@njit(nogil=True, cache=True)
+def set_thresholds(tops):  # type: ignore[no-untyped-def]
+    """Make what was found the score to beat, and forget it.
+
+    Parameters
+    ----------
+    tops : tuple of (keys, sizes, thresholds)
+        As for `search_layers`, changed in place. The thresholds become one less than the k-th best
+        score, because a document that comes earlier may have the same; 0 where less were found.
+    """
+    keys, sizes, thresholds = tops
+    k = keys.shape[1] // 2
+    for i in range(sizes.size):
+        thresholds[i] = (select_best(keys[i], sizes[i], k) >> 32) - 1 if sizes[i] >= k else 0
+        sizes[i] = 0
+
+
+@njit(nogil=True, cache=True)
+def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
+    """Return the lists to walk, in order, with their factors, and what the rest can add.
+
+    Returns
+    -------
+    numbers, factors : ndarray of int64 [2 n], int32 [2 n]
+        Strong lists first, then weak ones: those that add most and cost least.
+    rest : ndarray of int64 [2 n + 1]
+        What lists ``i`` and later can add to the sum of upper codes; only right from n on.
+    """
+    n_lists = lists[4].size // 2
+    positive = np.flatnonzero((located >= 0) & (multipliers > 0))
+    n = positive.size
+    numbers = np.empty(2 * n, np.int64)
+    factors = np.empty(2 * n, np.int32)
+    bounds = np.empty(n, np.int64)
+    lengths = np.empty(n, np.float64)
+    for i in range(n):
+        numbers[i] = located[positive[i]]
+        factors[i] = multipliers[positive[i]]
+        weak = n_lists + numbers[i]
+        bounds[i] = multipliers[positive[i]] * np.int64(lists[4][weak])
+        lengths[i] = lists[0][weak + 1] - lists[0][weak] + 1
+    # Between "what it adds" and "what it adds per posting".
+    order = np.argsort(-bounds / np.sqrt(lengths), kind="mergesort")
+    rest = np.zeros(2 * n + 1, np.int64)
+    for i in range(n - 1, -1, -1):
+        numbers[n + i] = n_lists + numbers[order[i]]
+        factors[n + i] = factors[order[i]]
+        rest[n + i] = rest[n + i + 1] + bounds[order[i]]
+    return numbers, factors, rest
+
+
+@njit(nogil=True, cache=True)
+def _any_above(rows, number, bar):  # type: ignore[no-untyped-def]
+    # Written so that it becomes vector instructions.
+    hit = np.int32(0)
+    for i in range(rows.shape[1]):
+        hit |= np.int32(rows[number, i] > bar)
+    return hit != 0
+
+
+@njit(nogil=True, cache=True)
+def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ignore[no-untyped-def]
+    """Gather the window's documents whose partial score exceeds the bar; clear them all."""
+    groups = accumulators.reshape((-1, _GROUP))
+    pieces = accumulators.reshape((-1, _PIECE))
+    count = 0
+    for group in range(groups.shape[0]):
+        if not _any_above(groups, group, bar):
+            continue
+        for piece in range(group * (_GROUP // _PIECE), (group + 1) * (_GROUP // _PIECE)):
+            if not _any_above(pieces, piece, bar):
+                continue
+            for i in range(piece * _PIECE, (piece + 1) * _PIECE):
+                row = first + i
+                if accumulators[i] > bar and row < end and (allowed.size == 0 or allowed[row]):
+                    documents[count] = base + row
+                    count += 1
+    accumulators[:] = 0
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, size, threshold):  # type: ignore[no-untyped-def]
+    lists, forward, shift = segment
+    offsets, places, codes, starts, _ = lists
+    n_rows = forward[0].size - 1
+    numbers, factors, rest = opened
+    accumulators, documents = buffers
+    k = keys.size // 2
+    share = _REST_SHARE / (1 + k / _REST_K)
+    walked = numbers.size
+    for window in range(starts.shape[1] - 1):
+        # Scores only rise, so fewer and fewer lists need be walked.
+        while walked > numbers.size // 2 and rest[walked - 1] << shift <= threshold * share:
+            walked -= 1
+        missing = (rest[walked] << shift) + slack
+        # A document in none of the lists has no score, if all are walked.
+        bar = max((threshold - missing) >> shift, 0 if walked == numbers.size else -1)
+        added = np.int64(0)
+        for i in range(walked):
+            start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
+            stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
+            add_postings(places, codes, start, stop, factors[i], accumulators)
+            added += stop - start
+        if added == 0 and bar >= 0:
+            continue
+        first = window * LIST_WINDOW
+        count = _sweep(accumulators, bar, first, n_rows, base, allowed, documents)
+        size, threshold = score_documents(
+            forward, base, documents[:count], weights, k, keys, size, threshold, 0
+        )
+    return size, threshold
+
+
+@njit(nogil=True, cache=True)
+def search_layers(segment, allowed, base, queries, tops, start, stop):  # type: ignore[no-untyped-def]
+    """Offer a segment's documents to the top k of queries ``start .. stop - 1``.
+
+    Parameters
+    ----------
+    segment : tuple of (lists, forward, shift)
+        The layered lists and the forward index (see `kernels.forward`); by how many bits the codes
+        of the lists were shifted.
+    allowed, base, queries, tops, start, stop
+        As for `kernels.exact.search_segment`.
+    """
+    lists, _, shift = segment
+    query_offsets, located, multipliers = queries
+    keys, sizes, thresholds = tops
+    n_lists = lists[4].size // 2
+    weights = np.zeros(n_lists, np.int32)
+    buffers = np.zeros(LIST_WINDOW, np.int32), np.empty(LIST_WINDOW, np.int64)
+    for i in range(stop - start):
+        low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        slack = np.int64(0)
+        for j in range(low, high):
+            if located[j] >= 0:
+                weights[located[j]] = multipliers[j]
+                slack += max(multipliers[j], 0) * ((1 << shift) - 1)
+        opened = _open(lists, located[low:high], multipliers[low:high])
+        sizes[i], thresholds[i] = _search_one(
+            segment, allowed, base, opened, slack, weights, buffers, keys[i], sizes[i],
+            thresholds[i],
+        )  # fmt: skip
+        for j in range(low, high):
+            if located[j] >= 0:
+                weights[located[j]] = 0
