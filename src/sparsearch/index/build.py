@@ -371,7 +371,9 @@ def _stored_values(segment: Segment, saturation: Saturation) -> Array:
     counts = segment.arrays["counts"]
     if saturation.first_term == 0:
         return counts
-    final = segment.weights()[: segment.n_postings - len(counts)]
+    arrays, n_final = segment.arrays, segment.n_postings - len(counts)
+    scales = np.repeat(arrays["scales"], np.diff(arrays["offsets"]))[:n_final]
+    final = arrays["codes"][:n_final].astype(np.float32) * scales
     return np.concatenate([final, counts.astype(np.float32)])
 
 
