@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from typing import Any
@@ -14,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from sparsearch import __version__
-from sparsearch.errors import SparsearchError
+from sparsearch.errors import SparsearchError, StorageUnavailableError
 from sparsearch.index import warm_up
 from sparsearch.serve import routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
@@ -28,6 +29,8 @@ from sparsearch.serve.models import ErrorResponse
 from sparsearch.serve.searching import SearchPool
 
 __all__ = ["create_app"]
+
+_log = logging.getLogger("sparsearch.serve")
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -96,7 +99,10 @@ def create_app(config: ServeConfig) -> ASGIApp:
 
 def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -> Service:
     """Open all that is served; the stack closes it, writers before what they write to."""
-    warm_up()  # now, so that no request waits for kernels to be compiled
+    try:
+        warm_up()  # now, so that no request waits for kernels to be compiled
+    except (OSError, StorageUnavailableError) as error:
+        _log.warning("not warmed up, the first requests may take long: %s", error)
     limits = config.limits
     collections = {}
     for name, folder in config.indexes.items():

@@ -16,6 +16,8 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["Collection"]
 
+_TERM_ID_DIGITS = len(str(2**32))
+
 
 class Collection:
     """An index under a name.
@@ -56,11 +58,6 @@ class Collection:
         self.index.close()
 
     @property
-    def by_term_ids(self) -> bool:
-        """Whether the index knows its terms as numbers."""
-        return self.encoder is None and self.index.vectors(0, 0).vocabulary is None
-
-    @property
     def splits_words(self) -> bool:
         """Whether its terms are words as its encoder takes them apart, not word pieces."""
         return self.encoder is not None and self.encoder.get("type") == "bm25"
@@ -88,7 +85,7 @@ class Collection:
         """
         if isinstance(query, str):
             return query
-        return self.vectors([query], self.by_term_ids)
+        return self.vectors([query], self.index.has_term_ids)
 
     def vectors(self, rows: Sequence[Mapping[str, float]], term_ids: bool) -> SparseVectors:
         """Return vectors given by term, or by term id in decimal where `term_ids`.
@@ -100,11 +97,7 @@ class Collection:
         """
         if not term_ids:
             return SparseVectors.from_dicts(rows)
-        numbered = [
-            {_term_id(row, term): weight for term, weight in vector.items()}
-            for row, vector in enumerate(rows)
-        ]
-        return SparseVectors.from_dicts(numbered)
+        return SparseVectors.from_dicts([_numbered(*pair) for pair in enumerate(rows)])
 
     def put(self, documents: Sequence[Any], replace: bool, term_ids: bool = False) -> Put:
         """Check documents from outside, all of them, before any is stored.
@@ -122,7 +115,7 @@ class Collection:
                 pass
             return Put(documents, None, replace)
         rows = [_vector_of(position, document) for position, document in enumerate(documents)]
-        vectors = self.vectors(rows, term_ids or (len(self.index) > 0 and self.by_term_ids))
+        vectors = self.vectors(rows, term_ids or self.index.has_term_ids)
         fields = [
             {name: value for name, value in document.items() if name != "vector"}
             for document in documents
@@ -146,8 +139,13 @@ def _vector_of(position: int, document: object) -> Mapping[str, float]:
     return vector
 
 
-def _term_id(row: int, term: str) -> int:
-    if not term.isascii() or not term.isdecimal() or len(term) > len(str(2**32)):
-        reason = f"term {term[:80]!r} is not a term id in decimal, as this collection needs"
-        raise InvalidVectorError(row, reason)
-    return int(term)
+def _numbered(row: int, vector: Mapping[str, float]) -> dict[int, float]:
+    """Return a vector by term id instead of by its decimal."""
+    joined = "".join(vector)
+    decimal = not vector or (joined.isascii() and joined.isdecimal() and "" not in vector)
+    if decimal and max(map(len, vector), default=0) <= _TERM_ID_DIGITS:
+        numbered = dict(zip(map(int, vector), vector.values(), strict=True))
+        if len(numbered) == len(vector):
+            return numbered
+    reason = "its terms must be term ids in decimal in this collection, each given once"
+    raise InvalidVectorError(row, reason)

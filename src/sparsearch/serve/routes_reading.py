@@ -116,7 +116,7 @@ async def search_batch(
         start = time.perf_counter()
         texts = [query for query in request.queries if isinstance(query, str)]
         rows = [query for query in request.queries if not isinstance(query, str)]
-        queries = collection.vectors(rows, collection.by_term_ids) if rows else texts
+        queries = collection.vectors(rows, index.has_term_ids) if rows else texts
         run = index.search_batch(queries, request.k, request.filter, recall=request.recall)
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start
