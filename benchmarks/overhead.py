@@ -25,7 +25,7 @@ from sparsearch.kernels.plan import plan_for_one
 from sparsearch.kernels.topk import unpack
 
 DOCUMENTS, TERMS, ROW_TERMS, K = 500, 200, 20, 10
-CALLS, ROUNDS = 200, 100
+CALLS, ROUNDS = 20, 2000
 RECALL = 0.9
 
 
