@@ -49,6 +49,6 @@ def _encoder(identity: dict[str, Any] | None) -> str:
     shown = [
         f"{name} {value}"
         for name, value in settings.items()
-        if name not in ("type", "version", "analysis") and value is not None
+        if name not in ("type", "version", "analysis")
     ]
     return f"{identity.get('type')}: {', '.join(shown)}"
