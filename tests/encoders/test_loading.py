@@ -159,6 +159,22 @@ def test_torch_and_onnx_agree(models, tmp_path: Path) -> None:
             Encoder.load(exported, **option)
 
 
+@pytest.mark.parametrize("quantize", [False, True])
+def test_weights_that_do_not_fit_into_one_message(
+    models, tmp_path: Path, monkeypatch, quantize: bool
+) -> None:
+    """ONNX files hold at most 2 GiB; the weights of larger models are written beside them."""
+    monkeypatch.setattr("sparsearch.encoders.onnx_export._is_large", lambda network: True)
+    folder = tmp_path / "exported"
+    in_torch = Encoder.load(models("splade"), backend="torch")
+    assert isinstance(in_torch, LoadedEncoder)
+    in_torch.export_onnx(folder, quantize=quantize)
+    assert (folder / "model.onnx.data").exists() is not quantize
+    found = dense(Encoder.load(folder).encode_documents(TEXTS))
+    expected = dense(in_torch.encode_documents(TEXTS))
+    np.testing.assert_allclose(found, expected, atol=0.6 if quantize else EXACT)
+
+
 def test_an_exported_model_is_kept_and_close_in_8_bits(models, monkeypatch) -> None:
     folder = models("splade")
     first = Encoder.load(folder)

@@ -23,6 +23,10 @@ from sparsearch.errors import EncoderUnavailableError, shorten
 
 __all__ = ["SparseNetwork", "load_network", "read_tensors"]
 
+_OTHER_SHAPES = (
+    "{folder} has weights of another shape than its config.json says; copy or download both again"
+)
+
 _LOADING: dict[str, Any] = {
     "local_files_only": True,
     "use_safetensors": True,
@@ -198,11 +202,8 @@ def _check_complete(folder: Path, info: dict[str, Any]) -> None:
             f"{folder} lacks the weights {shorten(', '.join(missing))}, without which its vectors "
             "would be random; is it a sparse encoder, and complete?"
         )
-    wrong = sorted(map(str, info["mismatched_keys"]))
-    if wrong:
-        raise EncoderUnavailableError(
-            f"{folder} has weights of another shape than its config.json says: {shorten(wrong)}"
-        )
+    if info["mismatched_keys"]:
+        raise EncoderUnavailableError(_OTHER_SHAPES.format(folder=folder))
 
 
 def _check_finite(folder: Path, module: torch.nn.Module) -> None:
@@ -228,6 +229,8 @@ def _loading_faults(folder: Path) -> Iterator[None]:
             f"{folder} has a damaged safetensors file ({error}); copy or download it again"
         ) from error
     except Exception as error:  # transformers raises dozens of kinds about the same thing
+        if "mismatched_sizes" in str(error):
+            raise EncoderUnavailableError(_OTHER_SHAPES.format(folder=folder)) from error
         reason = shorten(str(error).strip().partition("\n")[0], 300)
         raise EncoderUnavailableError(
             f"{folder} cannot be loaded ({type(error).__name__}: {reason})"
