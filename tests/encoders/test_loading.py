@@ -60,7 +60,12 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
             Index.create(tmp_path / "index", wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("architecture", ["bert", "distilbert", "roberta"])
+ARCHITECTURES = (
+    "albert bert camembert deberta-v2 distilbert electra modernbert mpnet roberta xlm-roberta"
+)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.split())
 def test_architectures(models, architecture: str) -> None:
     folder = models("splade", architecture)
     assert_same_as_sentence_transformers(folder, Encoder.load(folder, backend="torch"))
