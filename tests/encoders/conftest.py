@@ -19,9 +19,13 @@ def models(tmp_path_factory):
         "masked-lm": tiny_models.masked_lm,
     }
 
+    made = {}
+
     def model(name, *arguments, **options):
-        folder = root / "-".join([name, *arguments, *options.values()])
-        return folder if folder.exists() else makers[name](folder, *arguments, **options)
+        label = "-".join([name, *arguments, *options.values()])
+        if label not in made:
+            made[label] = makers[name](root / label, *arguments, **options)
+        return made[label]
 
     return model
 

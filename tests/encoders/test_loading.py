@@ -60,7 +60,12 @@ def test_what_is_no_encoder_is_refused(tmp_path: Path) -> None:
             Index.create(tmp_path / "index", wrong)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("architecture", ["bert", "distilbert", "roberta"])
+ARCHITECTURES = (
+    "albert bert camembert deberta-v2 distilbert electra modernbert mpnet roberta xlm-roberta"
+)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES.split())
 def test_architectures(models, architecture: str) -> None:
     folder = models("splade", architecture)
     assert_same_as_sentence_transformers(folder, Encoder.load(folder, backend="torch"))
@@ -157,6 +162,22 @@ def test_torch_and_onnx_agree(models, tmp_path: Path) -> None:
     for option in ({"backend": "torch"}, {"recipe": "splade"}, {"quantize": False}):
         with pytest.raises(InvalidInputError, match="runs as it is"):
             Encoder.load(exported, **option)
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+def test_weights_that_do_not_fit_into_one_message(
+    models, tmp_path: Path, monkeypatch, quantize: bool
+) -> None:
+    """ONNX files hold at most 2 GiB; the weights of larger models are written beside them."""
+    monkeypatch.setattr("sparsearch.encoders.onnx_export._is_large", lambda network: True)
+    folder = tmp_path / "exported"
+    in_torch = Encoder.load(models("splade"), backend="torch")
+    assert isinstance(in_torch, LoadedEncoder)
+    in_torch.export_onnx(folder, quantize=quantize)
+    assert (folder / "model.onnx.data").exists() is not quantize
+    found = dense(Encoder.load(folder).encode_documents(TEXTS))
+    expected = dense(in_torch.encode_documents(TEXTS))
+    np.testing.assert_allclose(found, expected, atol=0.6 if quantize else EXACT)
 
 
 def test_an_exported_model_is_kept_and_close_in_8_bits(models, monkeypatch) -> None:

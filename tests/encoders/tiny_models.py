@@ -70,19 +70,19 @@ def masked_lm(folder: Path, architecture: str = "bert", seed: int = 0, longest: 
     import transformers
 
     tokenizer = hf_tokenizer(longest)
-    configs = {
-        "bert": transformers.BertConfig,
-        "distilbert": transformers.DistilBertConfig,
-        "roberta": transformers.RobertaConfig,
-    }
     sizes = {"hidden_size": HIDDEN, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = configs[architecture](
+    if architecture in ("albert", "electra"):
+        sizes["embedding_size"] = HIDDEN
+    config = transformers.AutoConfig.for_model(
+        architecture,
         vocab_size=len(tokenizer),
         intermediate_size=64,
         max_position_embeddings=longest + 2,  # RoBERTa numbers positions from 2
         pad_token_id=0,
         bos_token_id=2,
+        cls_token_id=2,
         eos_token_id=3,
+        sep_token_id=3,
         # Larger than usual, so that the outputs of a random model differ between texts.
         initializer_range=0.3,
         **sizes,

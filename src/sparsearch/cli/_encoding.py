@@ -24,7 +24,6 @@ from sparsearch.errors import (
     shorten,
 )
 from sparsearch.files import replacing
-from sparsearch.storage import storage_faults, writer_lock
 
 if TYPE_CHECKING:
     from sparsearch.vectors import SparseVectors
@@ -118,6 +117,8 @@ class EncodedParts:
         StorageError
             When another process makes it, or the folder cannot be written.
         """
+        from sparsearch.storage import storage_faults, writer_lock
+
         with storage_faults(self.folder):
             self._parts.mkdir(parents=True, exist_ok=True)
         with writer_lock(self.folder):
@@ -144,6 +145,8 @@ class EncodedParts:
 
     def finish(self) -> None:
         """Make the output of the parts, and remove them."""
+        from sparsearch.storage import storage_faults
+
         made_before = self.state.complete and self.out.exists()
         self._commit(replace(self.state, complete=True))
         if not made_before:
@@ -154,6 +157,8 @@ class EncodedParts:
             (self.folder / _STATE).unlink()
 
     def _make_output(self) -> None:
+        from sparsearch.storage import storage_faults
+
         if not self._as_lines:
             with storage_faults(self.out):
                 self._parts.rename(self.out)

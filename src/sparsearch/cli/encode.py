@@ -124,12 +124,13 @@ def _reader(
 def _load(source: str, **options: Any) -> Encoder:
     from sparsearch.encoders import Encoder
 
-    if source == "bm25":
+    chosen = None if source == "bm25" else Encoder.load(source, **options)
+    if chosen is None or chosen.saturation is not None:
         raise InvalidInputError(
-            "the weights of BM25 depend on the whole collection: index the documents, then "
+            f"the weights of {source} depend on the whole collection: index the documents, then "
             "sparsearch export INDEX OUT --what vectors"
         )
-    return Encoder.load(source, **options)
+    return chosen
 
 
 def _encode_all(

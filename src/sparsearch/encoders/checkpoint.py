@@ -32,6 +32,7 @@ _WEIGHTS: Final = "model.safetensors"
 _SHARDS: Final = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")
+_IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _LARGEST_JSON = 64 * 1024 * 1024
 _ADVICE_PICKLE = (
     "pickles can run code and are never read; where you trust the model, convert it with "
@@ -231,11 +232,13 @@ def _part(root: Path, chain: list[tuple[str, Path]]) -> Network | Table:
         reason = f"has unknown pooling {shorten(strategy)}, activation {shorten(activation)}"
         raise _refusal(root, reason)
     longest = settings.get("max_seq_length")
+    if longest is not None and not isinstance(longest, int):
+        raise _refusal(root, f"has malformed max_seq_length: {shorten(longest)}")
     return Network(
         folder,
         pooling=cast(Pooling, strategy),
         activation=cast(Activation, activation),
-        max_tokens=longest if isinstance(longest, int) else None,
+        max_tokens=longest,
         lower_case=settings.get("do_lower_case") is True,
     )
 
@@ -267,13 +270,31 @@ def _has_masked_lm_head(folder: Path) -> bool:
 
 def _check_network(folder: Path) -> None:
     """Refuse a transformer that needs code of its own, or whose weights are not safe to read."""
-    if "auto_map" in _read_json(folder / "config.json", dict):
-        raise _refusal(
-            folder,
-            "needs Python code that comes with it (auto_map in config.json), which is never run",
-            "encode with its own code and import the vectors: docs/vectors.md",
-        )
+    _check_config(folder, _read_json(folder / "config.json", dict))
+    if (folder / "adapter_config.json").exists():
+        advice = "merge it into its model first (peft: merge_and_unload), and save that"
+        raise _refusal(folder, "is an adapter, not a whole model", advice)
     _check_weights(folder)
+
+
+def _check_config(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse settings that name code: transformers would fetch kernels from the hub, and run them.
+
+    Nested configurations are looked at, too.
+    """
+    for name, value in config.items():
+        plain = value is None or value in _IMPLEMENTATIONS
+        if name == "auto_map" or (name.endswith("_implementation") and not plain):
+            raise _refusal(
+                folder,
+                f"needs code of its own ({name} in config.json), which is never run",
+                "encode with its own code and import the vectors: docs/vectors.md",
+            )
+        if name == "quantization_config":
+            advice = "give the checkpoint in float32 or bfloat16; sparsearch rounds by itself"
+            raise _refusal(folder, "is quantised in a form that is not read here", advice)
+        if isinstance(value, dict):
+            _check_config(folder, value)
 
 
 def _check_weights(folder: Path) -> None:

@@ -82,8 +82,16 @@ def load_tokenizer(folder: Path, *, lower_case: bool = False) -> CheckpointToken
         suffix,
         0 if pad is None else int(pad),
         tuple(sorted(map(int, silent))),
-        found.model_max_length if found.model_max_length < _NO_LIMIT else None,
+        _longest(folder, found.model_max_length),
     )
+
+
+def _longest(folder: Path, limit: object) -> int | None:
+    if not isinstance(limit, (int, float)) or isinstance(limit, bool) or not limit == limit // 1:
+        raise EncoderUnavailableError(
+            f"{folder} has a malformed model_max_length in tokenizer_config.json: {shorten(limit)}"
+        )
+    return int(limit) if limit < _NO_LIMIT else None
 
 
 def _frame(folder: Path, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -11,7 +11,7 @@ from sparsearch.errors import EncoderUnavailableError, MissingExtraError, shorte
 __all__ = ["fetch_model", "is_hub_name"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
-_WANTED: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "model.onnx", "query_model.onnx"]
+_WANTED: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "model.onnx*", "query_model.onnx*"]
 """Configurations, weights, vocabularies. Pickles and Python files are not even downloaded."""
 
 _UNWANTED: Final = ["onnx/*", "openvino/*", "*.msgpack", "*.h5"]

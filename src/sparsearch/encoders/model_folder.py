@@ -117,7 +117,8 @@ class ModelSettings:
 
     def to_json(self) -> str:
         """Return the text of the settings file."""
-        return json.dumps({"format": _FORMAT, **asdict(self)}, indent=1) + "\n"
+        given = {name: value for name, value in asdict(self).items() if value != ""}
+        return json.dumps({"format": _FORMAT, **given}, indent=1) + "\n"
 
 
 class ModelFolder:

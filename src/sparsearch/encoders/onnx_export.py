@@ -45,7 +45,7 @@ __all__ = ["TOLERANCE", "export_checkpoint"]
 TOLERANCE: Final = 1e-3
 """Most that a weight of the exported graph, not quantised, may differ from torch's."""
 
-_OPSET: Final = 18
+_OPSET: Final = 20
 _LARGEST_BATCH: Final = 1 << 15
 
 

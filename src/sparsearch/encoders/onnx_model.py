@@ -7,7 +7,7 @@ own instead, and what it holds at a time is bounded.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +103,7 @@ class OnnxModel:
             When the model fails, or its output is not what was promised.
         """
         session = self._loaded()
-        limit = max(1, min(_BATCH_TOKENS, _BATCH_CELLS // self._dimension))
-        batches = list(batches_by_length([len(window) for window in windows], limit))
+        batches = list(self._batches([len(window) for window in windows]))
         workers = min(os.cpu_count() or 1, len(batches))
 
         def work(batch: NDArray[np.int64]) -> SparseEntries:
@@ -116,6 +115,11 @@ class OnnxModel:
             with ThreadPoolExecutor(workers) as pool:
                 parts = list(pool.map(work, batches))
         return SparseEntries.joined(parts)
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
+        """Yield positions of windows of about one length, as many as memory allows."""
+        limit = max(1, min(_BATCH_TOKENS, _BATCH_CELLS // self._dimension))
+        return batches_by_length(lengths, limit)
 
     def _run_batch(
         self, session: Any, positions: NDArray[np.int64], windows: Sequence[NDArray[np.int32]]

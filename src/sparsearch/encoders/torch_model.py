@@ -53,8 +53,8 @@ class CheckpointParts:
         """What encodes documents."""
         if isinstance(self.checkpoint.documents, Table):
             raise EncoderUnavailableError(
-                f"{self.checkpoint.root} encodes documents by a table of token weights alone, "
-                "which BM25 does better; nothing is gained by loading it"
+                f"{self.checkpoint.root} encodes documents by a table of token weights, which is "
+                "not supported; encode with sentence-transformers and import the vectors"
             )
         return self.checkpoint.documents
 

@@ -23,6 +23,10 @@ from sparsearch.errors import EncoderUnavailableError, shorten
 
 __all__ = ["SparseNetwork", "load_network", "read_tensors"]
 
+_OTHER_SHAPES = (
+    "{folder} has weights of another shape than its config.json says; copy or download both again"
+)
+
 _LOADING: dict[str, Any] = {
     "local_files_only": True,
     "use_safetensors": True,
@@ -64,6 +68,11 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         self.head = head
         self.max_active = max_active
         self.silent_ids = silent_ids
+        if head is None and network.pooling == "max":
+            if transformer.base_model is transformer:
+                kind = type(transformer).__name__
+                raise EncoderUnavailableError(f"{network.folder}: {kind} has no head of its own")
+            transformer.base_model.register_forward_hook(_repeat_first_token, with_kwargs=True)
 
     @property
     def dimension(self) -> int:
@@ -109,12 +118,11 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> torch.Tensor:
         logits = self.transformer(input_ids=input_ids, attention_mask=attention_mask).logits
-        logits = logits * attention_mask.unsqueeze(-1).to(logits.dtype)
         if self.network.pooling == "max":
             # The activation is monotone: the maximum may as well be taken first, which leaves
             # one logarithm a term instead of one a term and token.
             return self._activate(logits.amax(dim=1))
-        return self._activate(logits).sum(dim=1)
+        return self._activate(logits * attention_mask.unsqueeze(-1).to(logits.dtype)).sum(dim=1)
 
     def _activate(self, logits: torch.Tensor) -> torch.Tensor:
         weights = torch.log1p(torch.relu(logits))
@@ -132,6 +140,18 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         scores = scores * heard.to(scores.dtype)
         nothing = torch.zeros((input_ids.shape[0], self.dimension), dtype=scores.dtype)
         return nothing.scatter_reduce(1, input_ids, scores, reduce="amax")
+
+
+def _repeat_first_token(module: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> Any:
+    """Put the hidden state of the first token in the place of padding, ahead of the head.
+
+    It changes no maximum over the tokens. The alternative, a mask on the logits, takes one more
+    pass over an array of all tokens times all terms: an eighth of the time of encoding.
+    """
+    hidden = output.last_hidden_state
+    real = keywords["attention_mask"].bool().unsqueeze(-1)
+    output.last_hidden_state = torch.where(real, hidden, hidden[:, :1])
+    return output
 
 
 def load_network(
@@ -198,11 +218,8 @@ def _check_complete(folder: Path, info: dict[str, Any]) -> None:
             f"{folder} lacks the weights {shorten(', '.join(missing))}, without which its vectors "
             "would be random; is it a sparse encoder, and complete?"
         )
-    wrong = sorted(map(str, info["mismatched_keys"]))
-    if wrong:
-        raise EncoderUnavailableError(
-            f"{folder} has weights of another shape than its config.json says: {shorten(wrong)}"
-        )
+    if info["mismatched_keys"]:
+        raise EncoderUnavailableError(_OTHER_SHAPES.format(folder=folder))
 
 
 def _check_finite(folder: Path, module: torch.nn.Module) -> None:
@@ -228,6 +245,8 @@ def _loading_faults(folder: Path) -> Iterator[None]:
             f"{folder} has a damaged safetensors file ({error}); copy or download it again"
         ) from error
     except Exception as error:  # transformers raises dozens of kinds about the same thing
+        if "mismatched_sizes" in str(error):
+            raise EncoderUnavailableError(_OTHER_SHAPES.format(folder=folder)) from error
         reason = shorten(str(error).strip().partition("\n")[0], 300)
         raise EncoderUnavailableError(
             f"{folder} cannot be loaded ({type(error).__name__}: {reason})"

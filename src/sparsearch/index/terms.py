@@ -20,6 +20,7 @@ from sparsearch.errors import (
     EncoderUnavailableError,
     InvalidInputError,
     InvalidQueryError,
+    SparsearchError,
     VocabularyMismatchError,
     shorten,
 )
@@ -123,7 +124,7 @@ class Terms:
         """Return the terms that a text itself holds; None if no encoder is there that can tell."""
         try:
             encoder = self.encoder
-        except EncoderUnavailableError:
+        except SparsearchError:  # gone, changed, or what it needs is not installed
             return None
         return encoder.text_terms(text) if isinstance(encoder, NamesTextTerms) else None
 
