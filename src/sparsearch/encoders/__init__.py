@@ -2,6 +2,7 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.default import load_default
 from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
@@ -20,4 +21,5 @@ __all__ = [
     "OnnxEncoder",
     "Saturation",
     "encoder_from_identity",
+    "load_default",
 ]

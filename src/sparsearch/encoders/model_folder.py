@@ -58,6 +58,9 @@ class ModelSettings:
     queries : {"model", "weights", "idf"}
         What encodes queries: a model; a table with one weight a token; or such a table times the
         token's inverse document frequency in the documents searched.
+    max_batch : int, optional
+        Most windows the model is run on at a time. 1 for a model that was quantised dynamically:
+        its ranges are those of the batch, and a vector must not depend on its neighbours.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class ModelSettings:
     suffix_ids: tuple[int, ...] = ()
     terms: TermKind = "tokens"
     queries: QueryMode = "model"
+    max_batch: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -92,6 +96,8 @@ class ModelSettings:
         _check_choice("queries", self.queries, ("model", "weights", "idf"))
         if self.terms == "latents" and self.queries != "model":
             raise InvalidInputError(f"queries is {self.queries!r}, which needs terms 'tokens'")
+        if self.max_batch is not None:
+            _check_integer("max_batch", self.max_batch, 1)
         self.windows  # noqa: B018 - checks the lengths
 
     @property

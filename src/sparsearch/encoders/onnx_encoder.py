@@ -47,10 +47,10 @@ class OnnxEncoder(Encoder):
     def __init__(self, path: str | Path) -> None:
         self._folder = ModelFolder(path)
         settings = self._folder.settings
-        self._documents = OnnxModel(self._folder.model_path, settings.dimension, settings.pad_id)
+        self._documents = OnnxModel(self._folder.model_path, settings)
         own_query_model = self._folder.query_model_path != self._folder.model_path
         self._queries = (
-            OnnxModel(self._folder.query_model_path, settings.dimension, settings.pad_id)
+            OnnxModel(self._folder.query_model_path, settings)
             if own_query_model
             else self._documents
         )

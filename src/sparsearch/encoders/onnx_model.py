@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsearch.encoders.model_folder import ModelSettings
 from sparsearch.errors import EncoderError, FileFormatError
 
 __all__ = ["OnnxModel", "SparseEntries"]
@@ -57,15 +58,15 @@ class OnnxModel:
     Parameters
     ----------
     path : Path
-    dimension : int
-        Term ids are below it.
-    pad_id : int
+    settings : ModelSettings
+        Its `dimension`, `pad_id` and `max_batch` are used.
     """
 
-    def __init__(self, path: Path, dimension: int, pad_id: int) -> None:
+    def __init__(self, path: Path, settings: ModelSettings) -> None:
         self._path = path
-        self._dimension = dimension
-        self._pad_id = pad_id
+        self._dimension = settings.dimension
+        self._pad_id = settings.pad_id
+        self._max_batch = settings.max_batch or _BATCH_TOKENS
         self._session: Any = None
         self._loading = Lock()
 
@@ -119,7 +120,7 @@ class OnnxModel:
         order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
         start = 0
         while start < len(order):
-            size = max(1, limit // max(1, lengths[order[start]]))
+            size = min(self._max_batch, max(1, limit // max(1, lengths[order[start]])))
             yield order[start : start + size]
             start += size
 

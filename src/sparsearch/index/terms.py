@@ -13,6 +13,7 @@ from sparsearch.encoders import (
     NamesTextTerms,
     Saturation,
     encoder_from_identity,
+    load_default,
 )
 from sparsearch.errors import (
     EncoderError,
@@ -60,10 +61,13 @@ class Terms:
         """Return the encoder meant by the argument of `Index.create`."""
         if not isinstance(encoder, str):
             return encoder
+        if encoder == "default":
+            return load_default()
         if encoder == "bm25":
             return Bm25Encoder()
         raise InvalidInputError(
-            f"unknown encoder {shorten(encoder)}; give 'bm25', an Encoder, or None for vectors only"
+            f"unknown encoder {shorten(encoder)}; give 'default', 'bm25', an Encoder, or None for "
+            "vectors only"
         )
 
     @property
@@ -115,7 +119,7 @@ class Terms:
         return vectors.drop_zeros()
 
     def text_terms(self, text: str) -> frozenset[int] | None:
-        """Return the terms that a text itself holds; None if the encoder cannot tell, or is none."""
+        """Return the terms that a text itself holds; None where that is unknown."""
         if self._identity is None or not isinstance(self.encoder, NamesTextTerms):
             return None
         return self.encoder.text_terms(text)
