@@ -64,9 +64,10 @@ def test_a_vector_does_not_depend_on_other_texts() -> None:
 
 def test_the_end_of_a_long_text_counts() -> None:
     encoder = load_default().learned
-    start, whole = encoder.encode_documents(["stone " * 400, "stone " * 400 + "giraffe"]).to_dicts()
-    assert "giraffe" not in start
-    assert "giraffe" in whole
+    texts = ["stone " * 300, "stone " * 300 + "violin " * 200]
+    start, whole = encoder.encode_documents(texts).to_dicts()
+    assert "violin" not in start
+    assert "violin" in whole
 
 
 def test_other_hybrids_are_not_mistaken_for_it(tmp_path: Path) -> None:
