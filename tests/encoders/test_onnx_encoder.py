@@ -87,6 +87,13 @@ def test_batches_are_bounded_and_bucketed_by_length(
     assert tiny.encode_documents(texts).to_dicts() == expected_rows(texts)
 
 
+def test_batches_of_one(tmp_path: Path) -> None:
+    encoder = OnnxEncoder(write_folder(tmp_path, max_batch=1))
+    assert [len(batch) for batch in encoder._documents._batches([3, 6, 1, 3])] == [1] * 4
+    texts = ["cat sat", "dog", "", "mat " * 20]
+    assert encoder.encode_documents(texts).to_dicts() == expected_rows(texts)
+
+
 def test_queries_are_a_table(tiny: OnnxEncoder) -> None:
     queries = tiny.encode_queries(["cat cat mat", "", "[CLS]"])
     assert queries.to_dicts()[:2] == [
@@ -178,6 +185,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         ({"terms": "latents"}, "needs terms 'tokens'"),
         ({"surprise": 1}, "unknown setting 'surprise'"),
         ({"name": ""}, "name is ''"),
+        ({"max_batch": 0}, "max_batch is 0"),
     ],
 )
 def test_malformed_settings_are_named(
@@ -266,4 +274,4 @@ def test_strange_texts(tiny: OnnxEncoder, text: str) -> None:
 
 
 def test_the_settings_can_be_written(tiny: OnnxEncoder) -> None:
-    assert json.loads(tiny.settings.to_json()) == SETTINGS
+    assert json.loads(tiny.settings.to_json()) == {**SETTINGS, "max_batch": None}

@@ -165,6 +165,8 @@ def test_another_model_is_refused(model: Path, tmp_path: Path) -> None:
         ss.Index.open(tmp_path / "index", HybridEncoder(CONFIG, other, WEIGHT))
     with pytest.raises(VocabularyMismatchError, match="not the one of this index"):
         ss.Index.open(tmp_path / "index", HybridEncoder(CONFIG, OnnxEncoder(model), 2 * WEIGHT))
-    with ss.Index.open(tmp_path / "index") as index:
-        with pytest.raises(EncoderUnavailableError, match="made with the hybrid encoder of 'tiny'"):
-            index.search("cat")
+    with (
+        ss.Index.open(tmp_path / "index") as index,
+        pytest.raises(EncoderUnavailableError, match="made with the hybrid encoder of 'tiny'"),
+    ):
+        index.search("cat")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sparsearch.errors import IndexNotFoundError, InvalidInputError
 
 if TYPE_CHECKING:
-    from sparsearch.encoders import Bm25Encoder
+    from sparsearch.encoders import Encoder
     from sparsearch.index import Index, IndexInfo
 
-__all__ = ["CreationOptions", "create_or_open"]
+__all__ = ["CreationOptions", "EncoderName", "create_or_open"]
+
+EncoderName = Literal["default", "bm25"]
+_BM25_OPTIONS = ("language", "stop_words", "k1", "b")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class CreationOptions:
     stop_words : bool, optional
     k1, b : float, optional
     weight_bits, segment_documents : int, optional
+    encoder : {"default", "bm25"}, optional
     """
 
     language: str | None = None
@@ -34,6 +38,7 @@ class CreationOptions:
     b: float | None = None
     weight_bits: int | None = None
     segment_documents: int | None = None
+    encoder: EncoderName | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by name."""
@@ -48,7 +53,9 @@ class CreationOptions:
             Names the option and the setting of the index.
         """
         encoder = info.encoder or {}
-        settings = {**info.config, **encoder, **encoder.get("analysis", {})}
+        words = encoder.get("lexical", encoder)
+        kind = "default" if encoder.get("type") == "hybrid" else encoder.get("type")
+        settings = {**info.config, **words, **words.get("analysis", {}), "encoder": kind}
         if "language" in settings and settings["language"] is None:
             settings["language"] = "none"
         for name, value in self.given().items():
@@ -69,7 +76,7 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     folder : Path
     options : CreationOptions
     of_text : bool
-        Whether a new index makes its vectors from text by BM25, or is given them.
+        Whether a new index makes its vectors from text, or is given them.
 
     Raises
     ------
@@ -92,9 +99,16 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     return found
 
 
-def _encoder(given: dict[str, Any]) -> Bm25Encoder:
-    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder
+def _encoder(given: dict[str, Any]) -> Encoder:
+    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder, load_default
 
+    words = _only(given, *_BM25_OPTIONS)
+    chosen = given.get("encoder", "bm25")
+    if chosen == "default":
+        for name in words:
+            option = "--" + name.replace("_", "-")
+            raise InvalidInputError(f"{option} goes with --encoder bm25; the default has its own")
+        return load_default()
     analysis = _only(given, "language", "stop_words")
     if analysis.get("language") == "none":
         analysis["language"] = None

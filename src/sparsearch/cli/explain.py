@@ -75,7 +75,7 @@ def _table(explanation: Explanation) -> Table:
     table.add_column("term")
     for heading in ("query weight", "document weight", "contribution"):
         table.add_column(heading, justify="right")
-    shown = any(term.in_text is not None for term in explanation.terms)
+    shown = any(term.in_text is False for term in explanation.terms)
     if shown:
         table.add_column("")
     table.add_column("")

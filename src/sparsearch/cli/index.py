@@ -10,7 +10,7 @@ import typer
 from sparsearch.cli._adding import Adding, Rejected
 from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, WeightBits
 from sparsearch.cli._console import counted, human_bytes, note, quoted, working
-from sparsearch.cli._creation import CreationOptions, create_or_open
+from sparsearch.cli._creation import CreationOptions, EncoderName, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.readers import FieldMapping, open_source
 
@@ -55,6 +55,13 @@ def index(
             "[default: text, contents, body, passage or abstract]",
         ),
     ] = None,
+    encoder: Annotated[
+        EncoderName | None,
+        typer.Option(
+            help="What makes vectors of text: the English encoder that comes with sparsearch, or "
+            "BM25 alone.  [default: bm25]",
+        ),
+    ] = None,
     language: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Language of the stemmer, or none.  [default: english]"),
@@ -97,10 +104,10 @@ def index(
     Documents are committed as they are read. If the command is interrupted, the same command goes
     on where it stopped. All other fields of a document are kept as metadata, to be filtered on.
 
-    The options --language, --stop-words, --k1, --b, --weight-bits and --segment-documents belong
-    to the index and are fixed when it is created.
+    The options --encoder, --language, --stop-words, --k1, --b, --weight-bits and
+    --segment-documents belong to the index and are fixed when it is created.
     """
-    options = CreationOptions(language, stop_words, k1, b, weight_bits, segment_documents)
+    options = CreationOptions(language, stop_words, k1, b, weight_bits, segment_documents, encoder)
     from_stdin = source == "-"
     rejected = Rejected() if skip_invalid else None
     reader = open_source(

@@ -2,6 +2,7 @@
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.default import load_default
 from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.loading import LoadedEncoder, export_model
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
@@ -24,4 +25,5 @@ __all__ = [
     "encoder_from_identity",
     "export_model",
     "gives_final_weights",
+    "load_default",
 ]

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 __all__ = ["batches_by_length", "padded"]
 
 
-def batches_by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[NDArray[np.int64]]:
+def batches_by_length(
+    lengths: Sequence[int], most_tokens: int, most_windows: int | None = None
+) -> Iterator[NDArray[np.int64]]:
     """Yield positions of windows of about one length, as many as memory allows.
 
     Longest first, so that cores that work on one batch each finish at about the same time.
@@ -21,6 +23,8 @@ def batches_by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[NDAr
         Tokens of each window.
     most_tokens : int
         Of a batch, padding included; a longer window is a batch of its own.
+    most_windows : int, optional
+        Of a batch; by default no limit.
 
     Yields
     ------
@@ -30,6 +34,8 @@ def batches_by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[NDAr
     start = 0
     while start < len(order):
         size = max(1, most_tokens // max(1, lengths[order[start]]))
+        if most_windows is not None:
+            size = min(size, most_windows)
         yield order[start : start + size]
         start += size
 

@@ -23,6 +23,7 @@ LEARNED_MARK: Final = "~"
 """Begins the name of every learned term. No word of BM25 contains it."""
 
 _VERSION: Final = 1
+_ONE: Final = np.float32(1)
 
 
 class HybridEncoder(Encoder):
@@ -147,9 +148,7 @@ class HybridEncoder(Encoder):
         checked = checked_texts(texts)
         words = self._lexical.encode_queries(checked, statistics)
         learned = self._learned.encode_queries(checked, statistics)
-        weights = learned.weights * np.float32(self._weight)
-        scaled = SparseVectors.from_trusted(learned.offsets, learned.term_ids, weights)
-        return self._joined(scaled, words)
+        return self._joined(learned, words, np.float32(self._weight))
 
     def text_terms(self, text: str) -> frozenset[int]:
         """Return the ids of the terms that the text itself holds: its words and word pieces."""
@@ -158,15 +157,23 @@ class HybridEncoder(Encoder):
             return words | self._learned.text_terms(text)
         return words
 
-    def _joined(self, learned: SparseVectors, words: SparseVectors) -> SparseVectors:
-        """Return rows with the entries of both; learned ids are the lower ones."""
+    def _joined(
+        self, learned: SparseVectors, words: SparseVectors, factor: np.float32 = _ONE
+    ) -> SparseVectors:
+        """Return rows with the entries of both, the learned ones, whose ids are lower, scaled."""
         offsets = learned.offsets + words.offsets
-        term_ids = np.empty(offsets[-1], np.uint32)
-        weights = np.empty(offsets[-1], np.float32)
-        # An entry moves up by what the other part has in the rows before it, or up to its own.
-        for part, others in ((learned, words.offsets[:-1]), (words, learned.offsets[1:])):
-            at = np.arange(part.nnz) + np.repeat(others, np.diff(part.offsets))
-            term_ids[at], weights[at] = part.term_ids, part.weights
+        term_ids = np.concatenate([learned.term_ids, words.term_ids])
+        weights = np.concatenate([learned.weights * factor, words.weights])
+        if len(offsets) > 2:  # of more than one row
+            # An entry moves up by what the other part has in the rows before, or up to its own.
+            shifts = words.offsets[:-1], learned.offsets[1:]
+            at = np.concatenate([
+                np.arange(part.nnz) + np.repeat(shift, np.diff(part.offsets))
+                for part, shift in zip((learned, words), shifts, strict=True)
+            ])  # fmt: skip
+            order = np.empty_like(at)
+            order[at] = np.arange(len(at))
+            term_ids, weights = term_ids[order], weights[order]
         return SparseVectors.from_trusted(offsets, term_ids, weights, self.vocabulary)
 
     def __repr__(self) -> str:

@@ -68,6 +68,9 @@ class ModelSettings:
         token's inverse document frequency in the documents searched.
     document_prompt, query_prompt : str
         Put before each text.
+    max_batch : int, optional
+        Most windows the model is run on at a time. 1 for a model that was quantised dynamically:
+        its ranges are those of the batch, and a vector must not depend on its neighbours.
 
     Raises
     ------
@@ -86,6 +89,7 @@ class ModelSettings:
     queries: QueryMode = "model"
     document_prompt: str = ""
     query_prompt: str = ""
+    max_batch: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -107,6 +111,8 @@ class ModelSettings:
         _check_choice("queries", self.queries, ("model", "weights", "idf"))
         if self.terms == "latents" and self.queries != "model":
             raise InvalidInputError(f"queries is {self.queries!r}, which needs terms 'tokens'")
+        if self.max_batch is not None:
+            _check_integer("max_batch", self.max_batch, 1)
         self.windows  # noqa: B018 - checks the lengths
 
     @property

@@ -259,13 +259,9 @@ class OnnxEncoder(NetworkEncoder):
     def __init__(self, path: str | Path) -> None:
         folder = ModelFolder(path)
         settings = folder.settings
-        documents = OnnxModel(folder.model_path, settings.dimension, settings.pad_id)
+        documents = OnnxModel(folder.model_path, settings)
         own_query_model = folder.query_model_path != folder.model_path
-        queries = (
-            OnnxModel(folder.query_model_path, settings.dimension, settings.pad_id)
-            if own_query_model
-            else documents
-        )
+        queries = OnnxModel(folder.query_model_path, settings) if own_query_model else documents
         super().__init__(folder, documents, queries)
 
 

@@ -94,7 +94,7 @@ def _export_network(
     _write_graph(network, settings.max_length, path)
     _compare(
         TorchModel(network, settings.pad_id),
-        OnnxModel(path, settings.dimension, settings.pad_id),
+        OnnxModel(path, settings),
         _sample(settings.dimension, settings.max_length),
     )
     if quantize:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsearch.encoders.batches import batches_by_length, padded
+from sparsearch.encoders.model_folder import ModelSettings
 from sparsearch.errors import EncoderError, FileFormatError
 
 __all__ = ["OnnxModel", "SparseEntries"]
@@ -70,15 +71,15 @@ class OnnxModel:
     Parameters
     ----------
     path : Path
-    dimension : int
-        Term ids are below it.
-    pad_id : int
+    settings : ModelSettings
+        Its `dimension`, `pad_id` and `max_batch` are used.
     """
 
-    def __init__(self, path: Path, dimension: int, pad_id: int) -> None:
+    def __init__(self, path: Path, settings: ModelSettings) -> None:
         self._path = path
-        self._dimension = dimension
-        self._pad_id = pad_id
+        self._dimension = settings.dimension
+        self._pad_id = settings.pad_id
+        self._max_batch = settings.max_batch
         self._session: Any = None
         self._loading = Lock()
 
@@ -119,7 +120,7 @@ class OnnxModel:
     def _batches(self, lengths: Sequence[int]) -> Iterator[NDArray[np.int64]]:
         """Yield positions of windows of about one length, as many as memory allows."""
         limit = max(1, min(_BATCH_TOKENS, _BATCH_CELLS // self._dimension))
-        return batches_by_length(lengths, limit)
+        return batches_by_length(lengths, limit, self._max_batch)
 
     def _run_batch(
         self, session: Any, positions: NDArray[np.int64], windows: Sequence[NDArray[np.int32]]

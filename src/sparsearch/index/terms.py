@@ -14,6 +14,7 @@ from sparsearch.encoders import (
     Saturation,
     encoder_from_identity,
     gives_final_weights,
+    load_default,
 )
 from sparsearch.errors import (
     EncoderError,
@@ -62,10 +63,13 @@ class Terms:
         """Return the encoder meant by the argument of `Index.create`."""
         if encoder is None or isinstance(encoder, Encoder):
             return encoder
+        if encoder == "default":
+            return load_default()
         if encoder == "bm25":
             return Bm25Encoder()
         raise InvalidInputError(
-            f"unknown encoder {shorten(encoder)}; give 'bm25', an Encoder, or None for vectors only"
+            f"unknown encoder {shorten(encoder)}; give 'default', 'bm25', an Encoder, or None for "
+            "vectors only"
         )
 
     @property

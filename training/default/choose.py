@@ -1,0 +1,93 @@
+"""How much the learned terms count, chosen on training pairs that the head was not trained on.
+
+Each source of held-out pairs is a small collection of its own, with its own frequencies of terms:
+what the encoder will meet is special collections, not one mixture of all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from head import TOP_K, Head, Mixture
+from numpy.typing import NDArray
+from scipy import sparse
+from teacher import bm25_matrices
+from train import TrainingSet
+
+_WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+_FEWEST_PAIRS = 20
+
+
+def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
+    """Return the head with query weights, and the best weight for it.
+
+    A query token weighs its inverse document frequency in the collection searched, divided by that
+    in the training passages: 1 on average, and less where every document has it.
+    """
+    weights = _document_weights(head, training.passages.vectors)
+    usual = _idf(weights)
+    query_weights = np.where(head.query_weights > 0, 1 / np.maximum(usual, 1e-6), 0)
+    head = replace(head, query_weights=query_weights.astype(np.float32))
+    answers = np.asarray(training.text.answers)
+    sources = np.asarray(training.text.sources[: len(answers)])
+    measured: dict[str, list[float]] = {}
+    for source in np.unique(sources):
+        pairs = held_out[sources[held_out] == source]
+        if len(pairs) < _FEWEST_PAIRS:
+            continue
+        passages = np.unique(answers[sources == source])
+        lexical, learned = _scores(training, head, weights[passages], pairs, passages)
+        places = np.searchsorted(passages, answers[pairs])
+        measured.setdefault("BM25", []).append(_reciprocal_rank(lexical, places))
+        for weight in _WEIGHTS:
+            value = _reciprocal_rank(lexical + weight * learned, places)
+            measured.setdefault(str(weight), []).append(value)
+    means = {name: float(np.mean(values)) for name, values in measured.items()}
+    best = max(_WEIGHTS, key=lambda weight: means[str(weight)])
+    return Mixture(head, best, means)
+
+
+def _document_weights(head: Head, states: NDArray[np.float32]) -> sparse.csr_array:
+    """Return the weights that the packaged model gives texts of one window."""
+    directions, thresholds = head.directions[head.terms], head.thresholds[head.terms]
+    parts = []
+    for start in range(0, len(states), 1024):
+        weights = np.maximum(states[start : start + 1024] @ directions.T - thresholds, 0)
+        least = -np.partition(-weights, TOP_K, axis=1)[:, TOP_K : TOP_K + 1]
+        kept = sparse.coo_array(np.where(weights > least, weights, 0))
+        shape = (kept.shape[0], len(head.directions))
+        parts.append(sparse.csr_array((kept.data, (kept.row, head.terms[kept.col])), shape=shape))
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))
+
+
+def _idf(weights: sparse.csr_array) -> NDArray[np.float64]:
+    frequencies = np.bincount(weights.indices, minlength=weights.shape[1])
+    others = weights.shape[0] - frequencies
+    return np.log1p((others + 0.5) / (frequencies + 0.5))
+
+
+def _scores(
+    training: TrainingSet,
+    head: Head,
+    weights: sparse.csr_array,
+    pairs: NDArray[np.int64],
+    passages: NDArray[np.int64],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    text = training.text
+    bm25 = bm25_matrices(
+        [text.queries[i] for i in pairs.tolist()], [text.passages[i] for i in passages.tolist()]
+    )
+    rows = [training.queries.distinct(i) for i in pairs.tolist()]
+    columns = np.concatenate(rows)
+    at = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    values = (head.query_weights * _idf(weights))[columns]
+    queries = sparse.csr_array((values, (at, columns)), shape=(len(rows), weights.shape[1]))
+    return (bm25.queries @ bm25.passages.T).toarray(), (queries @ weights.T).toarray()
+
+
+def _reciprocal_rank(scores: NDArray[np.float32], answers: NDArray[np.int64]) -> float:
+    """Return MRR@10 of one answer a query; what has no positive score is not found."""
+    own = scores[np.arange(len(answers)), answers][:, None]
+    ranks = (scores > own).sum(axis=1) + 1
+    return float(np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0).mean())

@@ -1,0 +1,143 @@
+"""From a trained head to a model folder: ONNX graph, int8 weights, tokenizer, settings, card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from base_model import BASE_FOLDER, BASE_NAME, load_backbone
+from config import TrainingConfig
+from head import TOP_K, Head, Mixture
+from numpy.typing import NDArray
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from safetensors.numpy import save_file
+
+from sparsearch.encoders import Bm25Config, HybridEncoder, OnnxEncoder
+from sparsearch.encoders.hybrid_folder import write_hybrid_settings
+from sparsearch.encoders.model_folder import ModelSettings
+
+MAX_LENGTH = 256
+OVERLAP = 32
+_CLS, _SEP, _PAD = 101, 102, 0
+
+
+class SparseEncoder(torch.nn.Module):
+    """Backbone, mean pooling, head, and the `TOP_K` largest weights, as coordinates.
+
+    Parameters
+    ----------
+    backbone : torch.nn.Module
+    directions : ndarray of float32 [terms, width]
+    thresholds : ndarray of float32 [terms]
+    tokens : ndarray of int64 [terms]
+        The term id of each.
+    """
+
+    def __init__(
+        self,
+        backbone: torch.nn.Module,
+        directions: NDArray[np.float32],
+        thresholds: NDArray[np.float32],
+        tokens: NDArray[np.int64],
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.register_buffer("directions", torch.from_numpy(directions.T.copy()))
+        self.register_buffer("thresholds", torch.from_numpy(thresholds))
+        self.register_buffer("tokens", torch.from_numpy(tokens))
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return rows, term ids and weights of all entries."""
+        states = self.backbone(input_ids=input_ids, attention_mask=attention_mask)[0]
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        pooled = (states * mask).sum(1) / mask.sum(1)
+        pooled = pooled / pooled.norm(dim=1, keepdim=True)
+        weights, places = torch.topk(pooled @ self.directions - self.thresholds, TOP_K, dim=1)
+        active = torch.nonzero(weights > 0)
+        rows, columns = active[:, 0], active[:, 1]
+        return rows, self.tokens[places[rows, columns]], weights[rows, columns]
+
+
+def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> None:
+    """Write the hybrid encoder with its model card into a folder, which is replaced."""
+    tier = "tier 0" if config.steps == 0 else "tier 1"
+    name = f"sparsearch default, English, {tier}, seed {config.seed}"
+    write_model_folder(mixture.head, name, folder)
+    encoder = HybridEncoder(Bm25Config(), OnnxEncoder(folder), mixture.learned_weight)
+    write_hybrid_settings(encoder, folder)
+    facts = {
+        "base": BASE_NAME,
+        "config": asdict(config),
+        "top_k": TOP_K,
+        "learned_weight": mixture.learned_weight,
+        "held_out_mrr10": mixture.measured,
+        "packages": {
+            name: metadata.version(name)
+            for name in ("torch", "transformers", "onnx", "onnxruntime", "numpy", "scipy")
+        },
+    }
+    (folder / "training.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    shutil.copyfile(Path(__file__).with_name("MODEL_CARD.md"), folder / "README.md")
+
+
+def write_model_folder(head: Head, name: str, folder: Path) -> None:
+    """Write a model folder, which is replaced."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    tokens = head.terms.astype(np.int64)
+    module = SparseEncoder(
+        load_backbone(attention="eager"), head.directions[tokens], head.thresholds[tokens], tokens
+    ).eval()
+    _export(module, folder / "model.onnx")
+    settings = ModelSettings(
+        name=name,
+        dimension=len(head.directions),
+        max_length=MAX_LENGTH,
+        overlap=OVERLAP,
+        pad_id=_PAD,
+        prefix_ids=(_CLS,),
+        suffix_ids=(_SEP,),
+        queries="idf",
+        max_batch=1,
+    )
+    (folder / "sparsearch_encoder.json").write_text(settings.to_json(), encoding="utf-8")
+    shutil.copyfile(BASE_FOLDER / "tokenizer.json", folder / "tokenizer.json")
+    save_file({"weights": head.query_weights}, folder / "query_weights.safetensors")
+    (folder / "query_weights.safetensors").chmod(0o644)
+
+
+def _export(module: SparseEncoder, path: Path) -> None:
+    ids = torch.tensor([[_CLS, 2_000, 3_000, _SEP], [_CLS, 4_000, _SEP, _PAD]])
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length", max=512)
+    with tempfile.TemporaryDirectory() as folder:
+        full = Path(folder) / "full.onnx"
+        torch.onnx.export(
+            module,
+            (ids, (ids != _PAD).long()),
+            full,
+            input_names=["input_ids", "attention_mask"],
+            output_names=["rows", "term_ids", "weights"],
+            dynamic_shapes=({0: batch, 1: length}, {0: batch, 1: length}),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        exported = onnx.load(full)
+        del exported.graph.value_info[:]  # the quantiser transposes weights and trips over these
+        onnx.save(exported, full)
+        # Signed weights of 7 bits: the fast kernels of processors without VNNI add up pairs of
+        # products in 16 bits, which 8 bits can overflow; so results are the same everywhere.
+        quantize_dynamic(
+            full, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
+            op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        )  # fmt: skip
+    onnx.checker.check_model(onnx.load(path))
