@@ -9,8 +9,9 @@ What a block means is said by its fence:
 - a file name after the language (``jsonl papers.jsonl``): the block is written to that file.
 
 In output, ``...`` stands for anything; times, sizes on disk and names of segments may differ. An
-HTML comment above a block says what is special about it: ``<!-- not run: reason -->``, or
-``<!-- needs data -->`` for the development collections, which are then found in ``data/``.
+HTML comment above a block says what is special about it: ``<!-- not run: reason -->``,
+``<!-- needs data -->`` for the development collections, which are then found in ``data/``, or
+``<!-- needs training -->`` for what the extra ``train`` installs.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,12 +106,15 @@ class PageRunner:
     _namespace: dict[str, object] = field(default_factory=lambda: {"__name__": "__main__"})
 
     def run(self) -> None:
-        """Run all blocks; `left_out` then says which need data that is not there."""
+        """Run all blocks; `left_out` then says which need data or packages that are not there."""
         end = Block("", "", "", 0, "", False)
         for block, following in pairwise([*blocks(self.page.read_text("utf-8")), end]):
             if block.note.startswith("not run: "):
                 continue
-            if block.note == "needs data" and not self.has_data:
+            missing = (block.note == "needs data" and not self.has_data) or (
+                block.note == "needs training" and find_spec("sentence_transformers") is None
+            )
+            if missing:
                 self.left_out.append(f"line {block.line}")
             elif block.file:
                 Path(block.file).write_text(block.code, encoding="utf-8")

@@ -66,7 +66,7 @@ def test_the_code_of_a_page_runs(page: Path, has_data: bool) -> None:
     runner.run()
     if runner.left_out:
         blocks = ", ".join(runner.left_out)
-        pytest.skip(f"the rest ran; {blocks} need test collections: set SPARSEARCH_DATA")
+        pytest.skip(f"the rest ran; {blocks} need SPARSEARCH_DATA or sparsearch[train]")
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
