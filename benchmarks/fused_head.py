@@ -65,10 +65,10 @@ def main() -> None:
     )
     body = (
         "A training step of the vocabulary head with max-pooling and log(1 + relu), forward and "
-        f"backward, float32; CPU time over all cores, the best of {REPEATS}. Memory is the peak of the process above what "
-        "it had with weights and hidden states loaded. Logits of all tokens, which only the plain "
-        "head makes, are texts x tokens x vocabulary numbers of 4 bytes, several times over.\n\n"
-        + table
+        f"backward, float32; CPU time over all cores, the best of {REPEATS}. Memory is the peak of "
+        "the process above what it had with weights and hidden states loaded. Logits of all "
+        "tokens, which only the plain head makes, are texts x tokens x vocabulary numbers of 4 "
+        "bytes, several times over.\n\n" + table
     )
     facts = machine(["torch", "sentence-transformers"])
     write_results("fused-head", "Fused vocabulary head", body, facts, figures)
