@@ -64,3 +64,22 @@ def test_a_recipe_gets_better_than_its_start(
     held_in = [example for number, example in enumerate(examples) if number % 5]
     result = train(config, examples=held_in)
     assert result.best > result.start
+
+
+def test_a_recipe_without_training_is_measured(
+    development: str, examples, tiny_decoder: str, tmp_path
+) -> None:
+    config = TrainConfig(
+        recipe="promptreps",
+        model=tiny_decoder,
+        data="docstrings",
+        output=str(tmp_path / "run"),
+        document_length=48,
+        development=DevelopmentConfig(development),
+        device="cpu",
+    )
+    result = train(config, examples=examples[:20])
+    assert result.steps == 0
+    assert result.start == result.best
+    # Random weights, but of words that query and document share: better than chance, 0.03.
+    assert result.best > 0.15

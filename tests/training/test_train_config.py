@@ -124,3 +124,17 @@ def test_parts_that_do_not_exist_are_refused() -> None:
     binary, learned = EncoderPart("binary"), EncoderPart("masked_lm")
     with pytest.raises(InvalidInputError, match="alike"):
         Recipe("x", "", "", "", binary, learned, (), shared=True)
+
+
+def test_every_setting_is_documented() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text("utf-8")
+    full = {
+        "teachers": {"models": [{"kind": "bm25"}]},
+        "negatives": {},
+        "development": {"path": "x"},
+    }
+    for name, value in TrainConfig.from_mapping({**LEAST, **full}).to_mapping().items():
+        leaves = [f"{name}.{leaf}" for leaf in value] if isinstance(value, dict) else [name]
+        for leaf in leaves:
+            short = f".{leaf.partition('.')[2]}"
+            assert f"`{leaf}`" in text or f"`{short}`" in text, leaf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -66,24 +67,23 @@ class Batches:
         return self._epoch[1]
 
     def _fill(self, epoch: int) -> Iterator[list[int]]:
-        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._examples))
-        waiting: list[int] = []
-        batch: list[int] = []
-        seen: set[int] = set()
-        for number in order.tolist():
-            waiting.append(number)
+        random = np.random.default_rng([self._seed, epoch])
+        left = deque(random.permutation(len(self._examples)).tolist())
+        while left:
+            batch: list[int] = []
+            seen: set[int] = set()
             postponed = []
-            for candidate in waiting:
-                texts = self._texts[candidate]
-                if len(batch) < self._size and seen.isdisjoint(texts):
-                    batch.append(candidate)
-                    seen.update(texts)
+            while left and len(batch) < self._size:
+                number = left.popleft()
+                if seen.isdisjoint(self._texts[number]):
+                    batch.append(number)
+                    seen.update(self._texts[number])
                 else:
-                    postponed.append(candidate)
-            waiting = postponed
-            if len(batch) == self._size:
-                yield batch
-                batch, seen = [], set()
+                    postponed.append(number)
+            if len(batch) < self._size:
+                return
+            left.extendleft(reversed(postponed))
+            yield batch
 
 
 def _text_numbers(examples: Sequence[Example]) -> list[frozenset[int]]:

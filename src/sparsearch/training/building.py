@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,10 @@ from sentence_transformers.sparse_encoder.modules import (
 )
 from torch import nn
 from transformers import AutoConfig
+from transformers.utils import logging
 
 from sparsearch.errors import TrainingError
+from sparsearch.training.forward import chain, tokenize
 from sparsearch.training.fused import max_logits
 from sparsearch.training.modules import (
     EchoTransformer,
@@ -85,8 +88,6 @@ def build_model(
     """
     texts = list(texts)
     document = _chain(recipe.document, base.model, base)
-    if len(document) > 1 and isinstance(document[1], TiedHead):
-        _calibrate(document[0], document[1], texts[:_CALIBRATION_TEXTS])
     if recipe.shared:
         modules = document
     else:
@@ -98,13 +99,16 @@ def build_model(
             query = _chain(recipe.query, query_base, base)
             _check_same_vocabulary(tokenizer, _tokenizer(query[0]), base)
         modules = [Router.for_query_document(query_modules=query, document_modules=document)]
-    return SparseEncoder(
+    model = SparseEncoder(
         modules=modules,
         similarity_fn_name="dot",
         max_active_dims=recipe.top_k,
         device=device,
         local_files_only=True,
     )
+    if len(document) > 1 and isinstance(document[1], TiedHead):
+        _calibrate(model, document[1], texts[:_CALIBRATION_TEXTS])
+    return model
 
 
 def inverse_document_frequencies(tokenizer: Any, texts: Iterable[str]) -> torch.Tensor:
@@ -155,16 +159,17 @@ def _chain(part: EncoderPart, path: str, base: Base) -> list[nn.Module]:
 
 
 @torch.no_grad()
-def _calibrate(transformer: Any, head: TiedHead, texts: Sequence[str]) -> None:
+def _calibrate(model: SparseEncoder, head: TiedHead, texts: Sequence[str]) -> None:
     """Set the biases of an untrained head so that a term is on in a small share of the texts.
 
     Without it nearly all terms of all texts would be on, by nothing but chance.
     """
-    transformer.eval()
+    model.eval()
+    transformer = chain(model, "document")[0]
     pooled = []
     for start in range(0, len(texts), _CALIBRATION_BATCH):
-        portion = list(texts[start : start + _CALIBRATION_BATCH])
-        features = transformer(transformer.preprocess(portion, task="document"))
+        portion = texts[start : start + _CALIBRATION_BATCH]
+        features = transformer(tokenize(model, portion, "document", model.device))
         mask = features["attention_mask"]
         pooled.append(max_logits(features["token_embeddings"], head.weight, head.bias, mask))
     if pooled:
@@ -189,12 +194,13 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
                 f"{config.architectures}), and a new one would start from noise; take a checkpoint "
                 "with one, or a recipe with a tied head (sparta)"
             )
-        transformer = kind(
-            path,
-            transformer_task=task,
-            query_length=base.query_length,
-            document_length=base.document_length,
-        )
+        with _quiet():
+            transformer = kind(
+                path,
+                transformer_task=task,
+                query_length=base.query_length,
+                document_length=base.document_length,
+            )
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
     _check_lengths(transformer, path, base, copies=2 if kind is EchoTransformer else 1)
@@ -213,6 +219,20 @@ def _check_lengths(transformer: Transformer, path: str, base: Base, copies: int)
             raise TrainingError(
                 f"{name} is {tokens}, but {path} takes at most {longest // copies} tokens"
             )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from showing bars, and which weights a checkpoint has that are not used."""
+    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _has_head(config: Any, ending: str) -> bool:

@@ -141,11 +141,15 @@ def _run(
     examples: list[Example],
     report: Callable[[StepReport], None] | None,
 ) -> Progress:
+    from sparsearch.training.development import Development
     from sparsearch.training.loop import Progress, Trainer
     from sparsearch.training.objective import Objective
 
     if not recipe.losses:
-        return Progress()
+        if config.development is None:
+            return Progress()
+        value = Development(config.development, config.optimizer.precision).measure(model)
+        return Progress(start=value, best=value)
     terms = len(model.tokenizer)
     objective = Objective(recipe, config.sparsity, terms, config.optimizer.steps)
     return Trainer(model, objective, examples, config, Path(config.output)).run(report)
