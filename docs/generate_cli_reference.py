@@ -8,7 +8,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from sparsearch.cli import app
-from sparsearch.cli._app import VERBS
+from sparsearch.cli._app import GROUPS, VERBS
 
 PAGE = Path(__file__).with_name("cli-reference.md")
 
@@ -29,8 +29,11 @@ the shell complete verbs and options.
 
 def reference() -> str:
     """Return the page."""
-    verbs = (f"## {verb}\n\n{_block([verb])}" for verb in VERBS)
-    return "\n".join([INTRODUCTION, _block([]), *verbs])
+    commands = [[verb] for verb in VERBS]
+    for group, (actions, *_) in GROUPS.items():
+        commands += [[group], *([group, action] for action in actions)]
+    sections = (f"## {' '.join(command)}\n\n{_block(command)}" for command in commands)
+    return "\n".join([INTRODUCTION, _block([]), *sections])
 
 
 def _block(arguments: list[str]) -> str:

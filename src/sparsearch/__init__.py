@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsearch.client import AsyncClient, Client
     from sparsearch.encoders import Bm25Config, Bm25Encoder, Encoder
     from sparsearch.errors import SparsearchError
     from sparsearch.evaluation import compare, evaluate
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "AsyncClient": "sparsearch.client",
     "Bm25Config": "sparsearch.encoders",
     "Bm25Encoder": "sparsearch.encoders",
+    "Client": "sparsearch.client",
     "Encoder": "sparsearch.encoders",
     "Hit": "sparsearch.runs",
     "Index": "sparsearch.index",
@@ -35,8 +38,10 @@ _EXPORTS = {
 }
 
 __all__ = [
+    "AsyncClient",
     "Bm25Config",
     "Bm25Encoder",
+    "Client",
     "Encoder",
     "Hit",
     "Index",

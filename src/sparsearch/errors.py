@@ -23,6 +23,9 @@
     ├── EncoderError
     │   ├── EncoderUnavailableError        text given where only vectors can be used
     │   └── VocabularyMismatchError        vectors over another vocabulary
+    ├── RemoteError                        the HTTP service, as its client sees it
+    │   ├── AccessDeniedError              no API key, or one that does not allow this
+    │   └── ServiceUnavailableError        not reachable, too busy, or about to end
     └── MissingExtraError (ImportError)    an optional dependency; names the extra
 """
 
@@ -31,6 +34,7 @@ from __future__ import annotations
 from os import PathLike
 
 __all__ = [
+    "AccessDeniedError",
     "DocumentNotFoundError",
     "DuplicateIdError",
     "EncoderError",
@@ -48,6 +52,8 @@ __all__ = [
     "InvalidVectorError",
     "MissingExtraError",
     "NotFoundError",
+    "RemoteError",
+    "ServiceUnavailableError",
     "SourceChangedError",
     "SparsearchError",
     "StorageError",
@@ -204,6 +210,18 @@ class EncoderUnavailableError(EncoderError):
 
 class VocabularyMismatchError(EncoderError):
     """Vectors and index do not share a vocabulary."""
+
+
+class RemoteError(SparsearchError):
+    """The HTTP service does not do what its client asks for."""
+
+
+class AccessDeniedError(RemoteError):
+    """The service asks for an API key, or this one does not allow what was asked for."""
+
+
+class ServiceUnavailableError(RemoteError):
+    """The service cannot be reached, has too much to do, or is about to end."""
 
 
 class MissingExtraError(SparsearchError, ImportError):

@@ -23,8 +23,10 @@ from sparsearch.cli import (
     import_,
     index,
     info,
+    keys,
     optimize,
     search,
+    serve,
     snapshot,
     tune,
     verify,
@@ -33,7 +35,7 @@ from sparsearch.cli import (
 from sparsearch.cli._console import note
 from sparsearch.errors import SparsearchError
 
-__all__ = ["VERBS", "app"]
+__all__ = ["GROUPS", "VERBS", "app"]
 
 VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "demo": (demo.demo, demo.EXAMPLES),
@@ -52,8 +54,12 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "export": (export.export, export.EXAMPLES),
     "import": (import_.import_, import_.EXAMPLES),
     "warmup": (warmup.warmup, warmup.EXAMPLES),
+    "serve": (serve.serve, serve.EXAMPLES),
 }
 """Function and examples of each verb, in the order of the help."""
+
+GROUPS = {"keys": (keys.ACTIONS, "API keys of the service.", keys.EXAMPLES)}
+"""Verbs with actions of their own: these, what they are about, and examples."""
 
 
 class _Verbs(TyperGroup):
@@ -115,7 +121,17 @@ def _program(
     """Learned sparse retrieval: index, search, explain and evaluate."""
 
 
-for _name, (_function, _examples) in VERBS.items():
-    _lines = "\n".join(f"  {example}" for example in _examples)
+def _epilog(examples: tuple[str, ...]) -> str:
+    lines = "\n".join(f"  {example}" for example in examples)
     # \b keeps click from joining the lines.
-    app.command(_name, epilog=f"\b\nExamples:\n{_lines}")(_function)
+    return f"\b\nExamples:\n{lines}"
+
+
+for _name, (_function, _examples) in VERBS.items():
+    app.command(_name, epilog=_epilog(_examples))(_function)
+
+for _name, (_actions, _about, _examples) in GROUPS.items():
+    _group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    for _action, _function in _actions.items():
+        _group.command(_action)(_function)
+    app.add_typer(_group, name=_name, help=_about, epilog=_epilog(_examples))

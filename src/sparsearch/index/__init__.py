@@ -3,6 +3,7 @@
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermContribution
+from sparsearch.index.facets import Facet
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import TopK
@@ -10,6 +11,7 @@ from sparsearch.index.search import TopK
 __all__ = [
     "Document",
     "Explanation",
+    "Facet",
     "Index",
     "IndexConfig",
     "IndexInfo",

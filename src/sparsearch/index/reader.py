@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, explain_document
+from sparsearch.index.facets import Facet, count_values
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import SearchOptions, TopK, plan_queries, search_snapshot
 from sparsearch.index.snapshot import Snapshot
@@ -81,6 +83,16 @@ class IndexReader:
 
     def __repr__(self) -> str:
         return f"Index({str(self.path)!r}, {len(self)} documents)"
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit that this `Index` searches."""
+        return self._snapshot.generation
+
+    @property
+    def can_approximate(self) -> bool:
+        """Whether `recall` makes a difference; in an index of BM25 it does not."""
+        return self._snapshot.has_forward_index
 
     # Searching ---------------------------------------------------------------------------------
 
@@ -250,6 +262,64 @@ class IndexReader:
         """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""
         snapshot = self._snapshot
         return snapshot.vectors(snapshot.live_numbers()[start:stop], self._terms.vocabulary)
+
+    def vector(self, document_id: str) -> SparseVectors:
+        """Return the stored vector of a document, one row.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If no document has this id.
+        """
+        snapshot = self._snapshot
+        number = self._number(document_id, snapshot)
+        return snapshot.vectors(np.array([number]), self._terms.vocabulary)
+
+    def count(self, filter: Mapping[str, Any] | None = None) -> int:
+        """Return how many documents there are or, with a filter (docs/filters.md), meet it."""
+        snapshot = self._snapshot
+        masks = snapshot.allowed(filter).masks
+        counts = (
+            int(mask.sum()) if mask.size else segment.n_documents
+            for segment, mask in zip(snapshot.segments, masks, strict=True)
+        )
+        return sum(counts)
+
+    def facets(
+        self,
+        fields: Sequence[str] | None = None,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        limit: int = 20,
+    ) -> list[Facet]:
+        """Return the most frequent values of metadata fields.
+
+        Parameters
+        ----------
+        fields : sequence of str, optional
+            All fields by default.
+        filter : mapping, optional
+            Count only the documents that meet it.
+        limit : int
+            Values of each field, at most.
+
+        Raises
+        ------
+        FilterError
+            If the filter is malformed, or no document has a field.
+        """
+        snapshot = self._snapshot
+        allowed = snapshot.allowed(filter)
+        names = snapshot.fields if fields is None else fields
+        return [count_values(snapshot, name, allowed, limit) for name in names]
+
+    def view(self: _Reader) -> _Reader:
+        """Return this index as it is now, for several readings that must agree.
+
+        What is written or refreshed later does not show in it. It costs nothing, shares everything
+        with this object and ends with it: neither write to it nor close it.
+        """
+        return copy.copy(self)
 
     def refresh(self) -> bool:
         """Move on to the last committed state; return whether there was a newer one.

@@ -17,7 +17,10 @@ from sparsearch.index.segment import Segment, hash_ids
 from sparsearch.storage import Catalog, CatalogState, SegmentFiles
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["Allowed", "Snapshot"]
+__all__ = ["Allowed", "Mask", "Snapshot"]
+
+Mask = npt.NDArray[np.bool_]
+"""Which documents of a segment; an empty one stands for all."""
 
 _FEW_DOCUMENTS = 2048
 """So many documents are scored one by one as fast as candidates are found among a million."""

@@ -1,0 +1,75 @@
+"""What routes are given: the service, and a collection that the request's API key opens."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from sparsearch.serve.auth import Gate
+from sparsearch.serve.collection import Collection
+from sparsearch.serve.config import COLLECTION_NAME, ServeConfig
+from sparsearch.serve.errors import ServiceError
+from sparsearch.serve.keys import Key, Role
+from sparsearch.serve.metrics import Metrics
+from sparsearch.serve.searching import SearchPool
+
+__all__ = ["KeyDep", "ReadDep", "Service", "ServiceDep", "WriteDep"]
+
+_bearer = HTTPBearer(auto_error=False, description="API key; see sparsearch keys create.")
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+
+
+@dataclass(frozen=True)
+class Service:
+    """All that a running service consists of."""
+
+    config: ServeConfig
+    collections: Mapping[str, Collection]
+    gate: Gate
+    pool: SearchPool
+    metrics: Metrics
+
+
+async def _service(request: Request) -> Service:
+    return cast(Service, request.app.state.service)
+
+
+ServiceDep = Annotated[Service, Depends(_service)]
+
+
+def _admit(request: Request, service: Service, given: _Credentials, role: Role) -> Key | None:
+    token = given.credentials if given else None
+    address = request.client.host if request.client else ""
+    return service.gate.admit(token, address, role)
+
+
+async def _any_key(request: Request, service: ServiceDep, given: _Credentials) -> Key | None:
+    return _admit(request, service, given, "read")
+
+
+KeyDep = Annotated[Key | None, Depends(_any_key)]
+
+_Name = Annotated[str, Path(description="Name of the collection.", pattern=f"^{COLLECTION_NAME}$")]
+
+
+def _opened(role: Role) -> Callable[..., Awaitable[Collection]]:
+    async def opened(
+        request: Request, service: ServiceDep, given: _Credentials, collection: _Name
+    ) -> Collection:
+        key = _admit(request, service, given, role)
+        found = service.collections.get(collection)
+        if found is None or (key is not None and not key.opens(collection)):
+            # The same answer for both: a key does not tell what else there is.
+            reason = f"there is no collection {collection!r}, or not for this API key"
+            raise ServiceError(404, "collection_not_found", reason)
+        return found
+
+    return opened
+
+
+ReadDep = Annotated[Collection, Depends(_opened("read"))]
+WriteDep = Annotated[Collection, Depends(_opened("write"))]

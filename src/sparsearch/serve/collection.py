@@ -1,0 +1,161 @@
+"""A collection: an index under a name, with its writer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sparsearch.errors import InvalidDocumentError, InvalidVectorError
+from sparsearch.index import Index
+from sparsearch.index.documents import check_documents, check_vectors
+from sparsearch.serve.config import ServeConfig
+from sparsearch.serve.metrics import Metrics
+from sparsearch.serve.writing import GroupWriter, Put, WriterRole
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Collection"]
+
+
+class Collection:
+    """An index under a name.
+
+    Parameters
+    ----------
+    name : str
+    folder : Path
+    config : ServeConfig
+    metrics : Metrics
+
+    Raises
+    ------
+    IndexNotFoundError, IndexVersionError, IndexCorruptError
+    EncoderUnavailableError
+        If its encoder cannot be loaded.
+    """
+
+    def __init__(self, name: str, folder: Path, config: ServeConfig, metrics: Metrics) -> None:
+        self.name = name
+        self.index = Index.open(folder)
+        self.encoder: dict[str, Any] | None = self.index.info().encoder
+        if self.encoder is not None:
+            self.index.encode_queries(["warm up"])  # loads it now, and says now if it cannot
+        _warm_up(self.index)
+        role = WriterRole(folder, config.read_only)
+
+        def on_commit(requests: int, seconds: float) -> None:
+            metrics.commits.labels(name).observe(seconds)
+            metrics.committed.labels(name).inc(requests)
+
+        self.writer = GroupWriter(
+            self.index, role, config.limits, config.refresh_seconds, on_commit
+        )
+
+    def close(self) -> None:
+        """Commit what waits, then close the index."""
+        self.writer.close()
+        self.index.close()
+
+    @property
+    def by_term_ids(self) -> bool:
+        """Whether the index knows its terms as numbers."""
+        return self.encoder is None and self.index.vectors(0, 0).vocabulary is None
+
+    @property
+    def splits_words(self) -> bool:
+        """Whether its terms are words as its encoder takes them apart, not word pieces."""
+        return self.encoder is not None and self.encoder.get("type") == "bm25"
+
+    def gauges(self) -> dict[str, int]:
+        """Return the numbers that metrics show."""
+        info = self.index.info()
+        return {
+            "documents": info.documents,
+            "deleted_documents": info.deleted,
+            "segments": info.segments,
+            "postings": info.postings,
+            "generation": info.generation,
+            "writes_waiting": self.writer.waiting,
+            "writable": int(self.writer.can_write),
+        }
+
+    def query(self, query: str | Mapping[str, float]) -> str | SparseVectors:
+        """Return a query as the index takes it.
+
+        Raises
+        ------
+        InvalidVectorError
+            If a weight is no float32.
+        """
+        if isinstance(query, str):
+            return query
+        return self.vectors([query], self.by_term_ids)
+
+    def vectors(self, rows: Sequence[Mapping[str, float]], term_ids: bool) -> SparseVectors:
+        """Return vectors given by term, or by term id in decimal where `term_ids`.
+
+        Raises
+        ------
+        InvalidVectorError
+            Naming the row.
+        """
+        if not term_ids:
+            return SparseVectors.from_dicts(rows)
+        numbered = [
+            {_term_id(row, term): weight for term, weight in vector.items()}
+            for row, vector in enumerate(rows)
+        ]
+        return SparseVectors.from_dicts(numbered)
+
+    def put(self, documents: Sequence[Any], replace: bool, term_ids: bool = False) -> Put:
+        """Check documents from outside, all of them, before any is stored.
+
+        Raises
+        ------
+        InvalidDocumentError, InvalidVectorError
+        """
+        if self.encoder is not None:
+            for position, document in enumerate(documents):
+                if isinstance(document, Mapping) and "vector" in document:
+                    reason = "it has a vector, but this collection makes its own from the text"
+                    raise InvalidDocumentError(position, document.get("id"), reason)
+            for _ in check_documents(documents):
+                pass
+            return Put(documents, None, replace)
+        rows = [_vector_of(position, document) for position, document in enumerate(documents)]
+        vectors = self.vectors(rows, term_ids or (len(self.index) > 0 and self.by_term_ids))
+        fields = [
+            {name: value for name, value in document.items() if name != "vector"}
+            for document in documents
+        ]
+        check_vectors([document.get("id") for document in documents], vectors, fields)
+        return Put(fields, vectors, replace)
+
+
+def _vector_of(position: int, document: object) -> Mapping[str, float]:
+    if not isinstance(document, Mapping):
+        kind = type(document).__name__
+        raise InvalidDocumentError(position, None, f"a document must be an object, not {kind}")
+    vector = document.get("vector")
+    if not isinstance(vector, Mapping):
+        reason = "it has no vector, which this collection needs: an object of term to weight"
+        raise InvalidDocumentError(position, document.get("id"), reason)
+    for term, weight in vector.items():
+        if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+            reason = f"the weight of term {term[:80]!r} is not a number"
+            raise InvalidDocumentError(position, document.get("id"), reason)
+    return vector
+
+
+def _term_id(row: int, term: str) -> int:
+    if not term.isascii() or not term.isdecimal() or len(term) > len(str(2**32)):
+        reason = f"term {term[:80]!r} is not a term id in decimal, as this collection needs"
+        raise InvalidVectorError(row, reason)
+    return int(term)
+
+
+def _warm_up(index: Index) -> None:
+    """Search a few times, so that no request waits for kernels to be compiled."""
+    queries = index.sample_queries()[:4]
+    for recall in (None, 0.9):
+        index.search_batch(queries, 10, recall=recall)

@@ -1,0 +1,144 @@
+"""What goes wrong, as HTTP answers: one shape for all, and nothing of the server's insides."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any
+
+from fastapi import HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic_core import to_json
+
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    DuplicateIdError,
+    EncoderError,
+    IndexLockedError,
+    InvalidDocumentError,
+    InvalidInputError,
+    InvalidVectorError,
+    SparsearchError,
+    StorageError,
+    shorten,
+)
+
+__all__ = ["ServiceError", "error_response", "from_exception", "from_validation"]
+
+_log = logging.getLogger("sparsearch.serve")
+
+_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+    422: "invalid",
+}
+
+
+class ServiceError(HTTPException):
+    """An answer other than the one asked for.
+
+    Parameters
+    ----------
+    status : int
+        HTTP status.
+    code : str
+        For programs: what went wrong, in lower case with underscores.
+    message : str
+        For people: what went wrong and what to do.
+    retry_after : float, optional
+        Seconds after which the same request may succeed.
+    details : object
+        What the error names: position, id, line, stored, ...
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        **details: Any,
+    ) -> None:
+        headers = {}
+        if retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        super().__init__(status, message, headers or None)
+        self.code = code
+        self.message = message
+        self.details = details
+
+
+def error_response(error: ServiceError) -> Response:
+    """Return the answer that tells of an error."""
+    body = {"code": error.code, "message": error.message, **error.details}
+    content = to_json({"error": body}, serialize_unknown=True)
+    return Response(content, error.status_code, error.headers, "application/json")
+
+
+def from_exception(error: BaseException) -> ServiceError:
+    """Return what a client is told of an exception; what it may not know goes to the log."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, HTTPException):
+        code = _CODES.get(error.status_code, "refused")
+        return ServiceError(error.status_code, code, str(error.detail))
+    if isinstance(error, (InvalidInputError, DocumentNotFoundError, EncoderError)):
+        return _from_input(error)
+    if isinstance(error, IndexLockedError):
+        reason = "another process is writing to this collection; try again later"
+        return ServiceError(503, "writer_busy", reason, retry_after=5)
+    if isinstance(error, StorageError):
+        _log.error("%s", error)
+        reason = "the server's disk cannot be used; nothing that was acknowledged is lost"
+        return ServiceError(503, "storage_unavailable", reason, retry_after=30)
+    _log.error("unexpected", exc_info=error)
+    return ServiceError(500, "internal", "something unexpected went wrong; see the server's log")
+
+
+def _from_input(error: SparsearchError) -> ServiceError:
+    details: dict[str, Any] = {}
+    if isinstance(error, InvalidDocumentError):
+        identifier = error.document_id
+        named = identifier if isinstance(identifier, str) and len(identifier) <= 512 else None
+        details = {"position": error.position, "id": named}
+    elif isinstance(error, InvalidVectorError):
+        details = {"position": error.row}
+    status = 422
+    if isinstance(error, DuplicateIdError):
+        status = 409
+    elif isinstance(error, DocumentNotFoundError):
+        status = 404
+    return ServiceError(status, _code_of(error), _unicode(str(error)), **details)
+
+
+def _code_of(error: SparsearchError) -> str:
+    """Return ``invalid_document`` for InvalidDocumentError."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+def _unicode(text: str) -> str:
+    """Return a message as it can be sent: lone surrogates escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def from_validation(error: RequestValidationError) -> ServiceError:
+    """Return what a client is told of a body or parameter that does not fit its schema."""
+    first, *more = error.errors()
+    where = ".".join(_unicode(shorten(part, 40).strip("'")) for part in first["loc"])
+    rest = f" (and {len(more)} more)" if more else ""
+    return ServiceError(422, "invalid", f"{where}: {first['msg']}{rest}", location=where)
+
+
+async def on_service_error(request: Request, error: Exception) -> Response:
+    """Answer any exception of a route."""
+    if isinstance(error, RequestValidationError):
+        return error_response(from_validation(error))
+    return error_response(from_exception(error))

@@ -1,0 +1,319 @@
+"""What requests and answers hold: the schema that OpenAPI shows and requests are checked against.
+
+Answers are written from plain values (see `rendering`); that they fit these models is tested.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+__all__ = [
+    "BatchRequest",
+    "BatchResponse",
+    "CollectionInfo",
+    "CollectionList",
+    "CountRequest",
+    "CountResponse",
+    "DeleteRequest",
+    "Deleted",
+    "DocumentResponse",
+    "DocumentsRequest",
+    "EncodeRequest",
+    "EncodeResponse",
+    "ErrorResponse",
+    "ExplainRequest",
+    "ExplainResponse",
+    "FacetsRequest",
+    "FacetsResponse",
+    "Health",
+    "Readiness",
+    "SearchRequest",
+    "SearchResponse",
+    "Stored",
+    "VectorResponse",
+]
+
+_WEIGHTS_SCHEMA = {
+    "type": "object",
+    "additionalProperties": {"type": "number"},
+    "description": "Weights by term or, in a collection that knows its terms by number, by term id "
+    "in decimal.",
+}
+_DOCUMENT_SCHEMA = {
+    "type": "object",
+    "description": "A document: any further property is metadata.",
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string", "minLength": 1},
+        "title": {"type": ["string", "null"]},
+        "text": {"type": ["string", "null"]},
+        "vector": _WEIGHTS_SCHEMA,
+    },
+    "additionalProperties": True,
+}
+_FILTER_SCHEMA = {
+    "type": ["object", "null"],
+    "minProperties": 1,
+    "description": "A condition on metadata, for example "
+    '{"year": {">=": 2020}, "kind": {"in": ["class", "function"]}}.',
+    "examples": [{"year": {">=": 2020}}],
+}
+
+Weights = Annotated[dict[str, float], Field(max_length=100_000), WithJsonSchema(_WEIGHTS_SCHEMA)]
+Query = Annotated[str, Field(max_length=1_000_000)] | Weights
+Filter = Annotated[dict[str, Any] | None, WithJsonSchema(_FILTER_SCHEMA)]
+Recall = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=1,
+        description="Search approximately: expect this share of the exact best k. By default, and "
+        "in collections of BM25 always, the search is exact.",
+    ),
+]
+DocumentObject = Annotated[dict[str, Any], WithJsonSchema(_DOCUMENT_SCHEMA)]
+Scalar = bool | int | float | str
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class ErrorBody(BaseModel):
+    """What went wrong; further properties name what the error is about."""
+
+    model_config = ConfigDict(extra="allow")
+    code: str = Field(description="For programs, in lower case with underscores.")
+    message: str = Field(description="For people: what went wrong and what to do.")
+
+
+class ErrorResponse(BaseModel):
+    """Any answer but the one asked for."""
+
+    error: ErrorBody
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether all collections can be searched."""
+
+    ready: bool
+
+
+class DocumentsRequest(_Request):
+    """Documents to store, all or none of them."""
+
+    documents: list[DocumentObject] = Field(max_length=100_000)
+    term_ids: bool = Field(
+        default=False,
+        description="The vectors' terms are numbers. Needed for the first vectors of a collection "
+        "only, which decide it.",
+    )
+
+
+class Stored(BaseModel):
+    """The documents are durable and can be found."""
+
+    stored: int
+
+
+class DeleteRequest(_Request):
+    """Documents to delete, all or none of them."""
+
+    ids: list[Annotated[str, Field(min_length=1)]]
+    missing_ok: bool = Field(default=True, description="Whether ids may be unknown.")
+
+
+class Deleted(BaseModel):
+    """How many documents there were and are not any more."""
+
+    deleted: int
+
+
+class DocumentResponse(BaseModel):
+    """A stored document."""
+
+    id: str
+    title: str | None
+    text: str | None
+    metadata: dict[str, Any]
+
+
+class VectorResponse(BaseModel):
+    """The vector of a document, as it is stored."""
+
+    id: str
+    vector: dict[str, float]
+
+
+class Term(BaseModel):
+    """A term's contribution to a score."""
+
+    term: str
+    query_weight: float
+    document_weight: float
+    contribution: float = Field(description="All contributions add up to the score.")
+    words: list[str] = Field(
+        description="Words of title and text that stand for the term, in lower case; none where "
+        "the encoder added the term (expansion)."
+    )
+
+
+class SearchRequest(_Request):
+    """A query: text, or the weights of its terms."""
+
+    query: Query
+    k: int = Field(default=10, ge=0)
+    filter: Filter = None
+    recall: Recall = None
+    fields: list[str] | None = Field(
+        default=None,
+        description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
+        "default everything, with an empty list ids and scores only.",
+    )
+    explain: bool = Field(default=False, description="Return each term's contribution.")
+
+
+class SearchHit(BaseModel):
+    """A document found."""
+
+    id: str
+    score: float
+    title: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any] = {}
+    terms: list[Term] | None = Field(default=None, description="With explain: largest first.")
+
+
+class SearchResponse(BaseModel):
+    """Hits by score, highest first; equal scores in insertion order."""
+
+    hits: list[SearchHit]
+    exact: bool = Field(description="Whether these are surely the best.")
+    seconds: float = Field(description="What the search took, without waiting and transport.")
+    generation: int = Field(description="The commit that was searched.")
+
+
+class BatchRequest(_Request):
+    """Many queries, all text or all weights."""
+
+    queries: list[str] | list[Weights]
+    k: int = Field(default=100, ge=0)
+    filter: Filter = None
+    recall: Recall = None
+
+
+class Ranking(BaseModel):
+    """The documents found by one query, best first."""
+
+    ids: list[str]
+    scores: list[float]
+
+
+class BatchResponse(BaseModel):
+    """One ranking a query, in their order."""
+
+    rankings: list[Ranking]
+    seconds: float
+    generation: int
+
+
+class ExplainRequest(_Request):
+    """A query and a document."""
+
+    query: Query
+    id: str
+
+
+class ExplainResponse(BaseModel):
+    """Why the document has its score, largest contribution first."""
+
+    id: str
+    score: float
+    terms: list[Term]
+
+
+class EncodeRequest(_Request):
+    """Texts to encode as queries."""
+
+    texts: list[Annotated[str, Field(max_length=1_000_000)]]
+
+
+class EncodeResponse(BaseModel):
+    """The vectors that a search would use, in the order of the texts."""
+
+    vectors: list[dict[str, float]]
+
+
+class CountRequest(_Request):
+    """Which documents to count; all of them by default."""
+
+    filter: Filter = None
+
+
+class CountResponse(BaseModel):
+    """How many documents there are."""
+
+    count: int
+
+
+class FacetsRequest(_Request):
+    """Fields whose values to count; all of them by default."""
+
+    fields: list[str] | None = Field(default=None, max_length=100)
+    filter: Filter = None
+    limit: int = Field(default=20, ge=1, le=1000, description="Values of each field.")
+
+
+class FacetValue(BaseModel):
+    """A value and how many documents have it."""
+
+    value: Scalar
+    count: int
+
+
+class FacetBody(BaseModel):
+    """A field's most frequent values."""
+
+    field: str
+    values: list[FacetValue]
+    complete: bool = Field(
+        description="Whether these are all. A field of very many values has none here."
+    )
+
+
+class FacetsResponse(BaseModel):
+    """Fields in alphabetical order, or as asked for."""
+
+    facets: list[FacetBody]
+
+
+class CollectionInfo(BaseModel):
+    """Facts about a collection."""
+
+    name: str
+    documents: int
+    deleted: int = Field(description="Deleted documents that still take space.")
+    segments: int
+    postings: int
+    terms: int
+    bytes: int = Field(description="Size on disk.")
+    generation: int
+    fields: list[str] = Field(description="Metadata fields that can be filtered on.")
+    encoder: dict[str, Any] | None = Field(description="Null if it holds vectors from outside.")
+    approximate: bool = Field(description="Whether 'recall' makes a difference.")
+    writable: bool = Field(description="Whether this server and API key may write.")
+    writes_waiting: int
+
+
+class CollectionList(BaseModel):
+    """The collections that the API key opens."""
+
+    collections: list[str]

@@ -1,0 +1,43 @@
+"""What machines ask: is it alive, can it be used, how is it doing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from sparsearch.serve import models
+from sparsearch.serve.access import KeyDep, ServiceDep
+from sparsearch.serve.rendering import json_response
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", response_model=models.Health)
+async def health() -> Response:
+    """Say that the process answers."""
+    return json_response({"status": "ok"})
+
+
+@router.get(
+    "/ready",
+    response_model=models.Readiness,
+    responses={503: {"model": models.Readiness, "description": "Not all of them."}},
+)
+async def ready(service: ServiceDep) -> Response:
+    """Say whether all collections can be searched."""
+    whole = all(collection.writer.alive for collection in service.collections.values())
+    return json_response({"ready": whole}, 200 if whole else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(service: ServiceDep, key: KeyDep) -> Response:
+    """Return metrics in the text format of Prometheus."""
+    content = await service.pool.run(service.metrics.render)
+    return Response(content, media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,213 @@
+"""Searching and looking."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+
+from sparsearch.index import Index
+from sparsearch.runs import Hit
+from sparsearch.serve import models
+from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
+from sparsearch.serve.collection import Collection
+from sparsearch.serve.errors import ServiceError
+from sparsearch.serve.rendering import (
+    document_body,
+    explanation_terms,
+    hit_body,
+    json_response,
+    vector_bodies,
+)
+from sparsearch.serve.strict_route import StrictRoute
+from sparsearch.serve.words import words_by_term
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/collections", route_class=StrictRoute)
+
+_Id = Annotated[str, Query(min_length=1, description="Id of the document.")]
+_NAME = "/{collection}"
+
+
+@router.get("", response_model=models.CollectionList, tags=["collections"])
+async def list_collections(service: ServiceDep, key: KeyDep) -> Response:
+    """List the collections that the API key opens."""
+    names = [name for name in service.collections if key is None or key.opens(name)]
+    return json_response({"collections": names})
+
+
+@router.get(_NAME, response_model=models.CollectionInfo, tags=["collections"])
+async def get_collection(collection: ReadDep, service: ServiceDep, key: KeyDep) -> Response:
+    """Return facts about a collection."""
+
+    def work() -> dict[str, Any]:
+        info = collection.index.info()
+        return {
+            "name": collection.name,
+            "documents": info.documents,
+            "deleted": info.deleted,
+            "segments": info.segments,
+            "postings": info.postings,
+            "terms": info.terms,
+            "bytes": info.bytes,
+            "generation": info.generation,
+            "fields": info.fields,
+            "encoder": info.encoder,
+            "approximate": collection.index.can_approximate,
+            "writable": (key is None or key.may("write")) and collection.writer.can_write,
+            "writes_waiting": collection.writer.waiting,
+        }
+
+    return await _answer(service, work)
+
+
+@router.post(f"{_NAME}/search", response_model=models.SearchResponse, tags=["search"])
+async def search(
+    request: models.SearchRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return the best documents for a query."""
+    _check_k(service, request.k)
+    return await _answer(service, lambda: _search(service, collection, request))
+
+
+def _search(
+    service: Service, collection: Collection, request: models.SearchRequest
+) -> dict[str, Any]:
+    index = collection.index.view()
+    query = collection.query(request.query)
+    start = time.perf_counter()
+    hits = index.search(query, request.k, request.filter, recall=request.recall)
+    seconds = time.perf_counter() - start
+    exact = request.recall is None or not index.can_approximate
+    mode = "exact" if exact else "approximate"
+    service.metrics.searches.labels(collection.name, mode).observe(seconds)
+    bodies = [hit_body(hit, request.fields) for hit in hits]
+    if request.explain:
+        words = _words(collection, index, hits)
+        for body in bodies:
+            explanation = index.explain(query, body["id"])
+            body["terms"] = explanation_terms(explanation, words.get(body["id"], {}))
+    return {"hits": bodies, "exact": exact, "seconds": seconds, "generation": index.generation}
+
+
+def _words(
+    collection: Collection, index: Index, hits: list[Hit]
+) -> dict[str, dict[str, list[str]]]:
+    splits = collection.splits_words
+    return {hit.id: words_by_term(index, (hit.title, hit.text), splits) for hit in hits}
+
+
+@router.post(f"{_NAME}/search/batch", response_model=models.BatchResponse, tags=["search"])
+async def search_batch(
+    request: models.BatchRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return the rankings of many queries, ids and scores only."""
+    limits = service.config.limits
+    _check_k(service, request.k)
+    _check_number("queries", len(request.queries), limits.queries)
+    _check_number("queries times k", len(request.queries) * request.k, limits.hits)
+
+    def work() -> dict[str, Any]:
+        index = collection.index.view()
+        start = time.perf_counter()
+        texts = [query for query in request.queries if isinstance(query, str)]
+        rows = [query for query in request.queries if not isinstance(query, str)]
+        queries = collection.vectors(rows, collection.by_term_ids) if rows else texts
+        run = index.search_batch(queries, request.k, request.filter, recall=request.recall)
+        rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
+        seconds = time.perf_counter() - start
+        return {"rankings": rankings, "seconds": seconds, "generation": index.generation}
+
+    return await _answer(service, work)
+
+
+@router.post(f"{_NAME}/explain", response_model=models.ExplainResponse, tags=["search"])
+async def explain(
+    request: models.ExplainRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return each term's contribution to a document's score."""
+
+    def work() -> dict[str, Any]:
+        index = collection.index.view()
+        explanation = index.explain(collection.query(request.query), request.id)
+        document = index.get(request.id)
+        words = words_by_term(index, (document.title, document.text), collection.splits_words)
+        terms = explanation_terms(explanation, words)
+        return {"id": explanation.id, "score": explanation.score, "terms": terms}
+
+    return await _answer(service, work)
+
+
+@router.post(f"{_NAME}/encode", response_model=models.EncodeResponse, tags=["search"])
+async def encode(
+    request: models.EncodeRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return the vectors that a search would use for some texts."""
+    _check_number("texts", len(request.texts), service.config.limits.queries)
+
+    def work() -> dict[str, Any]:
+        return {"vectors": vector_bodies(collection.index.encode_queries(request.texts))}
+
+    return await _answer(service, work)
+
+
+@router.get(f"{_NAME}/document", response_model=models.DocumentResponse, tags=["documents"])
+async def get_document(id: _Id, collection: ReadDep, service: ServiceDep) -> Response:
+    """Return a stored document."""
+    return await _answer(service, lambda: document_body(collection.index.get(id)))
+
+
+@router.get(f"{_NAME}/vector", response_model=models.VectorResponse, tags=["documents"])
+async def get_vector(id: _Id, collection: ReadDep, service: ServiceDep) -> Response:
+    """Return a document's vector as it is stored."""
+
+    def work() -> dict[str, Any]:
+        return {"id": id, "vector": vector_bodies(collection.index.vector(id))[0]}
+
+    return await _answer(service, work)
+
+
+@router.post(f"{_NAME}/count", response_model=models.CountResponse, tags=["documents"])
+async def count(request: models.CountRequest, collection: ReadDep, service: ServiceDep) -> Response:
+    """Return how many documents there are, or how many meet a filter."""
+    return await _answer(service, lambda: {"count": collection.index.count(request.filter)})
+
+
+@router.post(f"{_NAME}/facets", response_model=models.FacetsResponse, tags=["documents"])
+async def facets(
+    request: models.FacetsRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return the most frequent values of metadata fields."""
+
+    def work() -> dict[str, Any]:
+        found = collection.index.facets(request.fields, request.filter, limit=request.limit)
+        return {
+            "facets": [
+                {
+                    "field": facet.field,
+                    "values": [{"value": v, "count": n} for v, n in facet.values],
+                    "complete": facet.complete,
+                }
+                for facet in found
+            ]
+        }
+
+    return await _answer(service, work)
+
+
+async def _answer(service: Service, work: Callable[[], dict[str, Any]]) -> Response:
+    """Work and write the answer in a thread."""
+    return await service.pool.run(lambda: json_response(work()))
+
+
+def _check_k(service: Service, k: int) -> None:
+    _check_number("k", k, service.config.limits.k)
+
+
+def _check_number(what: str, number: int, most: int) -> None:
+    if number > most:
+        raise ServiceError(422, "too_many", f"{what}: {number}; at most {most}", limit=most)

@@ -1,0 +1,46 @@
+"""Routes whose JSON bodies are read strictly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from sparsearch.errors import InvalidInputError
+from sparsearch.serve.errors import ServiceError
+from sparsearch.serve.strict_json import parse_json
+
+__all__ = ["StrictRoute"]
+
+_LARGE = 64 * 1024
+
+
+class StrictRequest(Request):
+    """A request that refuses JSON that is ambiguous or cannot be stored."""
+
+    async def json(self) -> Any:
+        """Return the body's value."""
+        body = await self.body()
+        try:
+            if len(body) < _LARGE:
+                return parse_json(body)
+            return await asyncio.to_thread(parse_json, body)
+        except InvalidInputError as error:
+            raise ServiceError(400, "bad_json", f"the body: {error}") from error
+
+
+class StrictRoute(APIRoute):
+    """A route whose request is a `StrictRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the handler of requests."""
+        handler = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return strictly

@@ -1,0 +1,350 @@
+"""Writing: one thread a collection, which commits the requests that wait together at once.
+
+A request is answered after the commit that holds it. Requests that wait at the same time have no
+order among them, so a group is committed kind by kind: documents, then vectors, then deletions.
+Writes need no key of idempotence: repeating an upsert or a deletion leaves the same state.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    DuplicateIdError,
+    IndexLockedError,
+    SparsearchError,
+    StorageError,
+    shorten,
+)
+from sparsearch.index import Index
+from sparsearch.serve.config import Limits
+from sparsearch.serve.errors import ServiceError
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Deletion", "GroupWriter", "Put", "WriterRole"]
+
+_log = logging.getLogger("sparsearch.serve")
+
+_GROUP_REQUESTS = 1000
+_LOCK_PAUSE = 0.05
+_LOCK_NAME = "serve.lock"
+
+
+@dataclass(frozen=True)
+class Put:
+    """Documents to add or, where `replace`, to put in the place of those with their ids.
+
+    Parameters
+    ----------
+    documents : sequence of mapping
+        Checked, with their ids.
+    vectors : SparseVectors or None
+        One row a document; None where the index's encoder makes them.
+    replace : bool
+    """
+
+    documents: Sequence[Mapping[str, Any]]
+    vectors: SparseVectors | None
+    replace: bool
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Documents to delete; unknown ids are refused unless `missing_ok`."""
+
+    ids: Sequence[str]
+    missing_ok: bool
+
+
+@dataclass(frozen=True)
+class _Request:
+    write: Put | Deletion
+    size: int
+    done: Future[int] = field(default_factory=Future)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class WriterRole:
+    """The right to write to an index, which one server at a time has.
+
+    It is held from the first write until the server ends, however it ends: the system frees the
+    lock of a process that dies. A server without it reads, and follows what the other writes.
+
+    Parameters
+    ----------
+    folder : Path
+        The index folder.
+    read_only : bool
+        Never take it.
+    """
+
+    def __init__(self, folder: Path, read_only: bool) -> None:
+        self._lock = FileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
+        self._read_only = read_only
+
+    def take(self) -> bool:
+        """Take the role if it is free; return whether this server has it."""
+        if self._read_only:
+            return False
+        if self._lock.is_locked:
+            return True
+        try:
+            self._lock.acquire()
+        except (Timeout, OSError):  # an OSError: the folder is read-only
+            return False
+        return True
+
+    def release(self) -> None:
+        """Give the role to whoever asks next."""
+        self._lock.release(force=True)
+
+
+class GroupWriter:
+    """The writer thread of a collection; between writes it follows what other processes write.
+
+    Parameters
+    ----------
+    index : Index
+    role : WriterRole
+    limits : Limits
+    refresh_seconds : float
+        How often to follow.
+    on_commit : callable, optional
+        Called with the number of requests of each group and the seconds it took.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        role: WriterRole,
+        limits: Limits,
+        refresh_seconds: float = 1.0,
+        on_commit: Callable[[int, float], None] = lambda requests, seconds: None,
+    ) -> None:
+        self._index = index
+        self._role = role
+        self._limits = limits
+        self._refresh_seconds = refresh_seconds
+        self._on_commit = on_commit
+        self._waiting: deque[_Request] = deque()
+        self._bytes = 0
+        self._wake = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="sparsearch-writer")
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Requests that were taken and not answered yet."""
+        return len(self._waiting)
+
+    @property
+    def can_write(self) -> bool:
+        """Whether this server may write to the index."""
+        return self._role.take()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread does its work."""
+        return self._thread.is_alive()
+
+    def submit(self, write: Put | Deletion, size: int) -> Future[int]:
+        """Queue a write of so many bytes; the result is how many documents it added or deleted.
+
+        Raises
+        ------
+        ServiceError
+            429 if too much waits already, 503 if the server is about to end, 409 if another server
+            writes to this index.
+        """
+        request = _Request(write, size)
+        with self._wake:
+            if self._closing:
+                reason = "the server is about to end; try another, or again later"
+                raise ServiceError(503, "shutting_down", reason, retry_after=5)
+            full = len(self._waiting) >= self._limits.writes_waiting
+            if full or (self._waiting and self._bytes + size > self._limits.writes_bytes):
+                reason = "too many writes wait for this collection; try again later"
+                raise ServiceError(429, "write_queue_full", reason, retry_after=1)
+            if not self._role.take():
+                reason = "this server only reads this collection: another one writes to it"
+                raise ServiceError(409, "read_only", reason)
+            self._waiting.append(request)
+            self._bytes += size
+            self._wake.notify()
+        return request.done
+
+    def close(self) -> None:
+        """Commit what waits, then end the thread and let go of the role."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self._thread.join()
+        self._role.release()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._waiting and not self._closing:
+                    self._wake.wait(self._refresh_seconds)
+                group = [r for r, _ in zip(self._waiting, range(_GROUP_REQUESTS), strict=False)]
+                if not group and self._closing:
+                    return
+            try:
+                if group:
+                    self._commit(group)
+                else:
+                    self._index.refresh()
+            except BaseException as error:  # the thread must outlive whatever happens
+                _log.error("writer: %s", error, exc_info=not isinstance(error, SparsearchError))
+                for request in group:
+                    request.fail(error)
+            with self._wake:
+                for request in group:
+                    self._waiting.popleft()
+                    self._bytes -= request.size
+
+    def _commit(self, group: Sequence[_Request]) -> None:
+        start = time.perf_counter()
+        kinds: dict[str, list[_Request]] = {"documents": [], "vectors": [], "deletions": []}
+        for request in group:
+            kinds[_kind(request.write)].append(request)
+        for name, work in zip(kinds, (self._put, self._put, self._delete), strict=True):
+            if kinds[name]:
+                self._with_lock(work, kinds[name])
+        self._on_commit(len(group), time.perf_counter() - start)
+
+    def _with_lock(
+        self, work: Callable[[Sequence[_Request]], None], requests: Sequence[_Request]
+    ) -> None:
+        """Do some work, waiting a while if another process is writing to the index."""
+        end = time.monotonic() + self._limits.lock_seconds
+        while (locked := _attempt(work, requests)) is not None:
+            if time.monotonic() >= end:
+                for request in requests:
+                    request.fail(locked)
+                return
+            time.sleep(_LOCK_PAUSE)
+
+    def _put(self, requests: Sequence[_Request]) -> None:
+        accepted = self._refuse_taken(requests)
+        try:
+            self._put_together([request.write for request in accepted])
+        except (IndexLockedError, StorageError):
+            raise
+        except SparsearchError as error:
+            if len(accepted) == 1:
+                accepted[0].fail(error)
+                return
+            for request in accepted:  # so that only the one at fault fails
+                self._put_alone(request)
+        for request in accepted:
+            if not request.done.done():
+                request.done.set_result(_count(request.write))
+
+    def _put_alone(self, request: _Request) -> None:
+        try:
+            self._put_together([request.write])
+        except SparsearchError as error:
+            request.fail(error)
+
+    def _refuse_taken(self, requests: Sequence[_Request]) -> list[_Request]:
+        """Return the requests to go on with: all but those that add what is there."""
+        self._index.refresh()
+        accepted = []
+        taken: set[str] = set()
+        for request in requests:
+            put = request.write
+            assert isinstance(put, Put)
+            ids = [document["id"] for document in put.documents]
+            if not put.replace:
+                clash = _first_taken(self._index, ids, taken)
+                if clash is not None:
+                    reason = "its id is taken, by the collection or earlier in this request"
+                    request.fail(DuplicateIdError(clash, ids[clash], f"{reason}; see upsert"))
+                    continue
+            taken.update(ids)
+            accepted.append(request)
+        return accepted
+
+    def _put_together(self, puts: Sequence[Put | Deletion]) -> None:
+        """Put documents in one call. Those to be added were looked up: this is the only writer."""
+        documents: list[Mapping[str, Any]] = []
+        batches: list[SparseVectors] = []
+        for put in puts:
+            assert isinstance(put, Put)
+            documents += put.documents
+            if put.vectors is not None:
+                batches.append(put.vectors)
+        if not batches:
+            self._index.upsert(documents)
+            return
+        ids = [document["id"] for document in documents]
+        vectors = SparseVectors.concatenate(batches)
+        self._index.add_vectors(ids, vectors, documents, replace=True)
+
+    def _delete(self, requests: Sequence[_Request]) -> None:
+        self._index.refresh()
+        gone: set[str] = set()
+        accepted: list[tuple[_Request, int]] = []
+        for request in requests:
+            deletion = request.write
+            assert isinstance(deletion, Deletion)
+            distinct = list(dict.fromkeys(deletion.ids))
+            present = [i for i in distinct if i not in gone and i in self._index]
+            if len(present) < len(distinct) and not deletion.missing_ok:
+                missing = next(i for i in distinct if i in gone or i not in self._index)
+                reason = f"no document has the id {shorten(missing)}; nothing was deleted"
+                request.fail(DocumentNotFoundError(reason))
+                continue
+            gone.update(present)
+            accepted.append((request, len(present)))
+        if gone:
+            self._index.delete(sorted(gone), missing_ok=True)
+        for request, count in accepted:
+            request.done.set_result(count)
+
+
+def _attempt(
+    work: Callable[[Sequence[_Request]], None], requests: Sequence[_Request]
+) -> IndexLockedError | None:
+    """Do some work on the requests that are not answered yet; return why it cannot be done now."""
+    try:
+        work([request for request in requests if not request.done.done()])
+    except IndexLockedError as error:
+        return error
+    return None
+
+
+def _kind(write: Put | Deletion) -> str:
+    if isinstance(write, Deletion):
+        return "deletions"
+    return "documents" if write.vectors is None else "vectors"
+
+
+def _count(write: Put | Deletion) -> int:
+    return len(write.documents) if isinstance(write, Put) else len(write.ids)
+
+
+def _first_taken(index: Index, ids: Sequence[str], taken: set[str]) -> int | None:
+    """Return the position of the first id that the index, `taken` or an earlier one has."""
+    seen: set[str] = set()
+    for position, identifier in enumerate(ids):
+        if identifier in taken or identifier in seen or identifier in index:
+            return position
+        seen.add(identifier)
+    return None
