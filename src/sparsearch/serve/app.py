@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from sparsearch import __version__
 from sparsearch.errors import SparsearchError
-from sparsearch.serve import routes_health, routes_reading, routes_writing
+from sparsearch.serve import page, routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
 from sparsearch.serve.auth import Gate
 from sparsearch.serve.bodies import BodyGuard, SecurityHeaders
@@ -76,6 +76,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
     )
     for module in (routes_health, routes_reading, routes_writing):
         app.include_router(module.router, responses=_ERRORS)
+    app.include_router(page.router)
     for kind in (HTTPException, RequestValidationError, SparsearchError, Exception):
         app.add_exception_handler(kind, on_service_error)
     guarded: ASGIApp = BodyGuard(app, config.limits)
