@@ -39,7 +39,7 @@ _BY_STATUS: dict[int, type[SparsearchError]] = {
 }
 
 
-def error_from_answer(status: int, answer: object) -> SparsearchError:
+def error_from_answer(status: int, answer: object, offset: int = 0) -> SparsearchError:
     """Return the error that an answer tells of.
 
     Parameters
@@ -48,15 +48,20 @@ def error_from_answer(status: int, answer: object) -> SparsearchError:
         HTTP status, 400 or above.
     answer : object
         The JSON value of the answer, or None if it is something else.
+    offset : int
+        Added to the position that it names.
     """
     body: Mapping[str, Any] = answer.get("error", {}) if isinstance(answer, dict) else {}
     code, message = body.get("code", ""), str(body.get("message", f"HTTP status {status}"))
     if code in ("invalid_document", "duplicate_id") and isinstance(body.get("position"), int):
         kind = DuplicateIdError if code == "duplicate_id" else InvalidDocumentError
-        return kind(body["position"], body.get("id"), message.partition(": ")[2])
+        reason = message.partition(": ")[2]
+        return kind(offset + body["position"], body.get("id"), reason)
     if code == "invalid_vector":
         row = body.get("position")
-        return InvalidVectorError(row, message if row is None else message.partition(": ")[2])
+        if not isinstance(row, int):
+            return InvalidVectorError(None, message)
+        return InvalidVectorError(offset + row, message.partition(": ")[2])
     kind_of_code = _BY_CODE.get(code) or _BY_STATUS.get(status)
     if kind_of_code is None:
         kind_of_code = errors.InvalidInputError if status < 500 else errors.ServiceUnavailableError

@@ -41,6 +41,8 @@ class Call(Generic[_Result]):
         Query parameters.
     repeatable : bool
         Whether making it twice does no more than making it once.
+    offset : int
+        Position of its first document among all that the caller gave.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Call(Generic[_Result]):
     body: Any = None
     params: Mapping[str, str] | None = None
     repeatable: bool = True
+    offset: int = 0
 
     def content(self) -> bytes | None:
         """Return the body as bytes.
@@ -120,7 +123,12 @@ class CollectionCalls:
         return Call("GET", self.path(), Stats.from_answer)
 
     def put(
-        self, documents: Sequence[Mapping[str, Any]], *, replace: bool, term_ids: bool = False
+        self,
+        documents: Sequence[Mapping[str, Any]],
+        *,
+        replace: bool,
+        term_ids: bool = False,
+        offset: int = 0,
     ) -> Call[int]:
         """Store documents, all or none of them."""
         body = {"documents": documents, "term_ids": term_ids}
@@ -130,6 +138,7 @@ class CollectionCalls:
             lambda answer: int(answer["stored"]),
             body,
             repeatable=replace,
+            offset=offset,
         )
 
     def puts(
@@ -137,8 +146,10 @@ class CollectionCalls:
     ) -> Iterator[Call[int]]:
         """Store any number of documents, some hundreds at a time."""
         iterator = iter(documents)
-        while portion := [dict(document) for document in islice(iterator, _PORTION)]:
-            yield self.put(portion, replace=replace, term_ids=term_ids)
+        offset = 0
+        while portion := list(islice(iterator, _PORTION)):
+            yield self.put(portion, replace=replace, term_ids=term_ids, offset=offset)
+            offset += len(portion)
 
     def put_vectors(
         self,

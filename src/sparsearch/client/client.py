@@ -90,7 +90,7 @@ class Client:
             else:
                 wait = patience.after_answer(answer.status_code, answer.headers)
                 if wait is None:
-                    return call.parse(read_answer(answer.status_code, answer.content))
+                    return read_answer(call, answer.status_code, answer.content)
                 pause = wait
             time.sleep(pause)
 
@@ -251,7 +251,7 @@ class AsyncClient:
             else:
                 wait = patience.after_answer(answer.status_code, answer.headers)
                 if wait is None:
-                    return call.parse(read_answer(answer.status_code, answer.content))
+                    return read_answer(call, answer.status_code, answer.content)
                 pause = wait
             await asyncio.sleep(pause)
 

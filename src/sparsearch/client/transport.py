@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsearch.client.answers import error_from_answer
 from sparsearch.client.calls import Call
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 __all__ = ["Patience", "httpx_module", "read_answer", "settings"]
+
+_Result = TypeVar("_Result")
 
 _BUSY = (429, 503)
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
@@ -48,8 +50,8 @@ def settings(url: str, key: str | None, timeout: float) -> dict[str, Any]:
     return {"base_url": url.rstrip("/"), "headers": headers, "timeout": timeout}
 
 
-def read_answer(status: int, content: bytes) -> Any:
-    """Return the JSON value of an answer.
+def read_answer(call: Call[_Result], status: int, content: bytes) -> _Result:
+    """Return what the answer to a call says.
 
     Raises
     ------
@@ -61,11 +63,11 @@ def read_answer(status: int, content: bytes) -> Any:
     except (ValueError, RecursionError):
         value = None
     if status >= 400:
-        raise error_from_answer(status, value)
+        raise error_from_answer(status, value, call.offset)
     if value is None or status != 200:
         reason = f"the answer (HTTP status {status}) is not one of sparsearch; check the URL"
         raise ServiceUnavailableError(reason)
-    return value
+    return call.parse(value)
 
 
 class Patience:

@@ -72,6 +72,8 @@ def create_app(config: ServeConfig) -> ASGIApp:
         # Its pages would load scripts from other hosts.
         docs_url=None,
         redoc_url=None,
+        # They would send clients to whatever host their request named.
+        redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
     for module in (routes_health, routes_reading, routes_writing):

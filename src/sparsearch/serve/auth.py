@@ -141,7 +141,7 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
-    if parsed.version == 4:
+    if isinstance(parsed, ipaddress.IPv4Address):
         return address
     if parsed.ipv4_mapped:
         return str(parsed.ipv4_mapped)

@@ -6,10 +6,11 @@ import logging
 import math
 from typing import Any
 
-from fastapi import HTTPException, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 
 from sparsearch.errors import (
     DocumentNotFoundError,
@@ -88,7 +89,9 @@ def from_exception(error: BaseException) -> ServiceError:
         return error
     if isinstance(error, HTTPException):
         code = _CODES.get(error.status_code, "refused")
-        return ServiceError(error.status_code, code, str(error.detail))
+        answer = ServiceError(error.status_code, code, str(error.detail))
+        answer.headers = error.headers  # which methods there are
+        return answer
     if isinstance(error, (InvalidInputError, DocumentNotFoundError, EncoderError)):
         return _from_input(error)
     if isinstance(error, IndexLockedError):

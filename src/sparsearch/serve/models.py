@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 __all__ = [
     "BatchRequest",
@@ -35,9 +35,10 @@ __all__ = [
     "VectorResponse",
 ]
 
+_LARGEST = 3.4028234663852886e38  # of float32
 _WEIGHTS_SCHEMA = {
     "type": "object",
-    "additionalProperties": {"type": "number"},
+    "additionalProperties": {"type": "number", "minimum": -_LARGEST, "maximum": _LARGEST},
     "description": "Weights by term or, in a collection that knows its terms by number, by term id "
     "in decimal.",
 }
@@ -61,8 +62,8 @@ _FILTER_SCHEMA = {
     "examples": [{"year": {">=": 2020}}],
 }
 
-Weights = Annotated[dict[str, float], Field(max_length=100_000), WithJsonSchema(_WEIGHTS_SCHEMA)]
-Query = Annotated[str, Field(max_length=1_000_000)] | Weights
+Weights = Annotated[dict[str, float], WithJsonSchema(_WEIGHTS_SCHEMA)]
+Query = str | Weights
 Filter = Annotated[dict[str, Any] | None, WithJsonSchema(_FILTER_SCHEMA)]
 Recall = Annotated[
     float | None,
@@ -73,6 +74,14 @@ Recall = Annotated[
         "in collections of BM25 always, the search is exact.",
     ),
 ]
+
+
+def _integral(value: object) -> object:
+    """Return 3 for 3.0, which are the same number in JSON Schema."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_integral)]
 DocumentObject = Annotated[dict[str, Any], WithJsonSchema(_DOCUMENT_SCHEMA)]
 Scalar = bool | int | float | str
 
@@ -170,7 +179,7 @@ class SearchRequest(_Request):
     """A query: text, or the weights of its terms."""
 
     query: Query
-    k: int = Field(default=10, ge=0)
+    k: Whole = Field(default=10, ge=0)
     filter: Filter = None
     recall: Recall = None
     fields: list[str] | None = Field(
@@ -205,7 +214,7 @@ class BatchRequest(_Request):
     """Many queries, all text or all weights."""
 
     queries: list[str] | list[Weights]
-    k: int = Field(default=100, ge=0)
+    k: Whole = Field(default=100, ge=0)
     filter: Filter = None
     recall: Recall = None
 
@@ -243,7 +252,7 @@ class ExplainResponse(BaseModel):
 class EncodeRequest(_Request):
     """Texts to encode as queries."""
 
-    texts: list[Annotated[str, Field(max_length=1_000_000)]]
+    texts: list[str]
 
 
 class EncodeResponse(BaseModel):
@@ -269,7 +278,7 @@ class FacetsRequest(_Request):
 
     fields: list[str] | None = Field(default=None, max_length=100)
     filter: Filter = None
-    limit: int = Field(default=20, ge=1, le=1000, description="Values of each field.")
+    limit: Whole = Field(default=20, ge=1, le=1000, description="Values of each field.")
 
 
 class FacetValue(BaseModel):

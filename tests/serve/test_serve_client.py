@@ -1,0 +1,240 @@
+"""The clients do over HTTP what `Index` does in the process: same results, same errors."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import PAPERS, Served
+
+from sparsearch import AsyncClient, Client, Index, SparseVectors
+from sparsearch.client import AsyncCollection, RemoteCollection
+from sparsearch.errors import (
+    AccessDeniedError,
+    DuplicateIdError,
+    IndexLockedError,
+    IndexNotFoundError,
+    InvalidDocumentError,
+    InvalidInputError,
+    ServiceUnavailableError,
+    SparsearchError,
+)
+from sparsearch.serve import KeyFile, Limits
+
+KNOWN = {paper["id"] for paper in PAPERS}
+
+
+@pytest.fixture(scope="module")
+def both(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Index]]:
+    """A collection through a client, and an index of the same documents."""
+    folder = tmp_path_factory.mktemp("both")
+    for name in ("papers", "local"):
+        shutil.copytree(made, folder / name)
+    served, local = Served(folder / "papers"), Index.open(folder / "local")
+    with served as server, Client(server.url) as client, local as index:
+        yield client.collection("papers"), index
+
+
+@pytest.fixture
+def server(papers: Path) -> Iterator[Served]:
+    with Served(papers) as server:
+        yield server
+
+
+def outcome(action: Callable[[], object]) -> object:
+    """Return what an action returns, or the error it raises."""
+    try:
+        return action()
+    except SparsearchError as error:
+        return type(error), getattr(error, "position", None), getattr(error, "document_id", None)
+
+
+READINGS: dict[str, Callable[[Any], object]] = {
+    "search": lambda i: i.search("sparse vectors", 3),
+    "search with a filter": lambda i: i.search("sparse", filter={"year": {">=": 2021}}),
+    "search by weights": lambda i: i.search({"spars": 1.0, "soup": 2.0}),
+    "search by a vector": lambda i: i.search(SparseVectors.from_dicts([{"spars": 1.0}])),
+    "search approximately": lambda i: i.search("sparse", recall=0.9),
+    "search_batch": lambda i: i.search_batch({"q1": "sparse", "q2": "nothing known"}, 5),
+    "search_batch of a list": lambda i: i.search_batch(["soup", "dense"]),
+    "search_batch of vectors": lambda i: i.search_batch(SparseVectors.from_dicts([{"soup": 1.0}])),
+    "explain": lambda i: i.explain("sparse soup", "c"),
+    "encode_queries": lambda i: i.encode_queries(["sparse soup", ""]).to_dicts(),
+    "get": lambda i: i.get("d/../e"),
+    "vector": lambda i: i.vector("a").to_dicts(),
+    "count": lambda i: (len(i), i.count({"year": 2021})),
+    "facets": lambda i: i.facets(["year", "tags"], limit=2),
+    "a document that is not there": lambda i: i.get("no"),
+    "explain one that is not there": lambda i: i.explain("sparse", "no"),
+    "an unknown field": lambda i: i.search("sparse", filter={"no": 1}),
+    "a malformed filter": lambda i: i.count({"year": {"~": 1}}),
+}
+
+
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+def test_reading_gives_what_the_index_gives(both: tuple[Any, Index], reading) -> None:
+    remote, index = both
+    assert outcome(lambda: reading(remote)) == outcome(lambda: reading(index))
+
+
+WRITINGS: dict[str, Callable[[Any], object]] = {
+    "add": lambda i: i.add([{"id": "x", "text": "a new one", "n": 1}, {"id": "y", "title": "t"}]),
+    "add a taken id": lambda i: i.add([{"id": "a", "text": "t"}]),
+    "add without text": lambda i: i.add([{"id": "z"}]),
+    "add text that is a number": lambda i: i.add([{"id": "z", "text": 3}]),
+    "upsert": lambda i: i.upsert([{"id": "b", "text": "now sparse"}]),
+    "delete": lambda i: i.delete(["c"]),
+    "delete what is not there": lambda i: i.delete(["c"]),
+    "delete what may be missing": lambda i: i.delete(["c", "d/../e"], missing_ok=True),
+    "vectors for an encoder": lambda i: i.add_vectors(
+        ["v"], SparseVectors.from_dicts([{"a": 1.0}])
+    ),
+}
+
+
+def test_writing_does_what_the_index_does(server: Served, made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "local")
+    with Client(server.url) as client, Index.open(tmp_path / "local") as index:
+        remote = client.collection("papers")
+        for name, writing in WRITINGS.items():
+            expected = outcome(lambda w=writing: w(index))  # type: ignore[misc]
+            if name == "vectors for an encoder":
+                # The service tells this document by document.
+                with pytest.raises(SparsearchError):
+                    writing(remote)
+                continue
+            assert outcome(lambda w=writing: w(remote)) == expected, name  # type: ignore[misc]
+            assert len(remote) == len(index), name
+        for document in index.documents():
+            assert remote.get(document.id) == document
+        assert remote.search("sparse") == index.search("sparse")
+
+
+@pytest.mark.parametrize("by_string", [True, False])
+def test_vectors(tmp_path: Path, by_string: bool) -> None:
+    Index.create(tmp_path / "vectors", None).close()
+    if by_string:
+        vectors = SparseVectors.from_dicts([{"sparse": 1.0, "soup": 0.25}, {"soup": 2.0}])
+        query: Any = {"soup": 1.0}
+    else:
+        vectors = SparseVectors([0, 2, 3], [7, 9, 9], [1.0, 0.25, 2.0])
+        query = {9: 1.0}
+    with Served(tmp_path / "vectors") as server, Client(server.url) as client:
+        remote = client.collection("vectors")
+        assert remote.add_vectors(["a", "b"], vectors, [{"text": "t"}, {"n": 1}]) == 2
+        assert [(hit.id, hit.score) for hit in remote.search(query)] == [("b", 2.0), ("a", 0.25)]
+        assert remote.add_vectors(["b"], vectors[1:2], replace=True) == 1
+        with pytest.raises(DuplicateIdError):
+            remote.add_vectors(["b"], vectors[1:2])
+        with pytest.raises(InvalidInputError, match="2 ids were given for 1 vectors"):
+            remote.add_vectors(["b", "c"], vectors[1:2])
+        assert len(remote) == 2
+
+
+def test_a_bad_document_is_named_by_its_place_among_all(server: Served) -> None:
+    """They are sent some hundreds at a time."""
+    documents = [{"id": f"n{i}", "text": "t"} for i in range(700)] + [{"id": "bad"}]
+    with Client(server.url) as client:
+        remote = client.collection("papers")
+        with pytest.raises(InvalidDocumentError, match=r"^document 700 \(id 'bad'\): ") as caught:
+            remote.add(documents)
+        assert caught.value.position == 700
+        assert len(remote) == len(KNOWN) + 500
+
+
+def test_async_client(server: Served) -> None:
+    async def use() -> None:
+        async with AsyncClient(server.url) as client:
+            assert await client.collections() == ["papers"]
+            remote = client.collection("papers")
+            many = [remote.upsert([{"id": f"u{i}", "text": f"upserted {i}"}]) for i in range(20)]
+            assert sum(await asyncio.gather(*many)) == 20
+            assert await remote.count() == len(KNOWN) + 20
+            found = await asyncio.gather(*(remote.search(f"upserted {i}", 1) for i in range(20)))
+            assert [hits[0].id for hits in found] == [f"u{i}" for i in range(20)]
+            assert await remote.delete([f"u{i}" for i in range(20)]) == 20
+            assert (await remote.get("a")).title == "Sparse retrieval"
+            assert (await remote.vector("a")).nnz > 0
+            assert (await remote.explain("sparse", "a")).terms
+            assert len(await remote.search_batch(["sparse", "soup"])) == 2
+            assert (await remote.stats()).documents == len(KNOWN)
+            assert [facet.field for facet in await remote.facets()] == ["draft", "tags", "year"]
+            assert len(await remote.encode_queries(["sparse"])) == 1
+            with pytest.raises(DuplicateIdError):
+                await remote.add([{"id": "a", "text": "t"}])
+
+    asyncio.run(use())
+
+
+def test_both_clients_have_the_same_verbs_as_an_index() -> None:
+    def verbs(kind: type) -> dict[str, list[str]]:
+        functions = inspect.getmembers(kind, inspect.isfunction)
+        return {n: list(inspect.signature(f).parameters) for n, f in functions if n[0] != "_"}
+
+    assert verbs(RemoteCollection) == verbs(AsyncCollection)
+    of_index = verbs(Index)
+    for verb, parameters in verbs(RemoteCollection).items():
+        if verb != "stats":
+            shared = [name for name in of_index[verb] if name in parameters]
+            assert [name for name in parameters if name != "fields" or verb == "facets"] == shared
+
+
+def test_keys_and_unknown_collections(papers: Path, tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.json")
+    _, token = keys.create("reader", "read", ["papers"])
+    with Served(papers, keys=keys.path) as server:
+        with Client(server.url) as nobody, pytest.raises(AccessDeniedError, match="API key"):
+            nobody.collections()
+        with Client(server.url, token) as client:
+            assert client.collection("papers").stats().writable is False
+            with pytest.raises(AccessDeniedError, match="may not write"):
+                client.collection("papers").delete(["a"])
+            with pytest.raises(IndexNotFoundError):
+                client.collection("absent").stats()
+
+
+def test_a_server_that_only_reads(papers: Path) -> None:
+    with Served(papers, read_only=True) as server, Client(server.url) as client:
+        assert len(client.collection("papers").search("sparse")) > 0
+        with pytest.raises(IndexLockedError, match="only reads"):
+            client.collection("papers").upsert([{"id": "x", "text": "t"}])
+
+
+def test_nobody_listens() -> None:
+    refused = pytest.raises(ServiceUnavailableError, match="cannot be reached")
+    with Client("http://127.0.0.1:9", patience=0.1) as client, refused:
+        client.collections()
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://x", "", None])
+def test_a_url_of_something_else(url: Any) -> None:
+    with pytest.raises(InvalidInputError, match="URL"):
+        Client(url)
+
+
+def test_a_busy_server_is_asked_again(papers: Path) -> None:
+    """Eight writers at a queue of two: with patience all of them are served."""
+    with Served(papers, limits=Limits(writes_waiting=2)) as server:
+        errors: list[BaseException] = []
+
+        def write(number: int) -> None:
+            try:
+                with Client(server.url, patience=60) as client:
+                    client.collection("papers").upsert([{"id": f"w{number}", "text": "t"}])
+            except BaseException as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert errors == []
+        with Client(server.url) as client:
+            assert client.collection("papers").count() == len(KNOWN) + 8

@@ -1,0 +1,136 @@
+"""Servers that are killed, told to end, doubled, or whose disk is full: nothing is lost."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from killing import WRITERS, Writer, end_server, make_index
+from serving import Served, error_of, process
+
+from sparsearch import Client, Index
+from sparsearch.errors import IndexLockedError
+
+
+def test_killed_servers_lose_nothing_acknowledged(tmp_path: Path) -> None:
+    """tests/serve/killing.py does the same a hundred times."""
+    folder = tmp_path / "papers"
+    make_index(folder)
+    writers = [Writer(i) for i in range(WRITERS)]
+    for _ in range(4):
+        code = end_server(folder, writers, signal.SIGKILL, random.uniform(0.2, 2.0))
+        assert code == -signal.SIGKILL
+    assert sum(len(writer.acknowledged) for writer in writers) > 0
+
+
+def test_a_server_told_to_end_under_load_loses_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "papers"
+    make_index(folder)
+    writers = [Writer(i) for i in range(WRITERS)]
+    code = end_server(folder, writers, signal.SIGTERM, 1.5)
+    assert code in (0, -signal.SIGTERM)
+    assert sum(len(writer.acknowledged) for writer in writers) > 0
+    # A server that ends answers what it has taken, and takes no more; it never answers 500.
+    assert all('"shutting_down"' in text for writer in writers for text in writer.refused)
+
+
+def test_of_two_servers_one_writes_and_the_other_follows(papers: Path) -> None:
+    with process(papers) as first, process(papers) as second, ExitStack() as stack:
+        clients = (stack.enter_context(Client(server.url)) for server in (first, second))
+        writer, reader = (client.collection("papers") for client in clients)
+        writer.upsert([{"id": "x", "text": "written by the first"}])
+        with pytest.raises(IndexLockedError, match="only reads"):
+            reader.upsert([{"id": "y", "text": "t"}])
+        assert not reader.stats().writable
+        _until(lambda: reader.count() == 5)
+        assert [hit.id for hit in reader.search("written first")] == ["x"]
+        # The system frees the lock of a process that dies, however it dies.
+        first.signal(signal.SIGKILL)
+        first.wait()
+        assert reader.upsert([{"id": "y", "text": "t"}]) == 1
+        assert reader.count() == 6
+
+
+def _until(condition) -> None:  # type: ignore[no-untyped-def]
+    for _ in range(400):
+        if condition():
+            return
+        threading.Event().wait(0.05)
+    raise AssertionError("it never came true")
+
+
+def _run(*command: object) -> bool:
+    try:
+        return (
+            subprocess.run(list(map(str, command)), capture_output=True, check=False).returncode
+            == 0
+        )
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if not _run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder):
+        pytest.skip("mounting a small disk is not permitted here")
+    try:
+        yield folder
+    finally:
+        _run("umount", "-l", folder)
+
+
+def put(server: Served, *ids: str) -> httpx.Response:
+    documents = [{"id": i, "text": f"newest {i}"} for i in ids]
+    url = f"{server.url}/v1/collections/papers/documents"
+    return httpx.put(url, json={"documents": documents}, timeout=60)
+
+
+def found(server: Served, query: str) -> list[str]:
+    url = f"{server.url}/v1/collections/papers/search"
+    answer = httpx.post(url, json={"query": query}, timeout=60)
+    return [hit["id"] for hit in answer.json()["hits"]]
+
+
+@pytest.mark.filterwarnings("ignore:.*merging their segments is put off:RuntimeWarning")
+def test_a_full_disk_refuses_writes_and_answers_searches(disk: Path) -> None:
+    make_index(disk / "papers")
+    with Served(disk / "papers") as server:
+        assert put(server, "before").json() == {"stored": 1}
+        with (disk / "filler").open("wb", buffering=0) as file, suppress(OSError):
+            while file.write(bytes(4096)):
+                pass
+        refused = put(server, "meanwhile")
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "storage_unavailable")
+        assert str(disk) not in refused.text
+        assert found(server, "newest") == ["before"]
+        (disk / "filler").unlink()
+        assert put(server, "after").json() == {"stored": 1}
+        assert sorted(found(server, "newest")) == ["after", "before"]
+    with Index.open(disk / "papers") as index:
+        assert index.verify() == []
+
+
+def test_a_read_only_disk_is_searched(disk: Path) -> None:
+    make_index(disk / "papers")
+    with Served(disk / "papers") as server:
+        assert put(server, "before").json() == {"stored": 1}
+    if not _run("mount", "-o", "remount,ro", disk):
+        pytest.skip("a file system cannot be made read-only here")
+    with Served(disk / "papers") as server:
+        assert found(server, "newest") == ["before"]
+        refused = put(server, "meanwhile")
+        assert (refused.status_code, error_of(refused)["code"]) == (409, "read_only")
+        # Writable again, while it is served.
+        assert _run("mount", "-o", "remount,rw", disk)
+        assert put(server, "after").json() == {"stored": 1}
+        assert sorted(found(server, "newest")) == ["after", "before"]
