@@ -62,8 +62,9 @@ def _file(name: str, content: bytes) -> _File:
     headers = {
         "Content-Type": _KINDS[name.rpartition(".")[2]],
         "Content-Security-Policy": _POLICY,
-        # Kept by browsers, but asked for again each time: after an upgrade all files are new.
-        "Cache-Control": "no-cache",
+        # Asked for again each time, so that after an upgrade all files are new. But the icon:
+        # browsers ask for it whenever the address changes, which is at every key.
+        "Cache-Control": "max-age=86400" if name.endswith(".svg") else "no-cache",
         "ETag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
     }
     return _File(content, headers)

@@ -19,6 +19,7 @@ export class Facets {
   #request = "";
   #facets = [];
   #unfolded = new Set();
+  #drawn = new Map();
 
   /** Show the facets of a collection, counted among what the other filters leave. */
   async show(collection, filter) {
@@ -54,20 +55,38 @@ export class Facets {
   }
 
   #draw() {
-    refill(byId("facets"), ...this.#facets.map((facet) => this.#field(facet)));
+    this.#drawFields();
     const active = Object.keys(this.filter).length;
     byId("filters-toggle").textContent = active ? `Filters (${active})` : "Filters";
     byId("filters-clear").hidden = active === 0;
     byId("filters").hidden = this.#facets.length === 0 && active === 0;
   }
 
-  #field(facet) {
-    const { field, values, complete } = facet;
-    const numbers = values.every(({ value }) => typeof value === "number");
-    const isRange = numbers && (!complete || values.length > NUMBERS_LISTED);
-    return make("fieldset", { class: "facet" },
-      make("legend", {}, make("bdi", {}, field)),
-      ...(isRange ? [this.#range(field)] : this.#values(facet)));
+  /** Draw anew only what has changed: somebody may be typing into the rest. */
+  #drawFields() {
+    const fields = this.#facets.map(({ field }) => field);
+    if (JSON.stringify(fields) !== JSON.stringify([...this.#drawn.keys()])) {
+      this.#drawn = new Map(fields.map((field) => [field, make("fieldset", { class: "facet" })]));
+      byId("facets").replaceChildren(...this.#drawn.values());
+    }
+    for (const facet of this.#facets) {
+      const { field } = facet;
+      const element = this.#drawn.get(field);
+      const isRange = isForRanges(facet);
+      const looks = isRange || [facet, this.filter[field], this.#unfolded.has(field)];
+      const parts = () => [make("legend", {}, make("bdi", {}, field)),
+        ...(isRange ? [this.#range(field)] : this.#values(facet))];
+      if (element.dataset.looks !== JSON.stringify(looks)) refill(element, ...parts());
+      element.dataset.looks = JSON.stringify(looks);
+      if (isRange) this.#showBounds(field, element);
+    }
+  }
+
+  #showBounds(field, element) {
+    for (const input of element.querySelectorAll("input")) {
+      const bound = this.filter[field]?.[input.dataset.operator] ?? "";
+      if (input !== document.activeElement) input.value = bound;
+    }
   }
 
   #values({ field, values, complete }) {
@@ -106,8 +125,7 @@ export class Facets {
 
   #range(field) {
     const bound = (operator, name) => make("label", {}, make("span", {}, name), make("input", {
-      type: "number", step: "any", "data-key": `${field} ${operator}`,
-      "aria-label": `${field} ${name}`, value: this.filter[field]?.[operator] ?? "",
+      type: "number", step: "any", "data-operator": operator, "aria-label": `${field} ${name}`,
       change: (event) => this.#bound(field, operator, event.target.value),
     }));
     return make("div", { class: "range" }, bound(">=", "from"), bound("<=", "to"));
@@ -129,4 +147,10 @@ export class Facets {
     const { [field]: _, ...others } = this.filter;
     this.change(condition ? { ...others, [field]: condition } : others);
   }
+}
+
+/** Return whether a field is of so many numbers that one rather says from and to. */
+function isForRanges({ values, complete }) {
+  const numbers = values.every(({ value }) => typeof value === "number");
+  return numbers && (!complete || values.length > NUMBERS_LISTED);
 }

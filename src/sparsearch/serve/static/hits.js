@@ -26,9 +26,9 @@ function hitItem(hit, rank, info, href, largest) {
       make("h3", { dir: "auto" }, title),
       make("p", { class: "facts" },
         make("span", { class: "rank" }, rank),
+        make("span", { class: "other" }),
         hit.title ? make("bdi", { class: "id" }, hit.id) : null,
-        ...fields(hit.metadata),
-        make("span", { class: "other" })),
+        ...fields(hit.metadata)),
       hit.text
         ? make("p", { class: "passage", dir: "auto" }, ...marked(passage(hit.text, words), words))
         : null),

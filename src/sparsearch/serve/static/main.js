@@ -126,7 +126,7 @@ function askForKey(message = "") {
 }
 
 function useKey(value) {
-  api.key.set(value.trim());
+  api.key.set(value);
   byId("key-dialog").close();
   infos.clear();
   for (const pane of panes) pane.forget();
@@ -190,7 +190,9 @@ function listenToTools() {
   byId("key-cancel").addEventListener("click", () => byId("key-dialog").close());
   byId("key-form").addEventListener("submit", (event) => {
     event.preventDefault();
-    useKey(byId("key-input").value);
+    const given = byId("key-input").value.trim();
+    if (/^[!-~]+$/.test(given)) useKey(given);
+    else askForKey("This is no key: keys are letters, digits, - and _.");
   });
 }
 
