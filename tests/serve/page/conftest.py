@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
-api = pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
+pytest.importorskip("playwright.sync_api", reason="the page is tested with playwright")
 
 from page_documents import ARTICLES, HOSTILE, VECTORS
+from playwright import sync_api as api
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 from serving import Served
 

@@ -37,7 +37,7 @@ ARTICLES: list[dict[str, Any]] = [
 _RUN = "window.attacked = true; alert(1)"
 HOSTILE: list[dict[str, Any]] = [
     {
-        "id": "h0\"><script>window.attacked = true</script>",
+        "id": 'h0"><script>window.attacked = true</script>',
         "title": f"<script>{_RUN}</script> hostile",
         "text": f"<img src=x onerror='{_RUN}'> <svg onload='{_RUN}'> hostile <b>bold</b>",
         "kind": f"<iframe srcdoc='<script>parent.attacked = true</script>'> {_RUN}",

@@ -45,7 +45,9 @@ def test_the_markup_has_no_inline_code_and_names_no_other_host() -> None:
         assert not re.search(r"https?://|[\"'(]//", text), name
 
 
-@pytest.mark.parametrize("sink", ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "write("])
+@pytest.mark.parametrize(
+    "sink", ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "write("]
+)
 def test_no_script_turns_text_into_markup(sink: str) -> None:
     assert [name for name, file in STATIC.items() if sink in file.read_text("utf-8")] == []
 
@@ -73,8 +75,18 @@ def test_an_unchanged_file_is_not_sent_again(web: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["../page.py", "..%2fpage.py", "%2e%2e/page.py", "/etc/passwd", "%2fetc%2fpasswd", "index.html/",
-     "no.js", "", ".", "style.css%00"],
+    [
+        "../page.py",
+        "..%2fpage.py",
+        "%2e%2e/page.py",
+        "/etc/passwd",
+        "%2fetc%2fpasswd",
+        "index.html/",
+        "no.js",
+        "",
+        ".",
+        "style.css%00",
+    ],
 )
 def test_there_is_nothing_else(site: Served, path: str) -> None:
     request = f"GET /static/{path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"

@@ -74,7 +74,10 @@ def test_hostile_documents_stay_text(open_page) -> None:
     assert "<img src=x onerror=" in shown
     assert "javascript:window.attacked=true" in shown
     open_all(page)
-    assert page.locator("#panes :is(script, img, svg, iframe, b b), dialog :is(script, img)").count() == 0
+    assert (
+        page.locator("#panes :is(script, img, svg, iframe, b b), dialog :is(script, img)").count()
+        == 0
+    )
     for link in page.locator(".hit a").all():
         assert link.get_attribute("href").startswith("#")
     expect(page.locator("#facets")).to_contain_text("<iframe srcdoc=")
@@ -85,7 +88,9 @@ def test_hostile_documents_stay_text(open_page) -> None:
 def test_a_hostile_address_stays_text(open_page, visit) -> None:
     attack = "%3Cimg%20src%3Dx%20onerror%3Dwindow.attacked%3D1%3E"
     visit.expected = ("Failed to load resource",)
-    page = open_page(f"q={attack}&c=articles&doc={attack}&filter=%7B%22{attack}%22%3A%7B%22in%22%3A%5B1%5D%7D%7D")
+    page = open_page(
+        f"q={attack}&c=articles&doc={attack}&filter=%7B%22{attack}%22%3A%7B%22in%22%3A%5B1%5D%7D%7D"
+    )
     dialog = page.get_by_role("dialog")
     expect(dialog.get_by_role("alert")).to_contain_text("<img src=x onerror=window.attacked=1>")
     dialog.get_by_role("button", name="Close").click()
@@ -108,8 +113,10 @@ def test_the_policy_stops_what_a_hole_would_let_in(open_page, visit) -> None:
 
 
 def test_every_control_has_a_name(open_page) -> None:
-    page = open_page("q=sparse&c=articles&c=vectors~0.9&filter=%7B%22kind%22%3A%7B%22in%22%3A%5B%22article%22%5D%7D%7D")
-    expect(page.get_by_role("region", name="Right").locator(".hit").first).to_be_visible()
+    page = open_page(
+        "q=sparse&c=articles&c=vectors~0.9&filter=%7B%22kind%22%3A%7B%22in%22%3A%5B%22article%22%5D%7D%7D"
+    )
+    expect(page.get_by_role("region", name="Second").locator(".hit").first).to_be_visible()
     expect(page.locator("#facets fieldset").first).to_be_visible()
     assert unnamed_controls(page) == []
     assert page.locator("html").get_attribute("lang") == "en"
@@ -124,7 +131,7 @@ def test_every_control_has_a_name(open_page) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(open_page, scheme: str) -> None:
     page = open_page("q=sparse+inverted+retrieval&c=vectors&c=articles", color_scheme=scheme)
-    expect(page.get_by_role("region", name="Right").locator(".hit").first).to_be_visible()
+    expect(page.get_by_role("region", name="Second").locator(".hit").first).to_be_visible()
     expect(page.locator("#facets fieldset").first).to_be_visible()
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (int(re.findall(r"\d+", paper)[0]) < 128) == (scheme == "dark")
@@ -170,7 +177,7 @@ def test_a_phone_is_wide_enough(open_page) -> None:
         dialog.get_by_role("button", name="Close").click()
         expect(dialog).to_be_hidden()
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("region", name="Right")).to_be_visible()
+    expect(page.get_by_role("region", name="Second")).to_be_visible()
     assert fits(page)
 
 
@@ -183,7 +190,10 @@ def test_the_number_of_hits_is_said_aloud_once_typing_stops(open_page) -> None:
 
 
 def test_nothing_moves_for_those_who_ask(open_page) -> None:
-    assert open_page().locator(".pane").first.evaluate("(e) => getComputedStyle(e).transitionDuration") != "0s"
+    assert (
+        open_page().locator(".pane").first.evaluate("(e) => getComputedStyle(e).transitionDuration")
+        != "0s"
+    )
     still = open_page(reduced_motion="reduce").locator(".pane").first
     assert still.evaluate("(e) => getComputedStyle(e).transitionDuration") == "0s"
 
@@ -205,7 +215,9 @@ def test_a_key_is_asked_for_and_kept_for_the_tab(open_page, visit, folders, tmp_
         page.keyboard.press("Enter")
         expect(dialog).to_be_hidden()
         expect(page.locator(".hit").first).to_be_visible()
-        expect(page.get_by_role("region").get_by_label("Collection").locator("option")).to_have_text(["articles"])
+        expect(
+            page.get_by_role("region").get_by_label("Collection").locator("option")
+        ).to_have_text(["articles"])
         page.reload()
         expect(page.locator(".hit").first).to_be_visible()
         kept = page.evaluate("[sessionStorage.length, localStorage.length, document.cookie]")

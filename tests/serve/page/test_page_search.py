@@ -31,9 +31,7 @@ def state_of(page: Page) -> dict[str, list[str]]:
 
 def expected_titles(site: Served, query: object, **body: object) -> list[str]:
     """Return what the API itself finds among the articles."""
-    answer = httpx.post(
-        f"{site.url}/v1/collections/articles/search", json={"query": query, **body}
-    )
+    answer = httpx.post(f"{site.url}/v1/collections/articles/search", json={"query": query, **body})
     return [hit["title"] for hit in answer.json()["hits"]]
 
 
@@ -162,41 +160,41 @@ def test_two_collections_side_by_side(open_page) -> None:
     page = open_page("q=sparse+retrieval")
     expect(titles(page)).not_to_have_count(0)
     page.get_by_role("button", name="Compare").click()
-    page.get_by_role("region", name="Right").get_by_label("Collection").select_option("vectors")
-    expect(titles(page, "Right results")).to_have_text(
+    page.get_by_role("region", name="Second").get_by_label("Collection").select_option("vectors")
+    expect(titles(page, "Second results")).to_have_text(
         ["Sparse retrieval", "Dense retrieval", "Posting lists"]
     )
-    left = titles(page, "Left results").all_inner_texts()
-    notes = page.get_by_role("region", name="Left").locator(".other").all_inner_texts()
+    left = titles(page, "First results").all_inner_texts()
+    notes = page.get_by_role("region", name="First").locator(".other").all_inner_texts()
     right = ["Sparse retrieval", "Dense retrieval", "Posting lists"]
     assert notes == [
-        f"#{right.index(title) + 1} on the right" if title in right else "only here"
+        f"#{right.index(title) + 1} in the other list" if title in right else "only here"
         for title in left
     ]
     both = len(set(left) & set(right))
-    expect(page.get_by_text(f"{both} of {len(left)} hits on both sides")).to_be_visible()
+    expect(page.get_by_text(f"{both} of {len(left)} hits in both lists")).to_be_visible()
     assert state_of(page)["c"] == ["articles", "vectors"]
     page.get_by_role("button", name="Compare").click()
-    expect(page.get_by_role("region", name="Right")).to_have_count(0)
+    expect(page.get_by_role("region", name="Second")).to_have_count(0)
     expect(page.locator(".other").first).to_be_empty()
 
 
 def test_the_keyboard_is_enough(open_page) -> None:
     page = open_page("q=vectors&c=articles&c=vectors")
-    expect(titles(page, "Left results")).not_to_have_count(0)
+    expect(titles(page, "First results")).not_to_have_count(0)
     box = page.get_by_role("searchbox", name="Search")
     keys = page.keyboard
     keys.press("/")
     expect(box).to_be_focused()
     keys.type("sparse retrieval")
-    links = titles(page, "Left results").get_by_role("link")
+    links = titles(page, "First results").get_by_role("link")
     expect(links.first).to_have_text("Sparse retrieval")
     keys.press("ArrowDown")
     expect(links.first).to_be_focused()
     keys.press("ArrowDown")
     expect(links.nth(1)).to_be_focused()
     keys.press("ArrowRight")
-    expect(titles(page, "Right results").get_by_role("link").nth(1)).to_be_focused()
+    expect(titles(page, "Second results").get_by_role("link").nth(1)).to_be_focused()
     keys.press("ArrowLeft")
     keys.press("Enter")
     dialog = page.get_by_role("dialog")
@@ -249,9 +247,15 @@ def test_an_address_shows_the_same_again(open_page, site) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["filter=[1]&q=sparse", "filter={&c=nope&q=sparse", "k=-5&c=articles~x&q=sparse", "%E0%A4%A&q=sparse",
-     'filter={"year":{">=":"x"},"kind":{"in":[{}]}}&q=sparse', "c=articles&c=nope&q=sparse"],
-)  # fmt: skip
+    [
+        "filter=[1]&q=sparse",
+        "filter={&c=nope&q=sparse",
+        "k=-5&c=articles~x&q=sparse",
+        "%E0%A4%A&q=sparse",
+        'filter={"year":{">=":"x"},"kind":{"in":[{}]}}&q=sparse',
+        "c=articles&c=nope&q=sparse",
+    ],
+)
 def test_an_address_that_makes_no_sense_still_searches(open_page, site, address: str) -> None:
     page = open_page(address)
     expect(titles(page)).to_have_text(expected_titles(site, "sparse"))
@@ -263,6 +267,19 @@ def test_more_hits(open_page) -> None:
     page.get_by_role("button", name="More hits").click()
     expect(titles(page)).to_have_count(12)
     expect(page.get_by_role("button", name="More hits")).to_be_hidden()
+
+
+def test_a_server_that_is_not_there_yet_is_asked_again(open_page, visit) -> None:
+    visit.expected = ("Failed to load resource",)
+    page = open_page("q=sparse")
+    page.route("**/v1/collections", lambda route: route.abort())
+    page.reload()
+    alert = page.get_by_role("alert").filter(has_text="does not answer")
+    expect(alert).to_be_visible()
+    page.unroute("**/v1/collections")
+    page.get_by_role("button", name="Try again").click()
+    expect(titles(page)).not_to_have_count(0)
+    expect(alert).to_be_hidden()
 
 
 def test_errors_are_said_and_can_be_tried_again(open_page, visit) -> None:

@@ -44,11 +44,11 @@ function fields(metadata) {
 }
 
 /** Say beside each hit where it stands in the other list; null if there is none. */
-export function compareHits(list, others, side) {
+export function compareHits(list, others) {
   for (const item of list.children) {
     const place = others ? others.indexOf(item.dataset.id) + 1 : 0;
     const note = item.querySelector(".other");
-    note.textContent = place ? `#${place} on the ${side}` : others ? "only here" : "";
+    note.textContent = place ? `#${place} in the other list` : others ? "only here" : "";
     note.classList.toggle("alone", place === 0);
   }
 }

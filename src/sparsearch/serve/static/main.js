@@ -100,7 +100,7 @@ function compareSides() {
   const both = left.filter((id) => right.includes(id)).length;
   const most = Math.max(left.length, right.length);
   byId("shared").textContent = isComparing && most
-    ? `${both} of ${count(most, "hit")} on both sides` : "";
+    ? `${both} of ${count(most, "hit")} in both lists` : "";
   byId("legend").hidden = !panes.some((pane, place) => state.panes[place] && pane.expands);
   panes.forEach((pane, place) => {
     pane.showOthers(isComparing ? panes[1 - place].ids : null);
@@ -139,27 +139,35 @@ async function start() {
   try {
     collections = await api.listCollections();
   } catch (error) {
-    if (error.status === 401) return askForKey(api.key.get() ? error.message : "");
-    byId("shared").replaceChildren(make("span", { class: "error", role: "alert" }, error.message), " ",
-      make("button", { type: "button", click: () => start() }, "Try again"));
-    return undefined;
+    if (error.status === 401) askForKey(api.key.get() ? error.message : "");
+    else sayThatNothingWorks(error);
+    return;
   }
+  byId("shared").replaceChildren();
   for (const pane of panes) pane.list(collections);
-  return settle();
+  settle();
+}
+
+function sayThatNothingWorks(error) {
+  byId("shared").replaceChildren(
+    make("span", { class: "error", role: "alert" }, error.message), " ",
+    make("button", { type: "button", click: start }, "Try again"));
 }
 
 /** Show the state, without the collections that there are not. */
 function settle() {
   const known = state.panes.filter(({ collection }) => collections.includes(collection));
   const first = collections.slice(0, 1).map((collection) => ({ collection, recall: null }));
+  if (!first.length) byId("shared").textContent = "This key opens no collection of this server.";
   change({ panes: known.length ? known : first });
 }
 
 function toggleComparison() {
   const [first] = state.panes;
-  if (state.panes.length === 2) return change({ panes: [first], open: null });
+  if (!first) return;
   const other = collections.find((name) => name !== first.collection) ?? first.collection;
-  return change({ panes: [first, { collection: other, recall: null }] });
+  const second = { collection: other, recall: null };
+  change({ panes: state.panes.length === 2 ? [first] : [first, second], open: null });
 }
 
 function listenToSearch() {

@@ -166,11 +166,11 @@ export class Pane {
         ...this.#withoutFilter(request.filter))));
   }
 
-  /** Say beside each hit where it stands on the other side; null if there is none. */
+  /** Say beside each hit where it stands in the other list; null if there is none. */
   showOthers(ids) {
-    const [here, there] = this.place ? ["Right", "left"] : ["Left", "right"];
-    this.element.setAttribute("aria-label", ids ? `${here} results` : "Results");
-    compareHits(this.parts.hits, ids, there);
+    const name = this.place ? "Second results" : "First results";
+    this.element.setAttribute("aria-label", ids ? name : "Results");
+    compareHits(this.parts.hits, ids);
   }
 
   /** Forget what was asked last, so that it is asked again. */
