@@ -181,6 +181,16 @@ def test_a_phone_is_wide_enough(open_page) -> None:
     assert fits(page)
 
 
+@pytest.mark.parametrize("width", [375, 820, 1024])
+def test_the_top_fits_any_width(open_page, width: int) -> None:
+    page = open_page("q=sparse&c=articles&c=vectors", viewport={"width": width, "height": 700})
+    page.locator("#key").evaluate("(button) => { button.hidden = false; }")
+    for part in (*page.locator(".tools button").all(), page.locator(".name")):
+        assert part.bounding_box()["height"] <= 40  # one line
+    assert page.locator("#query").bounding_box()["width"] >= 300
+    assert fits(page)
+
+
 def test_the_number_of_hits_is_said_aloud_once_typing_stops(open_page) -> None:
     page = open_page("c=articles")
     page.get_by_role("searchbox", name="Search").press_sequentially("soup", delay=20)

@@ -106,11 +106,11 @@ function textPanel({ text, metadata }, words) {
 
 function scoreTable(document, { score, terms }, info) {
   const largest = Math.max(...terms.map((term) => Math.abs(term.contribution)), Number.MIN_VALUE);
-  const head = ["Term", "In the text as", "Query", "Document", "Contribution"].map((name) =>
+  const head = ["Term", "In the text", "Query", "Document", "Adds"].map((name) =>
     make("th", { scope: "col" }, name));
   const rows = terms.map((term) => {
     const kind = kindOf(term, document, info);
-    const where = { "in-text": term.words.join(", "), expansion: "not: an expansion", unknown: "" };
+    const where = { "in-text": term.words.join(", "), expansion: "no: expansion", unknown: "" };
     return make("tr", { class: kind },
       make("th", { scope: "row" }, make("bdi", {}, term.term)),
       make("td", { class: "where", dir: "auto" }, where[kind]),

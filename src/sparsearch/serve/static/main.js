@@ -192,7 +192,7 @@ function listenToTools() {
   byId("compare").addEventListener("click", toggleComparison);
   byId("filters-clear").addEventListener("click", () => change({ filter: {}, k: FIRST_K }));
   byId("filters-toggle").addEventListener("click", () => unfoldFilters(byId("facets").hidden));
-  unfoldFilters(matchMedia("(min-width: 50rem)").matches);
+  unfoldFilters(matchMedia("(min-width: 56.01rem)").matches);
   byId("key").addEventListener("click", () => askForKey());
   byId("key-forget").addEventListener("click", () => useKey(""));
   byId("key-cancel").addEventListener("click", () => byId("key-dialog").close());
