@@ -24,7 +24,7 @@ def test_killed_servers_lose_nothing_acknowledged(tmp_path: Path) -> None:
     folder = tmp_path / "papers"
     make_index(folder)
     writers = [Writer(i) for i in range(WRITERS)]
-    for _ in range(4):
+    for _ in range(3):
         code = end_server(folder, writers, signal.SIGKILL, random.uniform(0.2, 2.0))
         assert code == -signal.SIGKILL
     assert sum(len(writer.acknowledged) for writer in writers) > 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import Served, error_of
+from serving import Served, error_of, raw
 from typer.testing import CliRunner
 
 from sparsearch.cli import app
@@ -151,6 +151,15 @@ def test_what_keys_open(papers: Path, other: Path, keys: KeyFile) -> None:
         assert ask(None, "GET", "/health").status_code == 200
         assert ask(None, "GET", "/ready").status_code == 200
         assert ask(None, "GET", "/openapi.json").status_code == 200
+
+
+def test_without_a_key_no_body_is_read(papers: Path, keys: KeyFile) -> None:
+    keys.create("app", "write")
+    head = b"PUT /v1/collections/papers/documents%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+    body = b"Content-Type: application/json\r\nContent-Length: 10000000\r\n\r\n"
+    with Served(papers, keys=keys.path) as served:
+        for path in (b"", b"/stream"):
+            assert raw(served.port, head % path + body).startswith(b"HTTP/1.1 401 ")
 
 
 def test_a_revoked_key_stops_working_soon(papers: Path, keys: KeyFile) -> None:

@@ -26,7 +26,7 @@ from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Tuning, sample_queries
 from sparsearch.runs import Hit, Run
 from sparsearch.storage import FORMAT_VERSION, Catalog, SegmentFiles
-from sparsearch.vectors import SparseVectors
+from sparsearch.vectors import SparseVectors, Vocabulary
 
 __all__ = ["IndexReader"]
 
@@ -93,6 +93,18 @@ class IndexReader:
     def can_approximate(self) -> bool:
         """Whether `recall` makes a difference; in an index of BM25 it does not."""
         return self._snapshot.has_forward_index
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Strings of the terms; None if the index knows only term ids, or nothing yet."""
+        return self._terms.vocabulary
+
+    @property
+    def has_term_ids(self) -> bool:
+        """Whether it holds vectors whose terms are ids without strings."""
+        snapshot = self._snapshot
+        without_encoder = self._catalog.settings["encoder"] is None
+        return without_encoder and snapshot.vocabulary_size == 0 and snapshot.n_postings > 0
 
     # Searching ---------------------------------------------------------------------------------
 

@@ -17,8 +17,9 @@ from sparsearch.serve.keys import Key, Role
 from sparsearch.serve.metrics import Metrics
 from sparsearch.serve.searching import SearchPool
 
-__all__ = ["KeyDep", "ReadDep", "Service", "ServiceDep", "WriteDep"]
+__all__ = ["KeyDep", "ReadDep", "Service", "ServiceDep", "WriteDep", "admit"]
 
+# For the OpenAPI description; `admit` reads the header itself, before the body is read.
 _bearer = HTTPBearer(auto_error=False, description="API key; see sparsearch keys create.")
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
@@ -35,20 +36,32 @@ class Service:
 
 
 async def _service(request: Request) -> Service:
+    return _service_of(request)
+
+
+def _service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
 ServiceDep = Annotated[Service, Depends(_service)]
 
 
-def _admit(request: Request, service: Service, given: _Credentials, role: Role) -> Key | None:
-    token = given.credentials if given else None
+def admit(request: Request, role: Role) -> Key | None:
+    """Return the key that a request shows; None where none is needed.
+
+    Raises
+    ------
+    ServiceError
+        As `Gate.admit`.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    shown = token.strip() if scheme.lower() == "bearer" else None
     address = request.client.host if request.client else ""
-    return service.gate.admit(token, address, role)
+    return _service_of(request).gate.admit(shown, address, role)
 
 
-async def _any_key(request: Request, service: ServiceDep, given: _Credentials) -> Key | None:
-    return _admit(request, service, given, "read")
+async def _any_key(request: Request, _: _Credentials) -> Key | None:
+    return admit(request, "read")
 
 
 KeyDep = Annotated[Key | None, Depends(_any_key)]
@@ -57,10 +70,9 @@ _Name = Annotated[str, Path(description="Name of the collection.", pattern=f"^{C
 
 
 def _opened(role: Role) -> Callable[..., Awaitable[Collection]]:
-    async def opened(
-        request: Request, service: ServiceDep, given: _Credentials, collection: _Name
-    ) -> Collection:
-        key = _admit(request, service, given, role)
+    async def opened(request: Request, given: _Credentials, collection: _Name) -> Collection:
+        service = _service_of(request)
+        key = admit(request, role)
         found = service.collections.get(collection)
         if found is None or (key is not None and not key.opens(collection)):
             # The same answer for both: a key does not tell what else there is.

@@ -11,10 +11,13 @@ from sparsearch.index import Index
 from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.metrics import Metrics
+from sparsearch.serve.warming import warm_up
 from sparsearch.serve.writing import GroupWriter, Put, WriterRole
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Collection"]
+
+_TERM_ID_DIGITS = len(str(2**32))
 
 
 class Collection:
@@ -40,7 +43,7 @@ class Collection:
         self.encoder: dict[str, Any] | None = self.index.info().encoder
         if self.encoder is not None:
             self.index.encode_queries(["warm up"])  # loads it now, and says now if it cannot
-        _warm_up(self.index)
+        warm_up(self.index)
         role = WriterRole(folder, config.read_only)
 
         def on_commit(requests: int, seconds: float) -> None:
@@ -55,11 +58,6 @@ class Collection:
         """Commit what waits, then close the index."""
         self.writer.close()
         self.index.close()
-
-    @property
-    def by_term_ids(self) -> bool:
-        """Whether the index knows its terms as numbers."""
-        return self.encoder is None and self.index.vectors(0, 0).vocabulary is None
 
     @property
     def splits_words(self) -> bool:
@@ -89,7 +87,7 @@ class Collection:
         """
         if isinstance(query, str):
             return query
-        return self.vectors([query], self.by_term_ids)
+        return self.vectors([query], self.index.has_term_ids)
 
     def vectors(self, rows: Sequence[Mapping[str, float]], term_ids: bool) -> SparseVectors:
         """Return vectors given by term, or by term id in decimal where `term_ids`.
@@ -101,11 +99,7 @@ class Collection:
         """
         if not term_ids:
             return SparseVectors.from_dicts(rows)
-        numbered = [
-            {_term_id(row, term): weight for term, weight in vector.items()}
-            for row, vector in enumerate(rows)
-        ]
-        return SparseVectors.from_dicts(numbered)
+        return SparseVectors.from_dicts([_numbered(*pair) for pair in enumerate(rows)])
 
     def put(self, documents: Sequence[Any], replace: bool, term_ids: bool = False) -> Put:
         """Check documents from outside, all of them, before any is stored.
@@ -123,7 +117,7 @@ class Collection:
                 pass
             return Put(documents, None, replace)
         rows = [_vector_of(position, document) for position, document in enumerate(documents)]
-        vectors = self.vectors(rows, term_ids or (len(self.index) > 0 and self.by_term_ids))
+        vectors = self.vectors(rows, term_ids or self.index.has_term_ids)
         fields = [
             {name: value for name, value in document.items() if name != "vector"}
             for document in documents
@@ -147,15 +141,13 @@ def _vector_of(position: int, document: object) -> Mapping[str, float]:
     return vector
 
 
-def _term_id(row: int, term: str) -> int:
-    if not term.isascii() or not term.isdecimal() or len(term) > len(str(2**32)):
-        reason = f"term {term[:80]!r} is not a term id in decimal, as this collection needs"
-        raise InvalidVectorError(row, reason)
-    return int(term)
-
-
-def _warm_up(index: Index) -> None:
-    """Search a few times, so that no request waits for kernels to be compiled."""
-    queries = index.sample_queries()[:4]
-    for recall in (None, 0.9):
-        index.search_batch(queries, 10, recall=recall)
+def _numbered(row: int, vector: Mapping[str, float]) -> dict[int, float]:
+    """Return a vector by term id instead of by its decimal."""
+    joined = "".join(vector)
+    decimal = not vector or (joined.isascii() and joined.isdecimal() and "" not in vector)
+    if decimal and max(map(len, vector), default=0) <= _TERM_ID_DIGITS:
+        numbered = dict(zip(map(int, vector), vector.values(), strict=True))
+        if len(numbered) == len(vector):
+            return numbered
+    reason = "its terms must be term ids in decimal in this collection, each given once"
+    raise InvalidVectorError(row, reason)

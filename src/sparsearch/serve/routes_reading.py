@@ -33,38 +33,6 @@ _Id = Annotated[str, Query(min_length=1, description="Id of the document.")]
 _NAME = "/{collection}"
 
 
-@router.get("", response_model=models.CollectionList, tags=["collections"])
-async def list_collections(service: ServiceDep, key: KeyDep) -> Response:
-    """List the collections that the API key opens."""
-    names = [name for name in service.collections if key is None or key.opens(name)]
-    return json_response({"collections": names})
-
-
-@router.get(_NAME, response_model=models.CollectionInfo, tags=["collections"])
-async def get_collection(collection: ReadDep, service: ServiceDep, key: KeyDep) -> Response:
-    """Return facts about a collection."""
-
-    def work() -> dict[str, Any]:
-        info = collection.index.info()
-        return {
-            "name": collection.name,
-            "documents": info.documents,
-            "deleted": info.deleted,
-            "segments": info.segments,
-            "postings": info.postings,
-            "terms": info.terms,
-            "bytes": info.bytes,
-            "generation": info.generation,
-            "fields": info.fields,
-            "encoder": info.encoder,
-            "approximate": collection.index.can_approximate,
-            "writable": (key is None or key.may("write")) and collection.writer.can_write,
-            "writes_waiting": collection.writer.waiting,
-        }
-
-    return await _answer(service, work)
-
-
 @router.post(f"{_NAME}/search", response_model=models.SearchResponse, tags=["search"])
 async def search(
     request: models.SearchRequest, collection: ReadDep, service: ServiceDep
@@ -101,6 +69,38 @@ def _words(
     return {hit.id: words_by_term(index, (hit.title, hit.text), splits) for hit in hits}
 
 
+@router.get("", response_model=models.CollectionList, tags=["collections"])
+async def list_collections(service: ServiceDep, key: KeyDep) -> Response:
+    """List the collections that the API key opens."""
+    names = [name for name in service.collections if key is None or key.opens(name)]
+    return json_response({"collections": names})
+
+
+@router.get(_NAME, response_model=models.CollectionInfo, tags=["collections"])
+async def get_collection(collection: ReadDep, service: ServiceDep, key: KeyDep) -> Response:
+    """Return facts about a collection."""
+
+    def work() -> dict[str, Any]:
+        info = collection.index.info()
+        return {
+            "name": collection.name,
+            "documents": info.documents,
+            "deleted": info.deleted,
+            "segments": info.segments,
+            "postings": info.postings,
+            "terms": info.terms,
+            "bytes": info.bytes,
+            "generation": info.generation,
+            "fields": info.fields,
+            "encoder": info.encoder,
+            "approximate": collection.index.can_approximate,
+            "writable": (key is None or key.may("write")) and collection.writer.can_write,
+            "writes_waiting": collection.writer.waiting,
+        }
+
+    return await _answer(service, work)
+
+
 @router.post(f"{_NAME}/search/batch", response_model=models.BatchResponse, tags=["search"])
 async def search_batch(
     request: models.BatchRequest, collection: ReadDep, service: ServiceDep
@@ -116,7 +116,7 @@ async def search_batch(
         start = time.perf_counter()
         texts = [query for query in request.queries if isinstance(query, str)]
         rows = [query for query in request.queries if not isinstance(query, str)]
-        queries = collection.vectors(rows, collection.by_term_ids) if rows else texts
+        queries = collection.vectors(rows, index.has_term_ids) if rows else texts
         run = index.search_batch(queries, request.k, request.filter, recall=request.recall)
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start

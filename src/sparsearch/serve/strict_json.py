@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from math import isinf
 from typing import Any, NoReturn
 
 from sparsearch.errors import InvalidInputError, shorten
@@ -17,8 +16,9 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     InvalidInputError
-        When it is not JSON, or has a key twice, a number that is NaN, infinite or endless, a lone
-        surrogate, or nesting too deep to be read.
+        When it is not JSON, or has a key twice, NaN or Infinity, an integer of thousands of digits,
+        a lone surrogate, or nesting too deep to be read. A number beyond float64 becomes infinite,
+        as JSON's own rules have it; whoever uses the value refuses it.
     """
     try:
         text = data.decode()
@@ -55,15 +55,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if isinf(value):
-        raise InvalidInputError(f"number {shorten(digits)} is too large")
-    return value
-
-
 def _refuse(constant: str) -> NoReturn:
     raise InvalidInputError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)

@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
 from sparsearch.errors import InvalidInputError
+from sparsearch.serve.access import admit
 from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.strict_json import parse_json
 
@@ -34,13 +35,17 @@ class StrictRequest(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route whose request is a `StrictRequest`."""
+    """A route whose request is a `StrictRequest`, and has a key before its body is read.
+
+    What the key is good for turns out later, when the collection is known.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of requests."""
         handler = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
+            admit(request, "read")
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strictly

@@ -41,7 +41,7 @@ def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> di
             for term in vector:
                 terms.setdefault(term, []).append(word)
         return terms
-    vocabulary = index.vectors(0, 0).vocabulary
+    vocabulary = index.vocabulary
     if vocabulary is not None:
         for word in words:
             for piece in _pieces(word, vocabulary):

@@ -81,8 +81,9 @@ class _Request:
 class WriterRole:
     """The right to write to an index, which one server at a time has.
 
-    It is held from the first write until the server ends, however it ends: the system frees the
-    lock of a process that dies. A server without it reads, and follows what the other writes.
+    A server takes it when it starts, or when it is asked to write and finds it free, and has it
+    until it ends, however it ends: the system frees the lock of a process that dies. A server
+    without it reads, and follows what the other writes.
 
     Parameters
     ----------
@@ -96,11 +97,16 @@ class WriterRole:
         self._lock = FileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
         self._read_only = read_only
 
+    @property
+    def held(self) -> bool:
+        """Whether this server has it."""
+        return bool(self._lock.is_locked)
+
     def take(self) -> bool:
         """Take the role if it is free; return whether this server has it."""
         if self._read_only:
             return False
-        if self._lock.is_locked:
+        if self.held:
             return True
         try:
             self._lock.acquire()
@@ -144,6 +150,7 @@ class GroupWriter:
         self._bytes = 0
         self._wake = threading.Condition()
         self._closing = False
+        role.take()
         self._thread = threading.Thread(target=self._run, name="sparsearch-writer")
         self._thread.start()
 
@@ -154,8 +161,8 @@ class GroupWriter:
 
     @property
     def can_write(self) -> bool:
-        """Whether this server may write to the index."""
-        return self._role.take()
+        """Whether this server is the one that writes to the index."""
+        return self._role.held
 
     @property
     def alive(self) -> bool:
