@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from sparsearch import __version__
 from sparsearch.errors import SparsearchError, StorageUnavailableError
 from sparsearch.index import warm_up
-from sparsearch.serve import routes_health, routes_reading, routes_writing
+from sparsearch.serve import page, routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
 from sparsearch.serve.auth import Gate
 from sparsearch.serve.bodies import BodyGuard, SecurityHeaders
@@ -83,6 +83,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
     # In the order in which they are tried: searches are the most frequent.
     for module in (routes_reading, routes_writing, routes_health):
         app.include_router(module.router, responses=_ERRORS)
+    app.include_router(page.router)
     for kind in (HTTPException, RequestValidationError, SparsearchError, Exception):
         app.add_exception_handler(kind, on_service_error)
     guarded: ASGIApp = BodyGuard(app, config.limits)
