@@ -112,8 +112,13 @@ def test_the_encoder_given_must_be_the_one_it_was_created_with(index: Index) -> 
 
     with pytest.raises(VocabularyMismatchError):
         Index.open(index.path, Bm25Encoder(Bm25Config(k1=3.0)))
+    other = Bm25Encoder()
+    other.encode_documents(["words that come first elsewhere"])
     with pytest.raises(VocabularyMismatchError):
-        Index.open(index.path, Bm25Encoder())
+        Index.open(index.path, other)
+    expected = index.search("shared", k=5)
+    with Index.open(index.path, Bm25Encoder()) as again:  # a new one takes over the words
+        assert again.search("shared", k=5) == expected
     with pytest.raises(InvalidInputError, match="unknown encoder 'splade'"):
         Index.create(index.path.parent / "other", "splade")
 
