@@ -279,7 +279,7 @@ def _make(
     terms = _terms(seed)
     common = 1 / (3 + np.arange(COMMON_TERMS)) ** 1.1
     world = _World(
-        _key(np.uint64(seed), 0, 0),
+        np.uint64(_key(np.uint64(seed), 0, 0)),  # a plain int may be taken for a signed one
         _table(_popularity(), _TABLE_BITS, terms),
         _table(common, _COMMON_BITS, terms[:COMMON_TERMS]),
     )

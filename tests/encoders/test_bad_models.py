@@ -355,7 +355,8 @@ try:
 except EncoderUnavailableError as error:
     print(error)
 """
-    found = python(code, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path), NO_PROXY="*", no_proxy="*")
+    environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    found = python(code, **environment, NO_PROXY="*", no_proxy="*")
     return " ".join(found)
 
 

@@ -282,7 +282,7 @@ def _document(answer: Mapping[str, Any]) -> Document:
 def _explanation(answer: Mapping[str, Any]) -> Explanation:
     from sparsearch.index import Explanation, TermContribution
 
-    names = ("term", "query_weight", "document_weight", "contribution")
+    names = ("term", "query_weight", "document_weight", "contribution", "in_text")
     terms = (TermContribution(*(term[name] for name in names)) for term in answer["terms"])
     return Explanation(answer["id"], answer["score"], tuple(terms))
 

@@ -60,7 +60,7 @@ class Collection:
     @property
     def splits_words(self) -> bool:
         """Whether its terms are words as its encoder takes them apart, not word pieces."""
-        return self.encoder is not None and self.encoder.get("type") == "bm25"
+        return self.encoder is not None and self.encoder.get("type") in ("bm25", "hybrid")
 
     def gauges(self) -> dict[str, int]:
         """Return the numbers that metrics show."""

@@ -169,6 +169,9 @@ class Term(BaseModel):
     query_weight: float
     document_weight: float
     contribution: float = Field(description="All contributions add up to the score.")
+    in_text: bool | None = Field(
+        description="Whether the text itself holds the term; null where that is unknown."
+    )
     words: list[str] = Field(
         description="Words of title and text that stand for the term, in lower case; none where "
         "the encoder added the term (expansion)."

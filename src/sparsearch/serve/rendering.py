@@ -53,6 +53,7 @@ def explanation_terms(
             "query_weight": term.query_weight,
             "document_weight": term.document_weight,
             "contribution": term.contribution,
+            "in_text": term.in_text,
             "words": list(words.get(term.term, ())),
         }
         for term in explanation.terms
