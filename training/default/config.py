@@ -23,12 +23,8 @@ class TrainingConfig:
         Made-up queries: titles, spans of 3 to 9 words, beginnings of sentences of the passages.
     held_out : int
         Pairs that only validate.
-    static_epochs, static_batch : int
-        Passes over all texts that fit tokens' directions before training.
-    static_rate : float
-        Learning rate of that.
     steps, batch : int
-        Batches of so many queries; 0 steps leave the directions as they were fitted.
+        Batches of so many queries; 0 steps give tier 0, the untrained head.
     learning_rate : float
     terms_per_document : int
         Terms that the head's thresholds are steered to.
@@ -57,9 +53,6 @@ class TrainingConfig:
     wiki_spans: int = 8000
     sentences: int = 12000
     held_out: int = 1500
-    static_epochs: int = 12
-    static_batch: int = 1024
-    static_rate: float = 2e-3
     steps: int = 400
     batch: int = 96
     learning_rate: float = 2e-3

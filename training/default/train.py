@@ -15,17 +15,15 @@ import numpy as np
 import torch
 from base_model import BASE_FOLDER
 from config import TrainingConfig
-from dense import DenseTexts
+from dense import DenseTexts, encode_vocabulary
 from head import Head
 from numpy.typing import NDArray
-from static import fit_directions
 from teacher import Teacher
 from texts import TrainingText
 from tokenizers import Tokenizer
 
 _USABLE = re.compile(r"(##)?[a-z0-9]+")
 _SAMPLED_TERMS, _RANDOM_PASSAGES = 256, 200
-_SAMPLED_PASSAGES = 4000
 _CONTROL = 0.0005
 
 
@@ -88,20 +86,19 @@ def usable_terms() -> NDArray[np.int64]:
     return np.array([i for i, token in enumerate(tokens) if _USABLE.fullmatch(token)])
 
 
-def start_of(training: TrainingSet, config: TrainingConfig, pool: NDArray[np.int64]) -> HeadModule:
-    """Return the head that training starts from: see `static`, with a threshold for each token."""
+def start_of(training: TrainingSet, config: TrainingConfig) -> HeadModule:
+    """Return the untrained head: each token's own dense vector, centred, times its idf."""
+    own = encode_vocabulary()
+    own -= own.mean(axis=0)
+    own /= np.linalg.norm(own, axis=1, keepdims=True)
     passages = training.passages
-    every = np.arange(len(passages.vectors))
-    holders = [passages.distinct(row) for row in every.tolist()]
-    largest = max(usable_terms()) + 1
-    frequencies = np.bincount(np.concatenate(holders), minlength=largest)
+    holders = [passages.distinct(row) for row in range(len(passages.vectors))]
+    frequencies = np.bincount(np.concatenate(holders), minlength=len(own))
     others = len(holders) - frequencies
     idf = np.log1p((others + 0.5) / (frequencies + 0.5)).astype(np.float32)
-    parts = [(passages, every), (training.queries, pool)]
-    directions = fit_directions(parts, idf, config)
-    sample = passages.vectors[:: len(every) // _SAMPLED_PASSAGES] @ directions.T
-    thresholds = np.quantile(sample, 1 - config.terms_per_document / len(directions), axis=0)
-    return HeadModule(directions, thresholds.astype(np.float32))
+    sample = passages.vectors[:300] @ own.T
+    threshold = np.quantile(sample, 1 - config.terms_per_document / len(own))
+    return HeadModule(own * idf[:, None], threshold.astype(np.float32) * idf)
 
 
 def train(training: TrainingSet, config: TrainingConfig, pool: NDArray[np.int64]) -> HeadModule:
@@ -116,7 +113,7 @@ def train(training: TrainingSet, config: TrainingConfig, pool: NDArray[np.int64]
     """
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    module = start_of(training, config, pool)
+    module = start_of(training, config)
     rate = config.learning_rate
     optimizers = [
         torch.optim.SparseAdam(module.directions.parameters(), lr=rate),
