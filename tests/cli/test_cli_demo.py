@@ -50,6 +50,19 @@ def test_an_interrupted_demo_goes_on(run, tmp_path, monkeypatch):
     assert "no docstring matches" in outcome.out
 
 
+def test_a_cached_index_of_another_version_is_made_anew(run, tmp_path, monkeypatch):
+    documents = list(islice(standard_library_documents(), 30))
+    monkeypatch.setattr("sparsearch.demo.standard_library_documents", lambda: iter(documents))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert run("demo", "--ask", "zzzz").code == 0
+    (meta,) = demo_verb._cache_folder().glob("segments/*/meta.json")
+    meta.write_text("{}")
+    outcome = run("demo", "--ask", "zzzz")
+    assert outcome.code == 0, outcome
+    assert "making the demo's index anew" in outcome.err
+    assert "indexed 30 docstrings" in outcome.out
+
+
 def _failing(documents):
     yield from documents
     raise ValueError("stop")

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparsearch.errors import IndexCorruptError, StorageUnavailableError
+from sparsearch.errors import IndexCorruptError, IndexVersionError, StorageUnavailableError
 from sparsearch.storage import Blob, SegmentFiles, StoredSegment, release_pages
+from sparsearch.storage.segments import checksum
 
 ARRAYS = {
     "numbers": np.arange(1000, dtype=np.int64),
@@ -167,3 +168,13 @@ def test_threads_may_write_at_once(files: SegmentFiles) -> None:
     for thread in threads:
         thread.join()
     assert sorted(int(files.open(s)[0]["n"][0]) for s in stored) == [0, 1, 2, 3]
+
+
+def test_a_segment_from_between_releases_is_refused(files: SegmentFiles) -> None:
+    stored = files.write(ARRAYS, {})
+    path = files.folder / stored.uid / "meta.json"
+    path.write_text('{"attributes": {}, "files": {}}')
+    old = StoredSegment(stored.uid, checksum(path.read_bytes()))
+    with pytest.raises(IndexVersionError, match="unreleased"):
+        files.open(old)
+    assert "unreleased" in files.verify(old)[0]

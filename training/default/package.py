@@ -22,6 +22,7 @@ from safetensors.numpy import save_file
 from sparsearch.encoders import Bm25Config, HybridEncoder, OnnxEncoder
 from sparsearch.encoders.hybrid_folder import write_hybrid_settings
 from sparsearch.encoders.model_folder import ModelSettings
+from sparsearch.encoders.onnx_export import drop_traces
 
 MAX_LENGTH = 256
 OVERLAP = 32
@@ -140,4 +141,5 @@ def _export(module: SparseEncoder, path: Path) -> None:
             full, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
             op_types_to_quantize=["MatMul", "Gemm", "Gather"],
         )  # fmt: skip
+    drop_traces(path)
     onnx.checker.check_model(onnx.load(path))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from sparsearch.cli._hits import HitPrinter
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import parse_query
-from sparsearch.errors import IndexNotFoundError
+from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -54,6 +55,8 @@ def demo(
 
     announce_compilation()
     folder = path or _cache_folder()
+    if path is None:
+        _drop_unreadable(folder)
     with _open_or_create(folder) as index:
         _fill(index)
         questions = [question.text for question in QUESTIONS] if ask is None else [ask]
@@ -74,6 +77,19 @@ def _cache_folder() -> Path:
     except RuntimeError:  # a user without a home
         base = Path(tempfile.gettempdir())
     return base / "sparsearch" / f"demo-{platform.python_version()}"
+
+
+def _drop_unreadable(folder: Path) -> None:
+    """Remove a cached index that this version cannot read; the docstrings are still there."""
+    from sparsearch.index import Index
+
+    try:
+        Index.open(folder).close()
+    except IndexNotFoundError:
+        pass
+    except (IndexCorruptError, IndexVersionError) as error:
+        note(f"making the demo's index anew: {error}")
+        shutil.rmtree(folder)
 
 
 def _open_or_create(folder: Path) -> Index:

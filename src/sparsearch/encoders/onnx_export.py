@@ -99,6 +99,33 @@ def _export_network(
     )
     if quantize:
         _quantize(path)
+    drop_traces(path)
+
+
+def drop_traces(path: Path) -> None:
+    """Remove from an ONNX file what the exporter notes of the machine it ran on.
+
+    Each node has the stack it came from, with the paths of files,
+    which are nothing that others should read.
+    """
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    del model.metadata_props[:]
+    graphs = [model.graph]
+    while graphs:
+        graph = graphs.pop()
+        graph.doc_string = ""
+        del graph.metadata_props[:]
+        for node in graph.node:
+            node.doc_string = ""
+            del node.metadata_props[:]
+            for attribute in node.attribute:
+                graphs += [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
+        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            value.doc_string = ""
+            del value.metadata_props[:]
+    path.write_bytes(model.SerializeToString())
 
 
 def _write_graph(network: SparseNetwork, longest: int, path: Path) -> None:

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.errors import IndexCorruptError
+from sparsearch.errors import IndexCorruptError, IndexVersionError
 from sparsearch.storage.faults import storage_faults
 
 __all__ = ["Blob", "SegmentFiles", "StoredSegment", "checksum", "release_pages", "sync_folder"]
@@ -183,6 +183,8 @@ class SegmentFiles:
             If the segment's folder is gone (a merge replaced it since the catalog was read).
         IndexCorruptError
             If a file is missing, cut off or not what the catalog says.
+        IndexVersionError
+            If it was written by a version in between releases.
         """
         path = self.folder / segment.uid / _ARRAYS
         meta = self._meta(segment)
@@ -199,7 +201,7 @@ class SegmentFiles:
             _check_size(path, _size(arrays))
             with open(path, "rb") as file:
                 intact = {name: _is_intact(file, facts) for name, facts in arrays.items()}
-        except (IndexCorruptError, OSError) as error:
+        except (IndexCorruptError, IndexVersionError, OSError) as error:
             return [str(error)]
         return [f"{path}: the checksum of {name} differs" for name in arrays if not intact[name]]
 
@@ -247,6 +249,9 @@ class SegmentFiles:
         if checksum(raw) != segment.meta_checksum:
             raise IndexCorruptError(f"{path} was altered; restore it from a backup")
         meta: dict[str, Any] = json.loads(raw)
+        if not isinstance(meta, dict) or not meta.keys() >= {"arrays", "attributes"}:
+            reason = f"{path} is not of this format; it was written by an unreleased sparsearch"
+            raise IndexVersionError(f"{reason}: index the documents again")
         return meta
 
 
