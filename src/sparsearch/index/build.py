@@ -23,6 +23,8 @@ __all__ = ["NewSegment", "Weighting", "build_segment", "merge_segments"]
 Array = npt.NDArray[Any]
 _CHUNK = 1 << 21
 _COPY_BYTES = 1 << 24
+_IDS = ("id_bytes", "id_offsets")
+_PAYLOADS = ("payload", "payload_offsets")
 _DENSE_SHARE = 8
 """A list that holds at least one in so many documents is stored as a dense row as well. Adding such
 a row takes about as long as adding a list of a tenth of the documents."""
@@ -77,6 +79,14 @@ class _Lists:
         return int(self.offsets[np.searchsorted(self.terms, saturation.first_term)])
 
 
+@dataclass(frozen=True)
+class _Strings:
+    """Many strings: their bytes in chunks, read once, and where each starts and the last ends."""
+
+    chunks: Iterator[npt.NDArray[np.uint8]]
+    offsets: npt.NDArray[np.int64]
+
+
 def build_segment(
     ids: Sequence[str],
     payloads: Sequence[bytes],
@@ -112,7 +122,7 @@ def build_segment(
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
-        _id_arrays([i.encode() for i in ids], hash_ids(ids)),
+        _id_arrays(pack_strings([i.encode() for i in ids]), hash_ids(ids)),
         documents,
         columns,
         postings,
@@ -139,11 +149,7 @@ def merge_segments(
         for name, column in segment.columns.items():
             columns.add_column(name, column, new_rows)
     live = [np.flatnonzero(new_rows >= 0) for new_rows in moves]
-    ids = [
-        bytes(segment.id(row).encode())
-        for segment, rows in zip(segments, live, strict=True)
-        for row in rows.tolist()
-    ]
+    total = sum(map(len, live))
     if weighting.saturation is None:
         postings = layered_arrays(merge_vectors(segments, live), weighting.max_code)
     else:
@@ -151,10 +157,14 @@ def merge_segments(
             [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]
         )
         lists = _merge_lists(segments, moves, weighting.saturation)
-        postings = _posting_arrays(lists, len(ids), lengths, weighting)
+        postings = _posting_arrays(lists, total, lengths, weighting)
+    ids = _merge_strings(segments, live, _IDS)
+    id_bytes = np.concatenate([np.empty(0, np.uint8), *ids.chunks])
+    payloads = _merge_strings(segments, live, _PAYLOADS)
+    blob = Blob(int(payloads.offsets[-1]), payloads.chunks)
     return _assemble(
-        _id_arrays(ids, _merged_hashes(segments, moves, len(ids))),
-        _merge_payloads(segments, live),
+        _id_arrays((id_bytes, ids.offsets), _merged_hashes(segments, moves, total)),
+        {"payload": blob, "payload_offsets": payloads.offsets},
         columns,
         postings,
         weighting,
@@ -279,9 +289,9 @@ def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
         first = last
 
 
-def _id_arrays(ids: Sequence[bytes], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
+def _id_arrays(packed: tuple[Array, Array], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
     order = np.argsort(hashes, kind="stable")
-    id_bytes, id_offsets = pack_strings(ids)
+    id_bytes, id_offsets = packed
     return {
         "id_bytes": id_bytes,
         "id_offsets": id_offsets,
@@ -315,23 +325,23 @@ def _merged_hashes(
     return hashes
 
 
-def _merge_payloads(
-    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]]
-) -> dict[str, Array | Blob]:
+def _merge_strings(
+    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]], names: tuple[str, str]
+) -> _Strings:
+    """Return the strings of the live rows of several segments, one after the other."""
     lengths = [
-        np.diff(segment.arrays["payload_offsets"])[rows]
+        np.diff(segment.arrays[names[1]])[rows]
         for segment, rows in zip(segments, live, strict=True)
     ]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    blob = Blob(int(offsets[-1]), _payload_chunks(segments, live))
-    return {"payload": blob, "payload_offsets": offsets}
+    return _Strings(_string_chunks(segments, live, names), offsets)
 
 
-def _payload_chunks(
-    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]]
+def _string_chunks(
+    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]], names: tuple[str, str]
 ) -> Iterator[npt.NDArray[np.uint8]]:
     for segment, rows in zip(segments, live, strict=True):
-        payload, offsets = segment.arrays["payload"], segment.arrays["payload_offsets"]
+        data, offsets = (segment.arrays[name] for name in names)
         if len(rows) == 0:
             continue
         # One chunk for each run of neighbouring rows, so that undeleted stretches are copied whole.
@@ -339,8 +349,8 @@ def _payload_chunks(
         for run in np.split(rows, breaks):
             start, stop = int(offsets[run[0]]), int(offsets[run[-1] + 1])
             for at in range(start, stop, _COPY_BYTES):
-                yield payload[at : min(at + _COPY_BYTES, stop)]
-                release_pages(payload)
+                yield data[at : min(at + _COPY_BYTES, stop)]
+                release_pages(data)
 
 
 def _merge_lists(
