@@ -145,6 +145,7 @@ def test_torch_and_onnx_agree(models, tmp_path: Path) -> None:
     in_torch = Encoder.load(folder, backend="torch")
     assert isinstance(in_torch, LoadedEncoder)
     in_torch.export_onnx(exported, quantize=False)
+    assert b"site-packages" not in (exported / "model.onnx").read_bytes()  # no paths from here
     in_onnx = Encoder.load(exported)
     long = " ".join(tiny_models.texts(30))
     texts = [*TEXTS, "", "?!", long]
