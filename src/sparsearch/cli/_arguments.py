@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
-    "DocumentFormat",
     "DocumentSource",
     "Hits",
     "IdField",
@@ -19,6 +18,7 @@ __all__ = [
     "Recall",
     "Recipe",
     "SegmentDocuments",
+    "SourceFormat",
     "TextField",
     "TitleField",
     "VectorFormat",
@@ -96,7 +96,10 @@ DocumentSource = Annotated[
     ),
 ]
 
-DocumentFormat = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
+SourceFormat = Annotated[
+    Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"] | None,
+    typer.Option(help="Format of the source.  [default: by its name]"),
+]
 
 IdField = Annotated[
     str | None,
