@@ -220,6 +220,17 @@ def test_skipped_ids_do_not_disturb_going_on(run, tmp_path, after):
     assert "already indexed (6 documents)" in run("index", tmp_path / "i", source).err
 
 
+def test_an_empty_source_is_said_to_be_and_read_again(run, tmp_path):
+    source = tmp_path / "s.jsonl"
+    source.write_text("")
+    for _ in range(2):
+        outcome = run("index", tmp_path / "i", source)
+        assert outcome.code == 0, outcome
+        assert outcome.err == f"{source} holds no documents\n"
+    write_jsonl(source, PAPERS)
+    assert "added 4 documents" in run("index", tmp_path / "i", source).out
+
+
 def test_a_partly_indexed_source_that_changed_is_refused(run, tmp_path):
     source = tmp_path / "s.jsonl"
     source.write_text('{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n{oops\n')

@@ -121,7 +121,10 @@ class Adding:
                 documents = _acceptable(documents, self._rejected)
             if stored is not None:
                 documents = _after(documents, stored, resuming)
-            return add(documents)
+            added = add(documents)
+        if progress.count == 0:
+            note(f"{source.path} holds no documents")
+        return added
 
 
 def _acceptable(documents: Documents, rejected: Rejected) -> Documents:

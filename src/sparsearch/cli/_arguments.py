@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "DocumentFormat",
     "DocumentSource",
     "Hits",
     "IdField",
@@ -96,8 +97,10 @@ DocumentSource = Annotated[
     ),
 ]
 
+DocumentFormat = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
+
 SourceFormat = Annotated[
-    Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"] | None,
+    DocumentFormat | None,
     typer.Option(help="Format of the source.  [default: by its name]"),
 ]
 

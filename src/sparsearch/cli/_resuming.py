@@ -50,8 +50,9 @@ class Resumable:
         return os.fsencode(os.path.abspath(self.path)).decode("utf-8", "backslashreplace")
 
     def stored(self) -> SourceProgress | None:
-        """Return how much of it is stored."""
-        return None if self.label is None else self.index.source_progress(self.label)
+        """Return how much of it is stored; None for nothing."""
+        stored = None if self.label is None else self.index.source_progress(self.label)
+        return stored if stored is not None and stored.consumed else None
 
     def announce(self, stored: SourceProgress | None) -> None:
         """Say how much of it is stored."""

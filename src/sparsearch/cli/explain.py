@@ -36,7 +36,7 @@ def explain(
     json: JsonOutput = False,
     vector: VectorQuery = False,
 ) -> None:
-    """Show what each term of a query adds to the score of a document.
+    """Show what each query term adds to a document's score.
 
     A contribution is the weight of the term in the query times its weight in the document; the
     contributions add up to the score.
