@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
@@ -21,6 +21,7 @@ from sparsearch.cli._arguments import (
     TitleField,
 )
 from sparsearch.cli._console import counted, note, quoted, working
+from sparsearch.cli._creation import EncoderName
 from sparsearch.cli._encoding import EncodedParts, Passage, remaining
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
@@ -110,7 +111,7 @@ def encode(
 def _load(source: str, **options: Any) -> Encoder:
     from sparsearch.encoders import Encoder
 
-    chosen = None if source == "bm25" else Encoder.load(source, **options)
+    chosen = None if source in get_args(EncoderName) else Encoder.load(source, **options)
     if chosen is None or chosen.saturation is not None:
         raise InvalidInputError(
             f"the weights of {source} depend on the whole collection: index the documents, then "
