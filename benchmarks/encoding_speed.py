@@ -22,6 +22,7 @@ import numpy as np
 
 import sparsearch as ss
 from common import data_folder, machine, markdown_table, write_results
+from sparsearch.encoders import export_model
 from sparsearch.evaluation import Dataset, load_dataset
 from sparsearch.vectors import VectorFile, load_npz, save_npz
 
@@ -30,6 +31,7 @@ SYSTEMS = {
     "torch": "sparsearch, torch float32",
     "float32": "sparsearch, ONNX float32",
     "int8": "sparsearch, ONNX 8-bit integers",
+    "batches": "the same in batches, where vectors depend on their neighbours",
 }
 WARM_UP = 16
 
@@ -48,6 +50,8 @@ def texts_of(dataset: Dataset) -> tuple[list[str], list[str]]:
 
 def encoder_of(system: str, model: str) -> Encode:
     """Return the function of a system that encodes documents."""
+    if system == "batches":
+        return _in_batches(model)
     if system != "theirs":
         options: dict[str, Any] = {"backend": "torch"} if system == "torch" else {}
         encoder = ss.Encoder.load(model, **options, quantize=system == "int8")
@@ -57,6 +61,16 @@ def encoder_of(system: str, model: str) -> Encode:
     theirs = SparseEncoder(model, device="cpu")
     terms = ss.Vocabulary(theirs.tokenizer.convert_ids_to_tokens(range(len(theirs.tokenizer))))
     return lambda texts: ss.SparseVectors.from_torch(theirs.encode_document(texts), terms)
+
+
+def _in_batches(model: str) -> Encode:
+    """Return the 8-bit encoder without its limit of one window at a time."""
+    folder = Path(model).with_name("in batches")
+    if not folder.exists():
+        export_model(model, folder)
+        path = folder / "sparsearch_encoder.json"
+        path.write_text(json.dumps({**json.loads(path.read_bytes()), "max_batch": None}))
+    return ss.Encoder.load(folder).encode_documents
 
 
 def encode_here(system: str, model: str, collection: str, most: int, out: str) -> None:

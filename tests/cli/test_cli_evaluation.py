@@ -3,10 +3,10 @@ from __future__ import annotations
 import typing
 
 import pytest
+from cli_sources import write_jsonl
 
 from sparsearch.cli import compare as compare_verb
-from sparsearch.cli import index as index_verb
-from sparsearch.cli._arguments import VectorFormat
+from sparsearch.cli._arguments import DocumentFormat, VectorFormat
 from sparsearch.cli._vector_files import vector_format
 from sparsearch.evaluation import CORRECTIONS, TESTS, evaluate
 from sparsearch.readers import FORMATS
@@ -18,7 +18,7 @@ pytest.importorskip("ir_measures")
 def test_the_choices_are_those_of_the_library(tmp_path):
     assert typing.get_args(compare_verb.Test) == TESTS
     assert typing.get_args(compare_verb.Correction) == CORRECTIONS
-    assert typing.get_args(index_verb.Format) == FORMATS
+    assert typing.get_args(DocumentFormat) == FORMATS
     for name in typing.get_args(VectorFormat):
         assert vector_format(tmp_path / f"v.{name}") == name
 
@@ -38,6 +38,15 @@ def test_evaluate(run, papers, collection, tmp_path):
     (row,) = run(*arguments, "--json").json
     measured = evaluate(found, Qrels.read(collection / "qrels" / "test.tsv"), ["RR@10", "R@5"])
     assert row == {"dataset": collection.name, "queries": 3, "k": 5, **measured.mean}
+
+
+def test_evaluate_asks_whether_it_is_the_right_index(run, collection, tmp_path):
+    others = write_jsonl(tmp_path / "o.jsonl", [{"id": "other", "text": "sparse retrieval"}])
+    run("index", tmp_path / "i", others)
+    outcome = run("evaluate", tmp_path / "i", collection, "-m", "P@1")
+    assert outcome.code == 0, outcome
+    question = f"does {tmp_path / 'i'} hold the documents of {collection.name}?"
+    assert f"nothing found is judged: {question}\n" in outcome.err
 
 
 def test_evaluate_says_when_a_measure_looks_deeper_than_the_run(run, papers, collection):

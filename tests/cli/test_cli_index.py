@@ -11,7 +11,7 @@ import time
 import pytest
 from cli_sources import PAPERS, write_jsonl
 
-from sparsearch.index import Index
+from sparsearch.index import Index, IndexConfig
 
 
 def test_creates_adds_and_says_what_is_next(run, tmp_path, papers_file):
@@ -166,17 +166,69 @@ def test_skip_invalid_reports_each_and_counts_all(run, tmp_path):
     assert f"skipped: {source}:2: not JSON" in outcome.err
     assert "skipped: document 1 (id '3'): field 'n'" in outcome.err
     assert outcome.err.count("skipped:") == 11
-    assert "skipped 23 malformed records in all" in outcome.err
+    assert "skipped 23 records in all" in outcome.err
     with Index.open(tmp_path / "i") as index:
         assert [document.id for document in index.documents()] == ["1", "4"]
 
 
-def test_skip_invalid_does_not_skip_taken_ids(run, tmp_path):
-    source = write_jsonl(tmp_path / "s.jsonl", [{"id": "1", "text": "a"}, {"id": "1", "text": "b"}])
-    outcome = run("index", tmp_path / "i", source, "--skip-invalid")
+def test_taken_ids_are_an_error_or_skipped(run, tmp_path):
+    source = write_jsonl(
+        tmp_path / "s.jsonl",
+        [{"id": i, "text": t} for i, t in (("1", "a"), ("1", "b"), ("2", "c"), ("0", "d"))],
+    )
+    first = write_jsonl(tmp_path / "first.jsonl", [{"id": "0", "text": "before"}])
+    assert run("index", tmp_path / "i", first).code == 0
+    outcome = run("index", tmp_path / "i", source)
     assert outcome.code == 1
     assert "the id '1' is taken" in outcome.err
     assert "--upsert" in outcome.err
+    assert "--skip-invalid" in outcome.err
+    outcome = run("index", tmp_path / "i", source, "--skip-invalid")
+    assert outcome.code == 0, outcome
+    for taken in "10":
+        reason = f"the id '{taken}' is taken, by the index or by an earlier document"
+        assert f"skipped: {source}: {reason}\n" in outcome.err
+    assert "skipped 2 records in all" in outcome.err
+    assert "added 1 document " in outcome.out
+    with Index.open(tmp_path / "i") as index:
+        assert [d.text for d in index.documents()] == ["before", "a", "c"]
+    assert "already indexed (4 documents)" in run("index", tmp_path / "i", source).err
+
+
+@pytest.mark.parametrize("after", range(7))
+def test_skipped_ids_do_not_disturb_going_on(run, tmp_path, after):
+    """Whatever was left out before the interruption: of each id, the first document is kept."""
+    documents = [{"id": i, "text": str(n)} for n, i in enumerate("abacbd")]
+    source = write_jsonl(tmp_path / "s.jsonl", documents)
+
+    def interrupted():
+        yield from documents[:after]
+        raise OSError("the network is down")
+
+    left_out = []
+    with Index.create(tmp_path / "i", config=IndexConfig(segment_documents=2)) as index:
+        index.add([{"id": "c", "text": "before"}])
+        with pytest.raises(OSError, match="network"):
+            index.add(interrupted(), source=str(source), on_taken=left_out.append)
+        assert index.source_progress(str(source)).consumed == after
+    outcome = run("index", tmp_path / "i", source, "--skip-invalid")
+    assert outcome.code == 0, outcome
+    assert outcome.err.count("skipped: ") == 3 - len(left_out)
+    with Index.open(tmp_path / "i") as index:
+        kept = {document.id: document.text for document in index.documents()}
+    assert kept == {"c": "before", "a": "0", "b": "1", "d": "5"}
+    assert "already indexed (6 documents)" in run("index", tmp_path / "i", source).err
+
+
+def test_an_empty_source_is_said_to_be_and_read_again(run, tmp_path):
+    source = tmp_path / "s.jsonl"
+    source.write_text("")
+    for _ in range(2):
+        outcome = run("index", tmp_path / "i", source)
+        assert outcome.code == 0, outcome
+        assert outcome.err == f"{source} holds no documents\n"
+    write_jsonl(source, PAPERS)
+    assert "added 4 documents" in run("index", tmp_path / "i", source).out
 
 
 def test_a_partly_indexed_source_that_changed_is_refused(run, tmp_path):

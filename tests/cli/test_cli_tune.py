@@ -48,6 +48,7 @@ def test_people_see_the_frontier_and_what_to_type_next(run, index):
     with Index.open(index) as opened:
         tuning = opened.tuning
     lines = outcome.out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
     assert lines[0] == "3,000 documents, 300 queries, k 10"
     assert lines[2].split() == [
         "recall", "error", "mass", "candidates", "microseconds", "speed-up"

@@ -79,3 +79,10 @@ def test_without_an_index(run, tmp_path, verb):
     outcome = run(verb, tmp_path / "nope")
     assert outcome.code == 1
     assert outcome.err.startswith(f"error: no index in {tmp_path / 'nope'}")
+
+
+@pytest.mark.parametrize("verb", ["info", "serve"])
+def test_a_file_instead_of_an_index(run, papers_file, verb):
+    outcome = run(verb, papers_file)
+    assert outcome.code == 1
+    assert outcome.err == f"error: {papers_file} is a file; give the folder of an index\n"

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 from cli_sources import PAPERS, write_jsonl
+from cli_vectors import made_up_vectors
 
 from sparsearch.index import Index
-from sparsearch.vectors import SparseVectors, VectorFile, save_npz, write_bigann_csr
+from sparsearch.vectors import (
+    SparseVectors,
+    VectorBatch,
+    VectorFile,
+    save_npz,
+    write_bigann_csr,
+    write_json_vectors,
+)
 
 
 def stored(folder):
@@ -95,12 +108,136 @@ def test_files_without_ids_and_terms(run, tmp_path):
 def test_import_replaces_only_when_told(run, tmp_path):
     path = write_jsonl(tmp_path / "v.jsonl", [{"id": "1", "vector": {"x": 1.0}}])
     assert run("import", tmp_path / "i", path).code == 0
-    outcome = run("import", tmp_path / "i", path)
+    other = write_jsonl(tmp_path / "other.jsonl", [{"id": "1", "vector": {"y": 1.0}}])
+    outcome = run("import", tmp_path / "i", other)
     assert outcome.code == 1
-    assert "the id '1' is taken" in outcome.err
-    outcome = run("import", tmp_path / "i", path, "--upsert")
+    assert "the id '1' is taken, by the index or by an earlier vector" in outcome.err
+    outcome = run("import", tmp_path / "i", other, "--upsert")
     assert outcome.code == 0
     assert "holds 1 document in" in outcome.out
+    assert stored(tmp_path / "i")[1] == [{"y": 1.0}]
+
+
+def test_a_file_of_vectors_that_is_done_is_left_alone(run, tmp_path):
+    path = write_jsonl(tmp_path / "v.jsonl", [{"id": "1", "vector": {"x": 1.0}}])
+    run("import", tmp_path / "i", path)
+    outcome = run("import", tmp_path / "i", path)
+    assert outcome.code == 0
+    assert "already indexed (1 vector); --upsert reads it again" in outcome.err
+    assert "added" not in outcome.out
+
+
+def test_a_mended_file_of_vectors_goes_on_and_a_changed_one_does_not(run, tmp_path):
+    path = tmp_path / "v.jsonl"
+    rows = [{"id": str(i), "vector": {f"t{i}": i + 1.0}} for i in range(5)]
+    wrong = [*rows[:4], {"id": "4", "vector": {"t4": 1.0}, "text": "", "n": 2**70}]
+    write_jsonl(path, wrong)
+    # Each batch is checked whole; the last record is alone in its batch.
+    small = pytest.MonkeyPatch()
+    small.setattr("sparsearch.cli._vector_files._BATCH", 2)
+    try:
+        outcome = run("import", tmp_path / "i", path)
+        assert outcome.code == 1
+        assert "v.jsonl:5: id '4': field 'n'" in outcome.err
+        for changed, reason in (
+            ([rows[0], rows[2], rows[1], rows[4]], "vector 4 was '3', now '4'"),
+            (rows[:3], "it has only 3"),
+        ):
+            write_jsonl(path, changed)
+            outcome = run("import", tmp_path / "i", path)
+            assert outcome.code == 1
+            assert reason in outcome.err
+        write_jsonl(path, [*rows[:4], {**wrong[4], "n": -(2**70)}])
+        assert "v.jsonl:5: id '4': field 'n'" in run("import", tmp_path / "i", path).err
+        write_jsonl(path, rows)
+        outcome = run("import", tmp_path / "i", path)
+        assert "going on after 4 vectors\n" in outcome.err
+        assert "added 1 vector in" in outcome.out
+    finally:
+        small.undo()
+    assert stored(tmp_path / "i")[1] == [row["vector"] for row in rows]
+
+
+def test_vectors_from_a_pipe_are_not_remembered(program, tmp_path):
+    import os
+    import threading
+
+    for number in range(2):
+        pipe = tmp_path / "pipe.jsonl"
+        os.mkfifo(pipe)
+        line = json.dumps({"id": str(number), "vector": {"x": 1.0}}) + "\n"
+        writer = threading.Thread(target=lambda text=line, to=pipe: to.write_text(text))
+        writer.start()
+        outcome = program("import", tmp_path / "i", pipe)
+        writer.join(timeout=30)
+        assert outcome.code == 0, outcome
+        pipe.unlink()
+    assert [document.id for document in stored(tmp_path / "i")[0]] == ["0", "1"]
+
+
+# ---- interruption
+
+MANY = 24_000
+
+
+@pytest.fixture(scope="module")
+def vector_files(tmp_path_factory):
+    """Return a file of JSON lines, and a folder of parts as `sparsearch encode` writes them."""
+    folder = tmp_path_factory.mktemp("many")
+    vectors = made_up_vectors(1000, seed=3)
+    rows = [{f"t{term}": weight for term, weight in row.items()} for row in vectors.to_dicts()]
+    words = SparseVectors.from_dicts(rows * (MANY // len(rows)))
+    ids = [f"d{i}" for i in range(MANY)]
+    batch = VectorBatch(ids, [f"text {i}" for i in range(MANY)], words)
+    write_json_vectors(folder / "v.jsonl", [batch])
+    (folder / "parts").mkdir()
+    for part, start in enumerate(range(0, MANY, 1500)):
+        rows_of = slice(start, start + 1500)
+        save_npz(
+            folder / "parts" / f"part-{part:06d}.npz", VectorFile(words[rows_of], ids[rows_of])
+        )
+    return {"lines": folder / "v.jsonl", "parts": folder / "parts"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stop"),
+    [("lines", signal.SIGKILL), ("parts", signal.SIGKILL), ("lines", signal.SIGINT)],
+)
+def test_an_interrupted_import_is_finished_by_the_same_command(
+    run, environment, tmp_path, vector_files, kind, stop
+):
+    def arguments(folder):
+        return ["import", str(folder), str(vector_files[kind]), "--segment-documents", "1000"]
+
+    folder = tmp_path / "broken"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sparsearch", *arguments(folder)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell that runs the tests in the background has them ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    deadline = time.monotonic() + 120
+    while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    if stop == signal.SIGINT:
+        assert process.returncode == 130
+        assert re.search(rb"[\d,]+ vectors of .* stored; the same command goes on after", err)
+    with Index.open(folder) as index:
+        assert 0 < len(index) < MANY
+    outcome = run(*arguments(folder))
+    assert outcome.code == 0, outcome
+    assert "going on after" in outcome.err
+    assert run(*arguments(tmp_path / "whole")).code == 0
+    with Index.open(folder) as mended, Index.open(tmp_path / "whole") as whole:
+        assert mended.verify() == []
+        assert mended.ids_of(range(MANY)) == [f"d{i}" for i in range(MANY)]
+        assert mended.vocabulary == whole.vocabulary
+        assert mended.vectors() == whole.vectors()
+        assert mended.get("d7") == whole.get("d7")
 
 
 @pytest.mark.parametrize(

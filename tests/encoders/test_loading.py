@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparsearch import Bm25Encoder, Encoder, Index, SparseVectors
 from sparsearch.encoders.loading import LoadedEncoder
@@ -192,6 +194,20 @@ def test_an_exported_model_is_kept_and_close_in_8_bits(models, monkeypatch) -> N
     monkeypatch.setattr("sparsearch.encoders.loading._exporter", None)
     again = Encoder.load(folder)
     np.testing.assert_array_equal(dense(again.encode_documents(TEXTS)), close)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.sampled_from(tiny_models.WORDS), max_size=150), min_size=1),
+    data=st.data(),
+)
+def test_in_8_bits_a_vector_is_its_text_s_alone(exported: Path, rows, data) -> None:
+    """Bit for bit the same alone and beside any others, of one window or of several."""
+    encoder = Encoder.load(exported)
+    texts = [" ".join(row) for row in rows]
+    together = encoder.encode_documents(texts)
+    row = data.draw(st.integers(0, len(texts) - 1))
+    assert encoder.encode_documents([texts[row]]) == together[row : row + 1]
 
 
 def test_a_long_text_is_read_to_its_end(models) -> None:

@@ -17,6 +17,7 @@ from small_index import document, make_index, results
 
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import IndexNotFoundError
+from sparsearch.vectors import VectorBatch
 
 CORPUS = 160
 
@@ -44,6 +45,23 @@ def index_vectors(folder: Path) -> None:
         index.add_vectors([f"d{i}" for i in numbers], SparseVectors.from_dicts(rows))
 
 
+def index_batches(folder: Path) -> None:
+    """Index a file of vectors, or what is missing of it, read in batches of another size."""
+    with _open(folder, None) as index:
+        progress = index.source_progress("corpus")
+        done = 0 if progress is None else progress.consumed
+        starts = range(done, CORPUS, 11)
+        index.add_vector_batches(
+            (_batch(start, min(start + 11, CORPUS)) for start in starts), source="corpus"
+        )
+
+
+def _batch(start: int, stop: int) -> VectorBatch:
+    rows = SparseVectors.from_dicts([vector(i) for i in range(start, stop)])
+    ids = [f"d{i}" for i in range(start, stop)]
+    return VectorBatch(ids, [""] * len(ids), rows)
+
+
 def index_and_merge_in_the_background(folder: Path) -> None:
     """Index the vectors that are missing in many small portions."""
     with _open(folder, None) as index, index.merging_in_background() as merger:
@@ -63,6 +81,7 @@ JOBS = {
     "text": index_text,
     "optimize": index_and_optimize,
     "vectors": index_vectors,
+    "batches": index_batches,
     "background": index_and_merge_in_the_background,
 }
 

@@ -22,6 +22,8 @@ from sparsearch.errors import (
     InvalidVectorError,
     VocabularyMismatchError,
 )
+from sparsearch.storage import SourceProgress
+from sparsearch.vectors import VectorBatch
 
 
 @pytest.fixture
@@ -114,6 +116,33 @@ def test_an_id_twice_in_one_call(index: Index, at: int) -> None:
     assert caught.value.document_id == f"d{at}"
     assert [d.id for d in index.documents()] == ["kept", *(f"d{i}" for i in range(at + 1))]
     assert index.search("again") == []
+
+
+def test_taken_ids_are_left_out_if_the_caller_takes_note(index: Index) -> None:
+    errors: list[DuplicateIdError] = []
+    texts = [("a", "1"), ("kept", "2"), ("b", "3"), ("a", "4"), ("b", "5"), ("c", "6"), ("c", "7")]
+    documents = [{"id": i, "text": text} for i, text in texts]
+    assert index.add(documents, source="feed", on_taken=errors.append) == 3
+    assert [(error.position, error.document_id) for error in errors] == [
+        (1, "kept"),
+        (3, "a"),
+        (4, "b"),
+        (6, "c"),
+    ]
+    assert [d.text for d in index.documents()] == ["kept before", "1", "3", "6"]
+    assert index.source_progress("feed") == SourceProgress(7, "c", finished=True)
+
+
+def test_a_caller_may_still_refuse_a_taken_id(index: Index) -> None:
+    def only_one(error: DuplicateIdError) -> None:
+        if error.position > 1:
+            raise RuntimeError("two are too many")
+
+    documents = [{"id": i, "text": str(n)} for n, i in enumerate("aabbc")]
+    with pytest.raises(RuntimeError, match="too many"):
+        index.add(documents, source="feed", on_taken=only_one)
+    assert [d.id for d in index.documents()] == ["kept", "a", "b"]
+    assert index.source_progress("feed") == SourceProgress(3, "b", finished=False)
 
 
 def test_an_id_that_the_index_has(index: Index) -> None:
@@ -282,6 +311,47 @@ def test_text_into_an_index_of_vectors(vectors: Index) -> None:
 def test_weights_that_are_no_numbers_never_become_vectors(weight: float) -> None:
     with pytest.raises(InvalidVectorError, match="row 1"):
         SparseVectors.from_dicts([{"a": 1.0}, {"a": weight}])
+
+
+def batch_of(*ids: str, rows: list[dict[Any, float]] | None = None) -> VectorBatch:
+    rows = [{f"of {i}": 1.0, "all": 2.0} for i in ids] if rows is None else rows
+    return VectorBatch(ids, [""] * len(ids), SparseVectors.from_dicts(rows))
+
+
+def test_batches_of_vectors_are_one_stream(vectors: Index) -> None:
+    before = [d.id for d in vectors.documents()]
+    batches = [batch_of("p", "q"), batch_of("r", rows=[{}]), batch_of("s", "t", "u", "v", "w")]
+    assert vectors.add_vector_batches(iter(batches), source="feed") == 8
+    assert [d.id for d in vectors.documents()] == [*before, *"pqrstuvw"]
+    assert vectors.vector("u").to_dicts() == [{"of u": 1.0, "all": 2.0}]
+    assert vectors.vector("r").nnz == 0
+    assert vectors.source_progress("feed") == SourceProgress(8, "w", finished=True)
+
+
+def test_the_first_batch_of_vectors_decides_what_terms_are_known_by(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "new", encoder=None) as index:
+        by_id = batch_of("c", rows=[{7: 1.0}])
+        with pytest.raises(VocabularyMismatchError, match="as strings, the vectors give ids"):
+            index.add_vector_batches([batch_of("a", "b"), by_id], source="feed")
+        assert [d.id for d in index.documents()] == ["a", "b"]
+        assert index.source_progress("feed") == SourceProgress(2, "b", finished=False)
+        assert [hit.id for hit in index.search({"of b": 1.0})] == ["b"]
+
+
+def test_a_bad_batch_of_vectors_is_named_by_its_place_among_all(vectors: Index) -> None:
+    before = len(vectors)
+    negative = batch_of("c", "d", rows=[{"x": 1.0}, {"x": -1.0}])
+    with pytest.raises(InvalidVectorError, match="negative") as caught:
+        vectors.add_vector_batches([batch_of("p", "q"), negative])
+    assert caught.value.row == 3
+    wrong = VectorBatch(["e"], [""], SparseVectors.from_dicts([{"x": 1.0}]), [{"n": float("nan")}])
+    with pytest.raises(InvalidDocumentError, match="'n'") as refused:
+        vectors.add_vector_batches([batch_of("r"), batch_of("s"), wrong])
+    assert (refused.value.position, refused.value.document_id) == (2, "e")
+    with pytest.raises(DuplicateIdError) as taken:
+        vectors.add_vector_batches([batch_of("t"), batch_of("u", "r", "v")])
+    assert (taken.value.position, taken.value.document_id) == (2, "r")
+    assert [d.id for d in vectors.documents()][before:] == [*"pqrstu"]
 
 
 def test_negative_weights(vectors: Index) -> None:

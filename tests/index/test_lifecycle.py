@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparsearch import Bm25Encoder, Index, IndexConfig, SparseVectors
 from sparsearch.errors import (
@@ -321,3 +323,29 @@ def test_verify_while_another_process_merges(index: Index) -> None:
     done.set()
     thread.join()
     assert problems == []
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.sampled_from([0, 1, 7, 60, 64, 65, 300]), min_size=1), data=st.data())
+def test_merging_copies_what_is_left_whatever_its_size(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], data: st.DataObject
+) -> None:
+    """Texts are copied in pieces, of 64 bytes here, with and without gaps in them."""
+    folder = tmp_path_factory.mktemp("merge") / "index"
+    ids = [f"{'i' * (size % 9)}{number}" for number, size in enumerate(sizes)]
+    gone = data.draw(st.sets(st.sampled_from(ids)))
+    fields = [{"text": "".join(map(str, range(size)))[:size]} for size in sizes]
+    vectors = SparseVectors.from_dicts([{number % 5: 1.0 + number} for number in range(len(ids))])
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        Index.create(folder, None, IndexConfig(segment_documents=9)) as index,
+    ):
+        patch.setattr("sparsearch.index.build._COPY_BYTES", 64)
+        index.add_vectors(ids, vectors, fields)
+        index.delete(gone)
+        index.optimize()
+        assert index.verify() == []
+        left = [(i, field["text"]) for i, field in zip(ids, fields, strict=True) if i not in gone]
+        assert [(document.id, document.text) for document in index.documents()] == left
+        assert index.info().deleted == 0
+        assert index.vectors() == vectors[[i for i, name in enumerate(ids) if name not in gone]]

@@ -86,8 +86,9 @@ def test_a_missing_setting_is_named() -> None:
     ("text", "message"),
     [
         ("recipe: [", "config.yaml:1: not YAML"),
+        ("# nothing yet\n", "config.yaml: holds no settings"),
         ("- a\n- b\n", "config.yaml: the configuration is .* not a mapping"),
-        ("", "not a mapping"),
+        ("", "config.yaml: holds no settings"),
         ("recipe: splade-max\nmodle: x\n", "config.yaml: modle: .* did you mean model"),
         ("!!python/object/apply:os.system ['true']", "not YAML: could not determine"),
     ],

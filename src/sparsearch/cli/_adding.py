@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
-from sparsearch.cli._console import counted, note
+from sparsearch.cli._console import note
 from sparsearch.cli._progress import Progress
+from sparsearch.cli._resuming import Resumable
 from sparsearch.errors import (
     DuplicateIdError,
     InvalidDocumentError,
     InvalidInputError,
-    SourceChangedError,
     SparsearchError,
-    shorten,
 )
-from sparsearch.readers import Source
+from sparsearch.readers import FieldMapping, Source, open_source
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
     from sparsearch.storage import SourceProgress
 
-__all__ = ["Adding", "Rejected"]
+__all__ = ["Adding", "Rejected", "open_documents"]
 
 _SHOWN = 10
 
@@ -44,6 +42,19 @@ class Rejected:
             note("skipped: more, which are only counted")
 
 
+def open_documents(
+    source: str, format: str | None, fields: FieldMapping, rejected: Rejected | None
+) -> Source:
+    """Open what a user named: a file, a folder, or "-" for standard input."""
+    from_stdin = source == "-"
+    return open_source(
+        "/dev/stdin" if from_stdin else source,
+        format="jsonl" if from_stdin and format is None else format,
+        fields=fields,
+        on_error=rejected,
+    )
+
+
 class Adding:
     """One source and the index it goes into.
 
@@ -53,8 +64,7 @@ class Adding:
     source : Source
     rejected : Rejected, optional
         Told of each document that the index would refuse, which is then left out; without it such
-        a document is an error. Whether an id is taken is not among the reasons: that depends on
-        the state of the index, and what is left out must be the same when the source is resumed.
+        a document is an error.
     """
 
     def __init__(self, index: Index, source: Source, rejected: Rejected | None) -> None:
@@ -70,33 +80,36 @@ class Adding:
         SourceChangedError
             When the source is not the one whose documents are stored.
         """
-        name = _label(self._source) if resumable else None
-        stored = None if name is None else self._index.source_progress(name)
+        advice = f"{Resumable.if_taken}, or --skip-invalid to leave out the later one"
+        resuming = Resumable(self._index, self._source.path, resumed=resumable, if_taken=advice)
+        stored = resuming.stored()
+        resuming.announce(stored)
         if stored is not None and stored.finished:
-            count = counted(stored.consumed, "document")
-            note(f"{self._source.path} is already indexed ({count}); --upsert reads it again")
             return 0
-        if stored is not None:
-            note(f"going on after {counted(stored.consumed, 'document')}")
-        try:
-            return self._feed(lambda found: self._index.add(found, source=name), stored)
-        except KeyboardInterrupt:
-            kept = None if name is None else self._index.source_progress(name)
-            raise KeyboardInterrupt(self._stored(kept)) from None
-        except DuplicateIdError as error:
-            reason = f"the id {shorten(error.document_id)} is taken, by the index or by an earlier"
-            advice = "give --upsert to replace documents of the same id"
-            raise InvalidInputError(f"{self._source.path}: {reason} document; {advice}") from error
+        rejected = self._rejected
+
+        def leave_out(error: DuplicateIdError) -> None:
+            assert rejected is not None
+            rejected(InvalidInputError(resuming.taken(error)))
+
+        def add(documents: Iterable[dict[str, object]]) -> int:
+            on_taken = None if rejected is None else leave_out
+            return self._index.add(documents, source=resuming.label, on_taken=on_taken)
+
+        with resuming.explained():
+            return self._feed(add, resuming, stored)
 
     def upsert(self) -> int:
         """Add all documents, each replacing the one of its id; return how many."""
-        try:
-            return self._feed(self._index.upsert, None)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(self._stored(None)) from None
+        resuming = Resumable(self._index, self._source.path, resumed=False)
+        with resuming.explained():
+            return self._feed(self._index.upsert, resuming, None)
 
     def _feed(
-        self, add: Callable[[Iterable[dict[str, object]]], int], stored: SourceProgress | None
+        self,
+        add: Callable[[Iterable[dict[str, object]]], int],
+        resuming: Resumable,
+        stored: SourceProgress | None,
     ) -> int:
         source = self._source
         # Closed here, since after an error its traceback would keep the file open.
@@ -107,24 +120,15 @@ class Adding:
             if self._rejected is not None:
                 documents = _acceptable(documents, self._rejected)
             if stored is not None:
-                documents = _after(documents, stored, source)
-            return add(documents)
-
-    def _stored(self, kept: SourceProgress | None) -> str:
-        if kept is None:
-            holds = f"{self._index.path} holds {counted(len(self._index), 'document')}"
-            return f"{holds}; the same command starts again with the first"
-        count = counted(kept.consumed, "document")
-        return f"{count} of {self._source.path} stored; the same command goes on after them"
-
-
-def _label(source: Source) -> str:
-    """Return the name under which the index remembers a source: a path, as valid Unicode."""
-    return os.fsencode(source.name).decode("utf-8", "backslashreplace")
+                documents = _after(documents, stored, resuming)
+            added = add(documents)
+        if progress.count == 0:
+            note(f"{source.path} holds no documents")
+        return added
 
 
 def _acceptable(documents: Documents, rejected: Rejected) -> Documents:
-    """Leave out, and report, what the index would refuse."""
+    """Leave out, and report, what the index would refuse whatever it holds."""
     from sparsearch.index.documents import check_documents
 
     for position, document in enumerate(documents):
@@ -136,17 +140,11 @@ def _acceptable(documents: Documents, rejected: Rejected) -> Documents:
             yield document
 
 
-def _after(documents: Documents, stored: SourceProgress, source: Source) -> Documents:
+def _after(documents: Documents, stored: SourceProgress, resuming: Resumable) -> Documents:
     """Read over the documents that are stored, making sure that they are the ones stored."""
     last_id, found = "", 0
     while found < stored.consumed and (document := next(documents, None)) is not None:
         last_id = str(document["id"])
         found += 1
-    if (found, last_id) != (stored.consumed, stored.last_id):
-        was = f"document {stored.consumed:,} was {shorten(stored.last_id)}"
-        now = shorten(last_id) if found == stored.consumed else f"but it has only {found:,}"
-        raise SourceChangedError(
-            f"{source.path} changed since it was partly indexed ({was}, now {now}); "
-            "give --upsert to index all of it"
-        )
+    resuming.check(stored, found, last_id)
     yield from documents

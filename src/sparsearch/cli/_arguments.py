@@ -19,6 +19,7 @@ __all__ = [
     "Recall",
     "Recipe",
     "SegmentDocuments",
+    "SourceFormat",
     "TextField",
     "TitleField",
     "VectorFormat",
@@ -97,6 +98,11 @@ DocumentSource = Annotated[
 ]
 
 DocumentFormat = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
+
+SourceFormat = Annotated[
+    DocumentFormat | None,
+    typer.Option(help="Format of the source.  [default: by its name]"),
+]
 
 IdField = Annotated[
     str | None,

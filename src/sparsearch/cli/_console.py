@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = [
     "counted",
@@ -20,6 +21,7 @@ __all__ = [
     "note",
     "one_line",
     "output",
+    "print_table",
     "quoted",
     "working",
     "write_json",
@@ -48,6 +50,14 @@ def output() -> Console:
     width = get_terminal_size().columns if sys.stdout.isatty() else _PLAIN_WIDTH
     width = max(width, _LEAST_WIDTH)
     return Console(file=sys.stdout, markup=False, highlight=False, emoji=False, width=width)
+
+
+def print_table(table: Table) -> None:
+    """Write a table to standard output, without blanks at the ends of lines."""
+    console = output()
+    with console.capture() as captured:
+        console.print(table)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def working(message: str) -> AbstractContextManager[object]:

@@ -129,7 +129,8 @@ class HitPrinter:
     def _heading(self, name: str, title: str, words: Mapping[str, object]) -> Text:
         from rich.text import Text
 
-        heading = Text("" if title.startswith(name) else name + "  ", style="cyan")
+        gap = "  " if title else ""
+        heading = Text("" if title.startswith(name) else name + gap, style="cyan")
         marked = self._marked(_cut_end(title, self.width - 15 - len(heading)), words)
         marked.stylize("bold")
         return heading.append_text(marked)

@@ -31,6 +31,9 @@ def open_index(folder: Path) -> Index:
     except IndexNotFoundError as error:
         if "never finished" in str(error):
             raise
+        if folder.is_file():
+            reason = f"{folder} is a file; give the folder of an index"
+            raise IndexNotFoundError(reason) from error
         reason = f"no index in {folder}; make one with: sparsearch index {quoted(folder)} SOURCE"
         raise IndexNotFoundError(reason) from error
 

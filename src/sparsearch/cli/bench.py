@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile, share
-from sparsearch.cli._console import counted, note, one_line, output, write_json
+from sparsearch.cli._console import counted, note, one_line, print_table, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._progress import steps
 from sparsearch.cli._queries import read_queries
@@ -55,7 +55,7 @@ def bench(
     ] = 1.0,
     json: JsonOutput = False,
 ) -> None:
-    """Measure how fast an index answers, and how much of the exact best it finds.
+    """Measure how fast an index answers, and its recall.
 
     Without --queries, the heaviest terms of some of the documents are the queries. Times are those
     of finding the best k: neither turning text into vectors nor reading the documents found is in
@@ -88,7 +88,7 @@ def bench(
     print(f"{counted(facts.documents, 'document')}, {asked}, k {k}")
     print("latency in microseconds, one query at a time on one thread; batches in queries a second")
     print()
-    output().print(_table(measured, counts))
+    print_table(_table(measured, counts))
 
 
 @dataclass(frozen=True)

@@ -6,26 +6,27 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
-from sparsearch.cli._adding import Rejected
+from sparsearch.cli._adding import Rejected, open_documents
 from sparsearch.cli._arguments import (
-    DocumentFormat,
     DocumentSource,
     IdField,
     Quantize,
     Recipe,
+    SourceFormat,
     TextField,
     TitleField,
 )
 from sparsearch.cli._console import counted, note, quoted, working
+from sparsearch.cli._creation import EncoderName
 from sparsearch.cli._encoding import EncodedParts, Passage, remaining
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
 from sparsearch.errors import InvalidDocumentError, InvalidInputError
-from sparsearch.readers import FieldMapping, Source, open_source
+from sparsearch.readers import FieldMapping
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -64,9 +65,7 @@ def encode(
             "--queries", help="Encode queries: JSON lines (_id, text), or lines of id<tab>text."
         ),
     ] = False,
-    format: Annotated[
-        DocumentFormat | None, typer.Option(help="Format of the source.  [default: by its name]")
-    ] = None,
+    format: SourceFormat = None,
     id_field: IdField = None,
     title_field: TitleField = None,
     text_field: TextField = None,
@@ -89,7 +88,7 @@ def encode(
     """
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     rejected = Rejected() if skip_invalid else None
-    reader = None if queries else _reader(source, format, fields, rejected)
+    reader = None if queries else open_documents(source, format, fields, rejected)
     with working("loading the model"):
         chosen = _load(encoder, backend=backend, recipe=recipe, quantize=quantize)
     parts = EncodedParts(out, {"encoder": chosen.identity, "queries": queries})
@@ -109,22 +108,10 @@ def encode(
     _summarize(parts, encoded, time.perf_counter() - started, queries)
 
 
-def _reader(
-    source: str, format: str | None, fields: FieldMapping, rejected: Rejected | None
-) -> Source:
-    from_stdin = source == "-"
-    return open_source(
-        "/dev/stdin" if from_stdin else source,
-        format="jsonl" if from_stdin and format is None else format,
-        fields=fields,
-        on_error=rejected,
-    )
-
-
 def _load(source: str, **options: Any) -> Encoder:
     from sparsearch.encoders import Encoder
 
-    chosen = None if source == "bm25" else Encoder.load(source, **options)
+    chosen = None if source in get_args(EncoderName) else Encoder.load(source, **options)
     if chosen is None or chosen.saturation is not None:
         raise InvalidInputError(
             f"the weights of {source} depend on the whole collection: index the documents, then "

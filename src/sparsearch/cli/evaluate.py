@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import search_file
 from sparsearch.cli._writing import write_text
+
+if TYPE_CHECKING:
+    from sparsearch.runs import Qrels, Run
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",
@@ -88,9 +91,16 @@ def evaluate(
         write_json({"dataset": collection.name, "queries": judged, "k": k, **result.mean})
         return
     print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
+    if not _any_judged(found, collection.qrels):
+        note(f"nothing found is judged: does {index} hold the documents of {collection.name}?")
     if result.missing_queries:
         missing = f"{result.missing_queries:,} of the judged queries found nothing"
         note(f"{missing}, which counts as zero")
+
+
+def _any_judged(run: Run, qrels: Qrels) -> bool:
+    searched = run.keys() & qrels.keys()
+    return any(not qrels[query].keys().isdisjoint(run.ids(query)) for query in searched)
 
 
 def _check_depth(measures: list[str], k: int) -> None:

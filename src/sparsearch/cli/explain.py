@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsearch.cli._arguments import IndexFolder, JsonOutput, VectorQuery
-from sparsearch.cli._console import one_line, output, write_json
+from sparsearch.cli._console import one_line, print_table, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import parse_query
 
@@ -36,7 +36,7 @@ def explain(
     json: JsonOutput = False,
     vector: VectorQuery = False,
 ) -> None:
-    """Show what each term of a query adds to the score of a document.
+    """Show what each query term adds to a document's score.
 
     A contribution is the weight of the term in the query times its weight in the document; the
     contributions add up to the score.
@@ -52,8 +52,7 @@ def explain(
     print(f"document  {one_line(id)}")
     print(f"score     {explanation.score:.4f}")
     if explanation.terms:
-        console = output()
-        console.print(_table(explanation))
+        print_table(_table(explanation))
     else:
         print("no term of the query is in the document")
     if missing:

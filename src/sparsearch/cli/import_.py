@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,9 +15,9 @@ from sparsearch.cli._console import counted, human_bytes, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
+from sparsearch.cli._resuming import Resumable
 from sparsearch.cli._vector_files import read_vector_batches, vector_format
 from sparsearch.errors import (
-    DuplicateIdError,
     FileFormatError,
     InvalidDocumentError,
     InvalidInputError,
@@ -27,6 +27,7 @@ from sparsearch.errors import (
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
+    from sparsearch.storage import SourceProgress
     from sparsearch.vectors import VectorBatch
 
 EXAMPLES = (
@@ -51,7 +52,10 @@ def import_(
     weight_bits: WeightBits = None,
     segment_documents: SegmentDocuments = None,
     upsert: Annotated[
-        bool, typer.Option("--upsert", help="Replace documents whose ids are taken.")
+        bool,
+        typer.Option(
+            "--upsert", help="Read the whole file; replace documents whose ids are taken."
+        ),
     ] = False,
     optimize: Annotated[
         bool, typer.Option(help="Merge segments at the end, for faster searches.")
@@ -59,7 +63,8 @@ def import_(
 ) -> None:
     """Add vectors made elsewhere to an index.
 
-    The index is created if there is none, and is searched by vectors. The contents of a record
+    The index is created if there is none, and is searched by vectors. If the command is
+    interrupted, the same command goes on where it stopped. The contents of a record
     become the text of the document, its other fields metadata; rows of a file without ids are
     called 0, 1, 2, ...
     """
@@ -76,47 +81,74 @@ def import_(
             with working("merging segments"):
                 target.optimize()
         facts = target.info()
-    print(f"added {counted(added, 'vector')} in {seconds:.1f} s")
+    if added:
+        print(f"added {counted(added, 'vector')} in {seconds:.1f} s")
     print(f"{index} holds {counted(facts.documents, 'document')} in {human_bytes(facts.bytes)}")
     print(f"""next: sparsearch search {quoted(index)} --vector '{{"term": 1.0}}'""")
 
 
-def _add_all(index: Index, path: Path, batches: Iterable[VectorBatch], upsert: bool) -> int:
-    added = 0
-    with Progress("reading") as progress:
-        for batch in batches:
-            try:
-                _add(index, batch, upsert)
-            except KeyboardInterrupt:
-                holds = f"{index.path} holds {counted(len(index), 'document')}"
-                advice = "the same command with --upsert starts again"
-                raise KeyboardInterrupt(f"{holds}; {advice}") from None
-            except (InvalidDocumentError, InvalidVectorError) as error:
-                raise _located(error, path, batch, added) from error
-            added += len(batch)
-            progress.advance(len(batch))
-    return added
+def _add_all(index: Index, path: Path, batches: Iterator[VectorBatch], upsert: bool) -> int:
+    is_stored = path.is_file() or path.is_dir()  # what comes out of a pipe cannot be read again
+    resuming = Resumable(index, path, "vector", resumed=is_stored and not upsert)
+    stored = resuming.stored()
+    resuming.announce(stored)
+    if stored is not None and stored.finished:
+        return 0
+    before = 0
+    if stored is not None:
+        batches, before = _after(batches, stored, resuming), stored.consumed
+    reading = _Reading(path, batches, before)
+    try:
+        with resuming.explained():
+            return index.add_vector_batches(reading, source=resuming.label, replace=upsert)
+    except (InvalidDocumentError, InvalidVectorError) as error:
+        raise reading.located(error) from error
 
 
-def _add(index: Index, batch: VectorBatch, upsert: bool) -> None:
-    index.add_vectors(batch.ids, batch.vectors, _documents(batch), replace=upsert)
+def _after(
+    batches: Iterator[VectorBatch], stored: SourceProgress, resuming: Resumable
+) -> Iterator[VectorBatch]:
+    """Read over the vectors that are stored, making sure that they are the ones stored."""
+    last_id, found = "", 0
+    rest: list[VectorBatch] = []
+    while found < stored.consumed and (batch := next(batches, None)) is not None:
+        known = min(len(batch), stored.consumed - found)
+        last_id, found = batch.ids[known - 1], found + known
+        rest = [batch[known:]] if known < len(batch) else []
+    resuming.check(stored, found, last_id)
+    yield from chain(rest, batches)
 
 
-def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:
-    return [
-        {**metadata, **({"text": contents} if contents else {})}
-        for contents, metadata in zip(batch.contents, batch.metadata, strict=True)
-    ]
+class _Reading:
+    """Batches of a file on their way into an index, and where in the file an error is.
 
+    Parameters
+    ----------
+    path : Path
+    batches : iterable of VectorBatch
+    before : int
+        Rows of the file that precede them.
+    """
 
-def _located(
-    error: InvalidDocumentError | InvalidVectorError, path: Path, batch: VectorBatch, before: int
-) -> InvalidInputError:
-    """Return the error of a batch as one of the file."""
-    if isinstance(error, DuplicateIdError):
-        reason = f"the id {shorten(error.document_id)} is taken, by the index or by an earlier"
-        return InvalidInputError(f"{path}: {reason} vector; give --upsert to replace documents")
-    row = error.position if isinstance(error, InvalidDocumentError) else error.row
-    if row is None:
-        return InvalidInputError(f"{path}: {error}")
-    return FileFormatError(path, before + row + 1, f"id {shorten(batch.ids[row])}: {error.reason}")
+    def __init__(self, path: Path, batches: Iterable[VectorBatch], before: int) -> None:
+        self._path = path
+        self._batches = batches
+        self._before = before
+        self._given = 0
+        self._last: VectorBatch | None = None
+
+    def __iter__(self) -> Iterator[VectorBatch]:
+        with Progress("reading") as progress:
+            for batch in self._batches:
+                self._last = batch
+                yield batch
+                self._given += len(batch)
+                progress.advance(len(batch))
+
+    def located(self, error: InvalidDocumentError | InvalidVectorError) -> InvalidInputError:
+        """Return an error of the batch that was last given as one of the file."""
+        row = error.position if isinstance(error, InvalidDocumentError) else error.row
+        if row is None or self._last is None:
+            return InvalidInputError(f"{self._path}: {error}")
+        name = shorten(self._last.ids[row - self._given])
+        return FileFormatError(self._path, self._before + row + 1, f"id {name}: {error.reason}")

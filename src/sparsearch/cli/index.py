@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._adding import Adding, Rejected
-from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, WeightBits
+from sparsearch.cli._adding import Adding, Rejected, open_documents
+from sparsearch.cli._arguments import (
+    DocumentSource,
+    IdField,
+    IndexFolder,
+    SegmentDocuments,
+    SourceFormat,
+    TextField,
+    TitleField,
+    WeightBits,
+)
 from sparsearch.cli._console import counted, human_bytes, note, quoted, working
 from sparsearch.cli._creation import CreationOptions, EncoderName, create_or_open
 from sparsearch.cli._opening import announce_compilation
-from sparsearch.readers import FieldMapping, open_source
+from sparsearch.readers import FieldMapping
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -24,37 +33,14 @@ EXAMPLES = (
     "zcat dump.jsonl.gz | sparsearch index papers -",
 )
 
-Format = Literal["jsonl", "csv", "tsv", "parquet", "beir", "text"]
-
 
 def index(
     index: IndexFolder,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="SOURCE",
-            help="File or folder to read, plain or gzip; - for JSON lines from standard input.",
-            show_default=False,
-        ),
-    ],
-    format: Annotated[
-        Format | None, typer.Option(help="Format of the source.  [default: by its name]")
-    ] = None,
-    id_field: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Field of the id.  [default: id, _id, docid or doc_id]"),
-    ] = None,
-    title_field: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Field of the title.  [default: title]")
-    ] = None,
-    text_field: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="Field of the text; may be repeated.  "
-            "[default: text, contents, body, passage or abstract]",
-        ),
-    ] = None,
+    source: DocumentSource,
+    format: SourceFormat = None,
+    id_field: IdField = None,
+    title_field: TitleField = None,
+    text_field: TextField = None,
     encoder: Annotated[
         EncoderName | None,
         typer.Option(
@@ -93,7 +79,10 @@ def index(
     ] = False,
     skip_invalid: Annotated[
         bool,
-        typer.Option("--skip-invalid", help="Report malformed records and leave them out."),
+        typer.Option(
+            "--skip-invalid",
+            help="Report records that are malformed or whose id is taken, and leave them out.",
+        ),
     ] = False,
     optimize: Annotated[
         bool, typer.Option(help="Merge segments at the end, for faster searches.")
@@ -110,12 +99,8 @@ def index(
     options = CreationOptions(language, stop_words, k1, b, weight_bits, segment_documents, encoder)
     from_stdin = source == "-"
     rejected = Rejected() if skip_invalid else None
-    reader = open_source(
-        "/dev/stdin" if from_stdin else source,
-        format="jsonl" if from_stdin and format is None else format,
-        fields=FieldMapping(id_field, title_field, tuple(text_field or ())),
-        on_error=rejected,
-    )
+    fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
+    reader = open_documents(source, format, fields, rejected)
     announce_compilation()
     started = time.perf_counter()
     with create_or_open(index, options, of_text=True) as target:
@@ -130,7 +115,7 @@ def index(
             left_out = counted(len(reader.skipped), "file")
             note(f"left out {left_out} that are no text, such as {name} ({reason})")
         if rejected and rejected.count:
-            note(f"skipped {counted(rejected.count, 'malformed record')} in all")
+            note(f"skipped {counted(rejected.count, 'record')} in all")
         _summarize(target, added, seconds)
 
 

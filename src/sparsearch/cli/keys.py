@@ -40,7 +40,10 @@ def create(
         ),
     ] = None,
 ) -> None:
-    """Make an API key and print it, once: the file holds only a digest of it."""
+    """Make an API key and print it, this once.
+
+    The file holds only a digest of it.
+    """
     from sparsearch.serve import KeyFile
     from sparsearch.serve.keys import Role
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
-from sparsearch.cli._console import counted, note, output, quoted, write_json
+from sparsearch.cli._console import counted, note, print_table, quoted, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._progress import steps
 from sparsearch.cli._queries import read_queries
@@ -67,7 +67,7 @@ def tune(
         return
     measured_with = counted(tuning.queries, "query", "queries")
     print(f"{counted(tuning.documents, 'document')}, {measured_with}, k {tuning.k}\n")
-    output().print(_table(tuning))
+    print_table(_table(tuning))
     if tuning.points:
         recall = _recall_to_try(tuning)
         query = """--vector '{"term": 1.0}'""" if takes_vectors else '"your question"'

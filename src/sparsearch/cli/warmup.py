@@ -10,7 +10,7 @@ EXAMPLES = ("sparsearch warmup",)
 
 
 def warmup() -> None:
-    """Compile all kernels now, so that nothing has to wait for it later.
+    """Compile all kernels now, so that nothing waits for it later.
 
     Kernels are otherwise compiled when first used, and kept on disk. This makes small indexes in a
     temporary folder and searches them in every way: of use when building a container image, or

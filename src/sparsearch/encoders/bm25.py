@@ -10,7 +10,12 @@ import numpy as np
 
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.counting import TermCounter
-from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
+from sparsearch.encoders.protocol import (
+    CollectionStatistics,
+    Encoder,
+    Saturation,
+    inverse_document_frequencies,
+)
 from sparsearch.encoders.settings import checked_settings
 from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError, shorten
@@ -175,10 +180,7 @@ class Bm25Encoder(Encoder):
             raise EncoderError("BM25 queries need the statistics of the documents; give statistics")
         checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_known(checked)
-        frequencies = statistics.document_frequencies(term_ids)
-        others = statistics.n_documents - frequencies
-        idf = np.log1p((others + 0.5) / (frequencies + 0.5))
-        idf[frequencies == 0] = 0.0  # all documents that held the term are deleted
+        idf = inverse_document_frequencies(term_ids, statistics)
         weights = (counts * idf).astype(np.float32)
         vectors = SparseVectors.from_trusted(offsets, term_ids, weights, self._vocabulary)
         return vectors.drop_zeros()

@@ -112,15 +112,7 @@ class HybridEncoder(Encoder):
         }
 
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
-        """Return each text's learned weights and its counts of words.
-
-        Raises
-        ------
-        InvalidInputError
-            When a text is not a string.
-        SparsearchError
-            As the learned encoder does.
-        """
+        """Return each text's learned weights and its counts of words; raises as both encoders."""
         checked = checked_texts(texts)
         # The learned part first: where it fails, the vocabulary has not grown.
         return self._joined(
@@ -132,18 +124,7 @@ class HybridEncoder(Encoder):
     ) -> SparseVectors:
         """Return each text's learned weights times `learned_weight`, and its words' idf.
 
-        Parameters
-        ----------
-        texts : sequence of str
-        statistics : CollectionStatistics
-            Of the documents to be searched.
-
-        Raises
-        ------
-        EncoderError
-            When `statistics` is None.
-        InvalidInputError
-            When a text is not a string.
+        `statistics` are needed; raises as both encoders.
         """
         checked = checked_texts(texts)
         words = self._lexical.encode_queries(checked, statistics)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["LoadOptions", "LoadedEncoder", "export_model", "load_encoder"]
 
 _VERSION: Final = 1
-_CACHE_VERSION: Final = "1"
+_CACHE_VERSION: Final = "2"
 """Changes when exporting does, so that what an older version exported is not used."""
 
 _MODEL_FILES: Final = (".json", ".safetensors", ".txt", ".model")

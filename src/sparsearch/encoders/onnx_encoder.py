@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 
 from sparsearch.encoders.model_folder import ModelFolder, ModelSettings
 from sparsearch.encoders.onnx_model import OnnxModel, SparseEntries
-from sparsearch.encoders.protocol import CollectionStatistics, Encoder
+from sparsearch.encoders.protocol import (
+    CollectionStatistics,
+    Encoder,
+    inverse_document_frequencies,
+)
 from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import EncoderError, InvalidInputError
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -222,7 +226,7 @@ class NetworkEncoder(Encoder):
             if statistics is None:
                 reason = "its queries need the statistics of the documents; give statistics"
                 raise EncoderError(f"{self.settings.name}: {reason}")
-            weights = weights * _idf(term_ids.astype(np.uint32), statistics)
+            weights = weights * inverse_document_frequencies(term_ids.astype(np.uint32), statistics)
         return self._vectors(keys, weights.astype(np.float32), len(texts)).drop_zeros()
 
     def _vectors(
@@ -268,12 +272,3 @@ class OnnxEncoder(NetworkEncoder):
 def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
     checked = checked_texts(texts)
     return [prompt + text for text in checked] if prompt else checked
-
-
-def _idf(term_ids: NDArray[np.uint32], statistics: CollectionStatistics) -> NDArray[np.float64]:
-    """Return the inverse document frequencies as BM25 defines them; 0 where no document is."""
-    frequencies = statistics.document_frequencies(term_ids)
-    others = statistics.n_documents - frequencies
-    idf = np.log1p((others + 0.5) / (frequencies + 0.5))
-    idf[frequencies == 0] = 0.0
-    return np.asarray(idf)

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -59,7 +60,8 @@ def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = 
         Must not exist, or be empty.
     quantize : bool
         Store the matrices as 8-bit integers and multiply in them, one scale a column; the inputs
-        of each product are rounded to 8 bits on the way.
+        of each product are rounded to 8 bits on the way. Windows are then run one by one
+        (`ModelSettings.max_batch`), so that a text's vector is a function of the text alone.
 
     Raises
     ------
@@ -75,7 +77,9 @@ def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} exists and is not an empty folder; give another")
     with _folder_in_the_making(folder) as made:
-        settings = parts.settings
+        # 8-bit products round on a scale that their batch shares: run one by one, a window's vector
+        # does not depend on what it happens to be encoded with.
+        settings = replace(parts.settings, max_batch=1) if quantize else parts.settings
         (made / SETTINGS_NAME).write_text(settings.to_json(), "utf-8")
         parts.load_tokenizer().save(str(made / TOKENIZER_NAME))
         _export_network(parts, parts.documents, made / MODEL_NAME, quantize)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["CollectionStatistics", "Encoder", "Saturation"]
+__all__ = ["CollectionStatistics", "Encoder", "Saturation", "inverse_document_frequencies"]
 
 
 class CollectionStatistics(Protocol):
@@ -39,6 +39,20 @@ class CollectionStatistics(Protocol):
     def document_frequencies(self, term_ids: NDArray[np.uint32], /) -> NDArray[np.int64]:
         """Return in how many documents each of the terms occurs: int64, of the same shape."""
         ...
+
+
+def inverse_document_frequencies(
+    term_ids: NDArray[np.uint32], statistics: CollectionStatistics
+) -> NDArray[np.float64]:
+    """Return BM25's ``ln(1 + (N - df + 0.5) / (df + 0.5))`` of terms: float64, of the same shape.
+
+    It is 0 for terms that no document holds any more.
+    """
+    frequencies = statistics.document_frequencies(term_ids)
+    others = statistics.n_documents - frequencies
+    idf = np.log1p((others + 0.5) / (frequencies + 0.5))
+    idf[frequencies == 0] = 0.0
+    return np.asarray(idf)
 
 
 @dataclass(frozen=True)

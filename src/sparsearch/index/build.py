@@ -342,15 +342,31 @@ def _string_chunks(
 ) -> Iterator[npt.NDArray[np.uint8]]:
     for segment, rows in zip(segments, live, strict=True):
         data, offsets = (segment.arrays[name] for name in names)
-        if len(rows) == 0:
-            continue
-        # One chunk for each run of neighbouring rows, so that undeleted stretches are copied whole.
-        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-        for run in np.split(rows, breaks):
-            start, stop = int(offsets[run[0]]), int(offsets[run[-1] + 1])
-            for at in range(start, stop, _COPY_BYTES):
-                yield data[at : min(at + _COPY_BYTES, stop)]
+        starts, stops = offsets[rows], offsets[rows + 1]
+        first = 0
+        while first < len(rows):
+            within = np.searchsorted(stops, starts[first] + _COPY_BYTES, side="right")
+            last = max(int(within), first + 1)
+            for chunk in _pieces(data, starts[first:last], stops[first:last]):
+                yield chunk
                 release_pages(data)
+            first = last
+
+
+def _pieces(
+    data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    """Yield the bytes of ascending ranges: as they lie or, where some are left out, gathered."""
+    begin, end = int(starts[0]), int(stops[-1])
+    gaps = np.flatnonzero(starts[1:] != stops[:-1])
+    if len(gaps) == 0:
+        for at in range(begin, end, _COPY_BYTES):
+            yield data[at : min(at + _COPY_BYTES, end)]
+        return
+    bounds = np.column_stack([stops[gaps], starts[gaps + 1]]).ravel()
+    lengths = np.diff(bounds, prepend=begin, append=end)
+    is_kept = np.arange(len(lengths)) % 2 == 0
+    yield data[begin:end][np.repeat(is_kept, lengths)]
 
 
 def _merge_lists(

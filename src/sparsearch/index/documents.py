@@ -205,9 +205,20 @@ def _check_unicode(position: int, document_id: object, what: str, value: object)
 
 
 def check_vectors(
-    ids: Sequence[str], vectors: SparseVectors, documents: Sequence[Mapping[str, Any]] | None
+    ids: Sequence[str],
+    vectors: SparseVectors,
+    documents: Sequence[Mapping[str, Any]] | None,
+    start: int = 0,
 ) -> list[Record]:
     """Check documents that come with their vectors.
+
+    Parameters
+    ----------
+    ids : sequence of str
+    vectors : SparseVectors
+    documents : sequence of mapping, optional
+    start : int
+        Position of the first, for messages.
 
     Raises
     ------
@@ -230,11 +241,11 @@ def check_vectors(
         term = int(vectors.term_ids[at])
         named = term if vectors.vocabulary is None else repr(vectors.vocabulary.term(term))
         reason = f"term {named} has the negative weight {vectors.weights[at]}"
-        raise InvalidVectorError(row, f"{reason}; document weights must not be negative")
+        raise InvalidVectorError(start + row, f"{reason}; document weights must not be negative")
     given: Sequence[Mapping[str, Any]] = [{}] * len(ids) if documents is None else documents
     return [
         _with_vector(position, document_id, fields)
-        for position, (document_id, fields) in enumerate(zip(ids, given, strict=True))
+        for position, (document_id, fields) in enumerate(zip(ids, given, strict=True), start)
     ]
 
 

@@ -14,14 +14,15 @@ from sparsearch.index.background import BackgroundMerger
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.copying import copy_index
 from sparsearch.index.creation import create_catalog
-from sparsearch.index.documents import Record, check_documents, check_vectors
+from sparsearch.index.documents import Record, check_documents
+from sparsearch.index.feeding import Given, VectorFeed
 from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
-from sparsearch.index.writer import Store, Writer
+from sparsearch.index.writer import OnTaken, Store, Writer
 from sparsearch.storage import Catalog, SourceProgress, cleaner_lock, writer_lock
-from sparsearch.vectors import SparseVectors
+from sparsearch.vectors import SparseVectors, VectorBatch
 
 __all__ = ["Index"]
 
@@ -95,7 +96,13 @@ class Index(IndexReader):
             catalog.close()
             raise
 
-    def add(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
+    def add(
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        *,
+        source: str | None = None,
+        on_taken: OnTaken | None = None,
+    ) -> int:
         """Add documents.
 
         They are read one by one and committed in portions, so any number can be given.
@@ -108,6 +115,9 @@ class Index(IndexReader):
         source : str, optional
             Name of where they come from. After an interruption, `source_progress` tells how many of
             its documents are stored; give the rest under the same name.
+        on_taken : callable, optional
+            Called with the `DuplicateIdError` of each document whose id is taken, which is then
+            left out (and counts as stored for `source_progress`); without it the error is raised.
 
         Returns
         -------
@@ -128,7 +138,8 @@ class Index(IndexReader):
         if source is not None:
             _check_source(source)
         with self._writing() as writer:
-            return writer.add(check_documents(documents), self._encode, source=source)
+            records = check_documents(documents)
+            return writer.add(records, self._encode, source=source, on_taken=on_taken)
 
     def upsert(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
         """Add documents, each replacing the one with its id, if any; see `add`.
@@ -172,14 +183,42 @@ class Index(IndexReader):
         InvalidDocumentError, DuplicateIdError
             As in `add`.
         """
-        records = check_vectors(ids, vectors, documents)
+        return self._add_vectors([(ids, vectors, documents)], replace, None)
+
+    def add_vector_batches(
+        self, batches: Iterable[VectorBatch], *, source: str | None = None, replace: bool = False
+    ) -> int:
+        """Add the records of files of vectors, such as `read_json_vectors` reads.
+
+        They are committed in portions, as in `add`, so any number can be given.
+
+        Parameters
+        ----------
+        batches : iterable of VectorBatch
+            All with a vocabulary or all without. Contents become the text of a document, metadata
+            its other fields.
+        source, replace
+            As in `add` and `add_vectors`. Positions in errors are counted from the first batch.
+
+        Returns
+        -------
+        int
+            How many were added.
+        """
+        if source is not None:
+            _check_source(source)
+        given = ((batch.ids, batch.vectors, _documents(batch)) for batch in batches)
+        return self._add_vectors(given, replace, source)
+
+    def _add_vectors(self, batches: Iterable[Given], replace: bool, source: str | None) -> int:
         with self._writing() as writer:
-            translated = self._terms.for_documents(vectors, writer.snapshot)
+            before = writer.snapshot
 
-            def rows(batch: Sequence[Record], start: int) -> SparseVectors:
-                return translated[start : start + len(batch)]
+            def translate(vectors: SparseVectors, first: bool) -> SparseVectors:
+                return self._terms.for_documents(vectors, before if first else None)
 
-            return writer.add(records, rows, replacing=replace)
+            feed = VectorFeed(batches, translate)
+            return writer.add(feed.records(), feed.vectors, replacing=replace, source=source)
 
     def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
         """Delete documents; return how many.
@@ -335,8 +374,15 @@ class Index(IndexReader):
             self._files.remove_except(s.stored.uid for s in writer.snapshot.segments)
         return True
 
-    def _encode(self, records: Sequence[Record], start: int) -> SparseVectors:
+    def _encode(self, records: Sequence[Record]) -> SparseVectors:
         return self._terms.encode_documents([record.content for record in records])
+
+
+def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:
+    return [
+        {**metadata, **({"text": contents} if contents else {})}
+        for contents, metadata in zip(batch.contents, batch.metadata, strict=True)
+    ]
 
 
 def _check_source(source: object) -> None:

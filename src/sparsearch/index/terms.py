@@ -132,19 +132,29 @@ class Terms:
             return None
         return encoder.text_terms(text) if isinstance(encoder, NamesTextTerms) else None
 
-    def for_documents(self, vectors: SparseVectors, snapshot: Snapshot) -> SparseVectors:
-        """Return vectors from outside in terms of this index, without explicit zeros."""
+    def for_documents(self, vectors: SparseVectors, before: Snapshot | None) -> SparseVectors:
+        """Return vectors from outside in terms of this index, without explicit zeros.
+
+        Parameters
+        ----------
+        vectors : SparseVectors
+        before : Snapshot or None
+            What the index held before the first vectors of a call; None for those that follow.
+        """
         if self._identity is not None:
             raise VocabularyMismatchError(
                 f"this index makes its vectors from text with {self._identity.get('type')!r}; "
                 "add text, or create an index with encoder=None for vectors"
             )
         vectors = vectors.drop_zeros()
-        if snapshot.vocabulary_size == 0 and snapshot.n_postings == 0:
+        if before is not None and before.vocabulary_size == 0 and before.n_postings == 0:
             # Nothing stored says which kind of index it is: these vectors decide.
             self._vocabulary = None if vectors.vocabulary is None else Vocabulary()
         vocabulary = self.vocabulary
         _check_kind(vectors, vocabulary)
+        if vectors.nnz == 0:  # of either kind
+            csr = vectors.offsets, vectors.term_ids, vectors.weights
+            return SparseVectors.from_trusted(*csr, vocabulary)
         return vectors if vocabulary is None else translate(vectors, vocabulary, grow=True)
 
     def for_queries(

@@ -23,6 +23,7 @@ from sparsearch.errors import (
 from sparsearch.index.build import Weighting, build_segment
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
+from sparsearch.index.gathering import Accepted, Buffer, Progress
 from sparsearch.index.merged import Merged, merge, put_in_place, write_segment
 from sparsearch.index.merging import (
     MAX_POSTINGS,
@@ -44,10 +45,9 @@ from sparsearch.storage import (
 )
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Store", "Vectorize", "Writer"]
+__all__ = ["OnTaken", "Store", "Vectorize", "Writer"]
 
 _BATCH_DOCUMENTS = 4096
-_SEGMENT_POSTINGS = MAX_POSTINGS // 4
 _MANY_SEGMENTS = 32
 """Where merging is left to the background, a writer helps from this many segments on: each one
 costs every search some microseconds."""
@@ -56,8 +56,11 @@ _LENGTH_DRIFT = 0.005
 """Relative drift of the average length at which codes are computed anew. It moves a weight by less
 than a quarter of itself, 0.00125: a third of the step of an 8-bit code."""
 
-Vectorize = Callable[[Sequence[Record], int], SparseVectors]
-"""From checked documents, and the position of the first in the call, to one vector each."""
+Vectorize = Callable[[Sequence[Record]], SparseVectors]
+"""From checked documents, as they come, to one vector each."""
+
+OnTaken = Callable[[DuplicateIdError], None]
+"""Told of each document whose id is taken; unless it raises an error, the document is left out."""
 
 
 @dataclass(frozen=True)
@@ -84,58 +87,6 @@ class Store:
     merges_later: bool = False
 
 
-class _Buffer:
-    """Documents not sealed yet."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.vectors: list[SparseVectors] = []
-        self.newest: dict[str, int] = {}
-        self.replaced: list[int] = []
-        self.payload_bytes = 0
-        self.postings = 0
-
-    def extend(self, records: Sequence[Record], vectors: SparseVectors) -> None:
-        for record in records:
-            if record.id in self.newest:
-                self.replaced.append(self.newest[record.id])
-            self.newest[record.id] = len(self.records)
-            self.records.append(record)
-            self.payload_bytes += len(record.payload)
-        self.vectors.append(vectors)
-        self.postings += vectors.nnz
-
-    def is_full(self, config: IndexConfig) -> bool:
-        return (
-            len(self.records) >= config.segment_documents
-            or self.payload_bytes >= config.segment_bytes
-            or self.postings >= _SEGMENT_POSTINGS
-        )
-
-
-class _Progress:
-    """How far a call got, and the source that its documents come from."""
-
-    def __init__(self, catalog: Catalog, source: str | None) -> None:
-        earlier = catalog.source(source) if source is not None else None
-        self._source = source
-        self._earlier = earlier.consumed if earlier else 0
-        self._last_id = earlier.last_id if earlier else ""
-        self.taken = 0
-        self.finished = False
-
-    def advance(self, records: Sequence[Record]) -> None:
-        if records:
-            self.taken += len(records)
-            self._last_id = records[-1].id
-
-    def to_rows(self) -> dict[str, SourceProgress]:
-        if self._source is None:
-            return {}
-        consumed = self._earlier + self.taken
-        return {self._source: SourceProgress(consumed, self._last_id, self.finished)}
-
-
 class Writer:
     """One call's changes to an index.
 
@@ -155,7 +106,7 @@ class Writer:
         self.snapshot = snapshot
         self._store = store
         self._deleted = list(snapshot.deleted)
-        self._buffer = _Buffer()
+        self._buffer = Buffer()
 
     def add(
         self,
@@ -164,6 +115,7 @@ class Writer:
         *,
         replacing: bool = False,
         source: str | None = None,
+        on_taken: OnTaken | None = None,
     ) -> int:
         """Add documents, committing whenever a segment is full and at the end.
 
@@ -175,6 +127,8 @@ class Writer:
             Delete documents of the same ids instead of refusing the new ones.
         source : str, optional
             Name under which every commit remembers how many records were consumed.
+        on_taken : callable, optional
+            Called for documents whose ids are taken, which are left out instead of refused.
 
         Returns
         -------
@@ -186,23 +140,20 @@ class Writer:
         InvalidInputError
             At the first bad document; those before it are stored.
         """
-        progress = _Progress(self._store.catalog, source)
+        progress = Progress(self._store.catalog, source)
         size = min(_BATCH_DOCUMENTS, self._store.config.segment_documents)
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
         for records_read, failure in _batches(records, size):
-            batch, refusal = self._accept(records_read, progress.taken, replacing)
-            failure = refusal or failure
+            accepted = self._accept(records_read, progress.read, replacing, on_taken or _refuse)
+            failure = accepted.refusal or failure
             try:
-                vectors = vectorize(batch, progress.taken)
+                self._gather(accepted.added, vectorize, replacing)
             except Exception as error:
                 failure = error
                 break
-            if replacing:
-                self._mark_deleted(self.snapshot.find([record.id for record in batch]))
-            self._buffer.extend(batch, vectors)
-            progress.advance(batch)
+            progress.advance(accepted)
             if self._buffer.is_full(self._store.config):
                 self._seal(progress)
             if failure is not None:
@@ -212,7 +163,7 @@ class Writer:
         self.maintain()
         if failure is not None:
             raise failure
-        return progress.taken
+        return progress.added
 
     def delete(self, ids: Sequence[str], *, missing_ok: bool) -> int:
         """Delete documents; return how many there were.
@@ -284,19 +235,32 @@ class Writer:
                 self.commit_merged(self._merge(start, stop))
 
     def _accept(
-        self, batch: Sequence[Record], start: int, replacing: bool
-    ) -> tuple[Sequence[Record], DuplicateIdError | None]:
-        """Return the records before the first whose id is taken, and the error for that one."""
+        self, batch: Sequence[Record], start: int, replacing: bool, on_taken: OnTaken
+    ) -> Accepted:
+        """Return what to add of a batch: those whose ids are free, or all if they replace."""
         if replacing:
-            return batch, None
+            return Accepted(batch, batch)
         numbers = self.snapshot.find([record.id for record in batch])
-        seen: set[str] = set()
+        added: dict[str, Record] = {}
         for i, record in enumerate(batch):
-            if numbers[i] >= 0 or record.id in seen or record.id in self._buffer.newest:
-                reason = "its id is taken, by the index or earlier in this call; see upsert"
-                return batch[:i], DuplicateIdError(start + i, record.id, reason)
-            seen.add(record.id)
-        return batch, None
+            if numbers[i] < 0 and record.id not in added and record.id not in self._buffer.newest:
+                added[record.id] = record
+                continue
+            reason = "its id is taken, by the index or earlier in this call; see upsert"
+            try:
+                on_taken(DuplicateIdError(start + i, record.id, reason))
+            except Exception as refusal:
+                return Accepted(list(added.values()), batch[:i], refusal)
+        return Accepted(list(added.values()), batch)
+
+    def _gather(self, records: Sequence[Record], vectorize: Vectorize, replacing: bool) -> None:
+        """Put documents into the buffer."""
+        if not records:
+            return
+        vectors = vectorize(records)
+        if replacing:
+            self._mark_deleted(self.snapshot.find([record.id for record in records]))
+        self._buffer.extend(records, vectors)
 
     def _mark_deleted(self, numbers: npt.NDArray[np.int64]) -> None:
         """Mark documents, given by number or -1, as deleted from the next commit on."""
@@ -310,9 +274,9 @@ class Writer:
             mask[numbers[owners == owner] - self.snapshot.bases[owner]] = True
             self._deleted[owner] = mask
 
-    def _seal(self, progress: _Progress) -> None:
+    def _seal(self, progress: Progress) -> None:
         """Write the buffered documents as a segment and commit."""
-        buffer, self._buffer = self._buffer, _Buffer()
+        buffer, self._buffer = self._buffer, Buffer()
         if not buffer.records and not progress.to_rows():
             return
         records = self._records()
@@ -382,6 +346,10 @@ class Writer:
         """Return how far the average length has moved since a segment's codes were computed."""
         used, now = segment.average_length, self.snapshot.average_length
         return abs(now / used - 1.0) if used else 0.0
+
+
+def _refuse(error: DuplicateIdError) -> None:
+    raise error
 
 
 def _batches(

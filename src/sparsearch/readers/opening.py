@@ -117,8 +117,10 @@ def _folder_format(folder: Path) -> str:
     if found - {None} == {"text"}:
         return "text"
     tables = sorted(found - {None, "text"}, key=str)
-    holds = f"holds {', '.join(map(str, tables))} files; give one of them" if tables else ""
-    reason = holds or "is a folder that holds neither corpus.jsonl nor text files"
+    if tables:
+        kinds = ", ".join(map(str, tables))
+        raise InvalidInputError(f"{folder}: holds {kinds} files; give one of them")
+    reason = "is a folder that holds neither corpus.jsonl nor text files"
     raise InvalidInputError(f"{folder}: {reason}; {_choices()}")
 
 

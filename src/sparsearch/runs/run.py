@@ -13,17 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.files import write_lines
 from sparsearch.runs.columns import check_id, check_trec_writable
-from sparsearch.runs.trec import SCORE_LIMIT, read_rankings
+from sparsearch.runs.trec import read_rankings
 
 __all__ = ["Run"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Ranking:
-    """Documents of one query, best first: the ids and, read-only, their float32 scores."""
+    """Documents of one query, best first: the ids and, read-only, their scores."""
 
     ids: tuple[str, ...]
-    scores: NDArray[np.float32]
+    scores: NDArray[np.float64]
 
     def equals(self, other: _Ranking) -> bool:
         return self.ids == other.ids and np.array_equal(self.scores, other.scores)
@@ -34,8 +34,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
     A mapping from query id to ``[(document id, score), ...]``. Documents are ordered by score,
     highest first; documents of equal score keep the order in which they were given. Scores are
-    held in float32, as the index computes them. Two runs are equal when their rankings are,
-    whatever they are called.
+    held in float64, as the index computes and most tools write them. Two runs are equal when their
+    rankings are, whatever they are called.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     ------
     InvalidInputError
         When an id is not a non-empty string, a document is ranked twice for a query, or a score
-        is not a number that float32 can hold.
+        is not a finite number.
 
     Examples
     --------
@@ -101,8 +101,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         """Read a run in TREC format: lines of ``query Q0 document rank score tag``.
 
         The score decides the order; where scores are equal the rank column does, then the order
-        of the lines. Lines of a query need not be adjacent. Blank lines mean nothing. The scores
-        are compared before they are rounded to float32.
+        of the lines. Lines of a query need not be adjacent. Blank lines mean nothing.
 
         Parameters
         ----------
@@ -141,7 +140,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     def trec_lines(self, tag: str | None = None) -> Iterator[str]:
         """Yield ``query Q0 document rank score tag`` lines, ranks counted from 1.
 
-        Scores have the nine digits that give each float32 back exactly. A query for which nothing
+        Scores have the fewest digits that give each float64 back exactly. A query for which nothing
         was found has no line: the format cannot tell it from one that was not searched, and
         measures treat both alike. Other tools order documents of equal score in their own way
         (trec_eval: by descending id).
@@ -153,7 +152,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
             check_trec_writable(ranking.ids, f"query {shorten(query)}: document id")
             scored = zip(ranking.ids, ranking.scores.tolist(), strict=True)
             for rank, (document, score) in enumerate(scored, start=1):
-                yield f"{query} Q0 {document} {rank} {score:.9g} {tag}\n"
+                yield f"{query} Q0 {document} {rank} {score!r} {tag}\n"
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -164,8 +163,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         """Return the ids of the documents of a query, best first."""
         return self._rankings[query].ids
 
-    def scores(self, query: str) -> NDArray[np.float32]:
-        """Return the scores that belong to `ids`, a read-only float32 array."""
+    def scores(self, query: str) -> NDArray[np.float64]:
+        """Return the scores that belong to `ids`, a read-only float64 array."""
         return self._rankings[query].scores
 
     def __getitem__(self, query: str) -> list[tuple[str, float]]:
@@ -210,12 +209,11 @@ def _ranking(query: str, ids: Sequence[str], scores: ArrayLike) -> _Ranking:
     if len(set(names)) != len(names):
         again = next(name for position, name in enumerate(names) if name in names[:position])
         raise InvalidInputError(f"query {shorten(query)} ranks document {shorten(again)} twice")
-    exact = _exact_scores(query, names, scores)
-    if (exact[1:] > exact[:-1]).any():
-        order = np.argsort(-exact, kind="stable")
+    held = _checked_scores(query, names, scores)
+    if (held[1:] > held[:-1]).any():
+        order = np.argsort(-held, kind="stable")
         names = tuple(names[position] for position in order)
-        exact = exact[order]
-    held = exact.astype(np.float32)
+        held = held[order]
     held.flags.writeable = False
     return _Ranking(names, held)
 
@@ -224,8 +222,8 @@ def _plain(query: str, id: object) -> str:
     return check_id(id, f"query {shorten(query)}: document")
 
 
-def _exact_scores(query: str, names: tuple[str, ...], scores: ArrayLike) -> NDArray[np.float64]:
-    """Return the scores as float64, in which they are compared."""
+def _checked_scores(query: str, names: tuple[str, ...], scores: ArrayLike) -> NDArray[np.float64]:
+    """Return a copy of the scores as float64."""
     try:
         given = np.asarray(scores if len(names) else np.zeros(0))
     except (TypeError, ValueError) as error:
@@ -235,10 +233,10 @@ def _exact_scores(query: str, names: tuple[str, ...], scores: ArrayLike) -> NDAr
     if given.shape != (len(names),):
         reason = f"{len(names)} documents but scores of shape {given.shape}"
         raise InvalidInputError(f"query {shorten(query)}: {reason}")
-    exact = given.astype(np.float64)
-    representable = np.abs(exact) < SCORE_LIMIT
-    if not representable.all():
-        position = int(np.argmin(representable))
-        reason = f"score {exact[position]} of document {shorten(names[position])}"
-        raise InvalidInputError(f"query {shorten(query)}: {reason} is not a finite float32")
-    return exact
+    held = given.astype(np.float64)
+    finite = np.isfinite(held)
+    if not finite.all():
+        position = int(np.argmin(finite))
+        reason = f"score {held[position]} of document {shorten(names[position])}"
+        raise InvalidInputError(f"query {shorten(query)}: {reason} is not a finite number")
+    return held

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from math import isfinite
 from os import PathLike
 
 import numpy as np
@@ -11,13 +12,10 @@ from numpy.typing import NDArray
 from sparsearch.errors import FileFormatError, shorten
 from sparsearch.files import TextFile
 
-__all__ = ["SCORE_LIMIT", "Rankings", "read_rankings"]
+__all__ = ["Rankings", "read_rankings"]
 
 Rankings = dict[str, tuple[list[str], NDArray[np.float64]]]
 """Per query id, the document ids, best first, and their scores."""
-
-SCORE_LIMIT = (2 - 2**-24) * 2.0**127
-"""Magnitude from which on a score becomes infinite in float32."""
 
 _LARGEST_RANK = 2**63 - 1
 
@@ -91,9 +89,8 @@ def _score(text: str) -> float:
         score = float(text)
     except ValueError:
         score = float("nan")
-    # Python reads "1_0" as ten; no other tool does. Not a number fails the comparison.
-    if not abs(score) < SCORE_LIMIT or "_" in text:
-        raise ValueError(f"score {shorten(text)} is not a finite float32 number")
+    if not isfinite(score) or "_" in text:  # Python reads "1_0" as ten; no other tool does
+        raise ValueError(f"score {shorten(text)} is not a finite number")
     return score
 
 

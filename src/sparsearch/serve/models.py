@@ -191,6 +191,13 @@ class SearchRequest(_Request):
         "default everything, with an empty list ids and scores only.",
     )
     explain: bool = Field(default=False, description="Return each term's contribution.")
+    passage: Whole | None = Field(
+        default=None,
+        ge=50,
+        le=10_000,
+        description="Return of each text only about so many characters, those where most words of "
+        "the query stand, as 'passage', instead of 'text'.",
+    )
 
 
 class SearchHit(BaseModel):
@@ -200,6 +207,8 @@ class SearchHit(BaseModel):
     score: float
     title: str | None = None
     text: str | None = None
+    passage: str | None = Field(default=None, description="With an ellipsis where it is cut.")
+    text_length: int | None = Field(default=None, description="With passage: of the whole text.")
     metadata: dict[str, Any] = {}
     terms: list[Term] | None = Field(default=None, description="With explain: largest first.")
 

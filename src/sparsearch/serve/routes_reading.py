@@ -15,6 +15,7 @@ from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.errors import ServiceError
+from sparsearch.serve.passages import passage
 from sparsearch.serve.rendering import (
     document_body,
     explanation_terms,
@@ -54,11 +55,16 @@ def _search(
     mode = "exact" if exact else "approximate"
     service.metrics.searches.labels(collection.name, mode).observe(seconds)
     bodies = [hit_body(hit, request.fields) for hit in hits]
-    if request.explain:
+    if request.explain or request.passage is not None:
         words = _words(collection, index, hits)
-        for body in bodies:
-            explanation = index.explain(query, body["id"])
-            body["terms"] = explanation_terms(explanation, words.get(body["id"], {}))
+        for hit, body in zip(hits, bodies, strict=True):
+            terms = explanation_terms(index.explain(query, hit.id), words.get(hit.id, {}))
+            if request.explain:
+                body["terms"] = terms
+            if request.passage is not None and "text" in body:
+                found = {word for term in terms for word in term["words"]}
+                body["passage"] = hit.text and passage(hit.text, found, request.passage)
+                body["text_length"] = len(body.pop("text") or "")
     return {"hits": bodies, "exact": exact, "seconds": seconds, "generation": index.generation}
 
 

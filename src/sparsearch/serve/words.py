@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from sparsearch.index import Index
 from sparsearch.vectors import Vocabulary
 
-__all__ = ["words_by_term"]
+__all__ = ["TEXT_READ", "words_by_term", "words_in"]
+
+TEXT_READ: Final = 20_000
+"""Characters of a text in which words are looked for."""
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001 - apostrophes of both kinds
-_TEXT_READ = 20_000
 _LONGEST_WORD = 100
+
+
+def words_in(text: str) -> Iterator[tuple[int, str]]:
+    """Yield where each word starts, and the word in lower case; `TEXT_READ` characters are read.
+
+    The page's ``text.js`` takes words apart in the same way, to mark them.
+    """
+    for match in _WORD.finditer(text, 0, TEXT_READ):
+        yield match.start(), match.group().lower()
 
 
 def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> dict[str, list[str]]:
@@ -23,16 +35,14 @@ def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> di
     ----------
     index : Index
     texts : iterable of str or None
-        Of each, the first twenty thousand characters are read.
+        Of each, the first `TEXT_READ` characters are read.
     splits : bool
         Whether the index's encoder takes text apart itself (BM25). Otherwise terms are taken to be
         word pieces, those inside a word marked by ``##``, as in the vocabularies of BERT.
     """
     found: dict[str, None] = {}
     for text in texts:
-        found.update(
-            dict.fromkeys(m.group().lower() for m in _WORD.finditer(text or "", 0, _TEXT_READ))
-        )
+        found.update(dict.fromkeys(word for _, word in words_in(text or "")))
     words = list(found)
     terms: dict[str, list[str]] = {}
     if splits:

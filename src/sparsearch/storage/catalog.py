@@ -249,8 +249,7 @@ class Catalog:
         StorageUnavailableError
             If the disk is full or read-only; the last commit stays in force.
         """
-        with self._transaction("IMMEDIATE") as connection:
-            generation = _generation(connection)
+        with self._next_generation() as connection:
             _write_segments(connection, changes.segments)
             _append_terms(connection, changes.new_terms)
             rows = [
@@ -258,9 +257,6 @@ class Catalog:
                 for name, p in changes.sources.items()
             ]
             connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", rows)
-            connection.execute("DELETE FROM state")
-            _write_state(connection, generation + 1)
-        self._empty_log()
 
     def put_setting(self, key: str, value: object) -> None:
         """Set a setting that may change, in a commit of its own.
@@ -270,10 +266,16 @@ class Catalog:
         StorageUnavailableError
             If the disk is full or read-only; the last commit stays in force.
         """
-        with self._transaction("IMMEDIATE") as connection:
-            generation = _generation(connection)
+        with self._next_generation() as connection:
             row = (key, json.dumps(value))
             connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", row)
+
+    @contextmanager
+    def _next_generation(self) -> Iterator[sqlite3.Connection]:
+        """Make what is written inside the next generation, in one transaction."""
+        with self._transaction("IMMEDIATE") as connection:
+            generation = _generation(connection)
+            yield connection
             connection.execute("DELETE FROM state")
             _write_state(connection, generation + 1)
         self._empty_log()

@@ -277,6 +277,8 @@ def read_config(path: str | PathLike[str]) -> TrainConfig:
     try:
         with open(path, encoding="utf-8") as file:
             value = yaml.safe_load(file)
+        if value is None:
+            raise InvalidInputError("holds no settings; docs/training.md tells which there are")
         return TrainConfig.from_mapping(value)
     except OSError as error:
         raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error

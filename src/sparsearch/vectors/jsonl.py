@@ -67,6 +67,11 @@ class VectorBatch:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, rows: slice) -> VectorBatch:
+        """Return the records of a slice."""
+        parts = self.ids[rows], self.contents[rows], self.vectors[rows], self.metadata[rows]
+        return VectorBatch(*parts)
+
 
 def read_json_vectors(
     path: str | PathLike[str], *, batch_size: int = 1000, vocabulary: Vocabulary | None = None

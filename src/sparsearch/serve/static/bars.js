@@ -6,14 +6,15 @@ import { TEXT_READ } from "./text.js";
 const FEW = 5;
 
 /**
- * Return what kind of term it is for a document: "in-text", "expansion", or "unknown" where the
- * text is not there, or not read to its end, or terms are numbers.
+ * Return what kind of term it is for a document or hit: "in-text", "expansion", or "unknown" where
+ * neither the encoder says so nor words tell: the text is not there, or not read to its end, or
+ * terms are numbers.
  */
-export function kindOf(term, document, info) {
-  if (term.words.length || info.encoder?.type === "bm25") return "in-text";
-  const text = `${document.title ?? ""}${document.text ?? ""}`;
+export function kindOf(term, { title, text, text_length: length = text?.length ?? 0 }, info) {
+  if (term.words.length || term.in_text) return "in-text";
+  if (term.in_text === false) return "expansion";
   const isNumber = info.encoder === null && /^\d+$/.test(term.term);
-  return !text || text.length > TEXT_READ || isNumber ? "unknown" : "expansion";
+  return !(title || length) || length > TEXT_READ || isNumber ? "unknown" : "expansion";
 }
 
 /** Return a bar: a share of its full length, 0 to 1. */

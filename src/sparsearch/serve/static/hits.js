@@ -2,7 +2,7 @@
 
 import { contributions } from "./bars.js";
 import { make, plain } from "./dom.js";
-import { marked, passage, wordsOf } from "./text.js";
+import { marked, wordsOf } from "./text.js";
 
 const FEW_FIELDS = 4;
 
@@ -29,8 +29,8 @@ function hitItem(hit, rank, info, href, largest) {
         make("span", { class: "other" }),
         hit.title ? make("bdi", { class: "id" }, hit.id) : null,
         ...fields(hit.metadata)),
-      hit.text
-        ? make("p", { class: "passage", dir: "auto" }, ...marked(passage(hit.text, words), words))
+      hit.passage
+        ? make("p", { class: "passage", dir: "auto" }, ...marked(hit.passage, words))
         : null),
     contributions(hit, info, largest));
   item.dataset.id = hit.id;

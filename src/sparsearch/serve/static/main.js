@@ -239,7 +239,7 @@ listenToTheme();
 addEventListener("hashchange", () => {
   state = readState(location.hash);
   byId("query").value = state.query;
-  settle();
+  if (collections.length) settle(); // before, nothing says which collections there are
 });
 byId("query").value = state.query;
 byId("key").hidden = !api.key.get();

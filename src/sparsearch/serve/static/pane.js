@@ -8,6 +8,8 @@ import { MOST_K } from "./state.js";
 import { readQuery } from "./query.js";
 
 const SLOW_MS = 150;
+/** So many characters of each text are shown; the whole text is loaded when the hit is opened. */
+const PASSAGE = 300;
 
 export class Pane {
   /**
@@ -82,7 +84,7 @@ export class Pane {
 
   async #search(request, query, info, signal) {
     const { filter, k, recall } = request;
-    const body = { query, k, recall, explain: true };
+    const body = { query, k, recall, explain: true, passage: PASSAGE };
     if (Object.keys(filter).length) body.filter = filter;
     const start = performance.now();
     const answer = await api.search(request.collection, body, signal);

@@ -1,0 +1,66 @@
+"""Vectors from outside on their way into an index, batch by batch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sparsearch.index.documents import Record, check_vectors
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Given", "VectorFeed"]
+
+Given = tuple[Sequence[str], SparseVectors, Sequence[Mapping[str, Any]] | None]
+"""Ids, one vector each and, where there are any, the fields to store with each."""
+
+
+class VectorFeed:
+    """Records one by one, and then their vectors in portions of any size.
+
+    Parameters
+    ----------
+    batches : iterable of Given
+        Held one at a time, apart from what was not asked for yet.
+    translate : callable
+        From the vectors of a batch, and whether it is the first, to the same in the index's terms.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[Given],
+        translate: Callable[[SparseVectors, bool], SparseVectors],
+    ) -> None:
+        self._batches = batches
+        self._translate = translate
+        self._waiting: deque[SparseVectors] = deque()
+
+    def records(self) -> Iterator[Record]:
+        """Yield the documents, a batch checked before any of it is given.
+
+        Raises
+        ------
+        InvalidInputError, InvalidVectorError, InvalidDocumentError
+            See `check_vectors`; positions are counted from the first batch.
+        VocabularyMismatchError
+            When the index is of another kind.
+        """
+        start = 0
+        for ids, vectors, documents in self._batches:
+            records = check_vectors(ids, vectors, documents, start)
+            self._waiting.append(self._translate(vectors, start == 0))
+            yield from records
+            start += len(records)
+
+    def vectors(self, records: Sequence[Record]) -> SparseVectors:
+        """Return the vectors of the records that come next."""
+        wanted = len(records)
+        taken: list[SparseVectors] = []
+        while wanted > 0:
+            batch = self._waiting.popleft()
+            if len(batch) > wanted:
+                self._waiting.appendleft(batch[wanted:])
+                batch = batch[:wanted]
+            taken.append(batch)
+            wanted -= len(batch)
+        return taken[0] if len(taken) == 1 else SparseVectors.concatenate(taken)

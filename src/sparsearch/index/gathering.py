@@ -1,0 +1,94 @@
+"""Documents between the caller and the next commit: what was accepted, and how far a source got."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Record
+from sparsearch.index.merging import MAX_POSTINGS
+from sparsearch.storage import Catalog, SourceProgress
+from sparsearch.vectors import SparseVectors
+
+__all__ = ["Accepted", "Buffer", "Progress"]
+
+_SEGMENT_POSTINGS: Final = MAX_POSTINGS // 4
+
+
+class Buffer:
+    """Documents not sealed yet, and their vectors."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.vectors: list[SparseVectors] = []
+        self.newest: dict[str, int] = {}
+        self.replaced: list[int] = []
+        self.payload_bytes = 0
+        self.postings = 0
+
+    def extend(self, records: Sequence[Record], vectors: SparseVectors) -> None:
+        """Take documents in; one of an id that is here already takes the other's place."""
+        for record in records:
+            if record.id in self.newest:
+                self.replaced.append(self.newest[record.id])
+            self.newest[record.id] = len(self.records)
+            self.records.append(record)
+            self.payload_bytes += len(record.payload)
+        self.vectors.append(vectors)
+        self.postings += vectors.nnz
+
+    def is_full(self, config: IndexConfig) -> bool:
+        """Whether it is time for a commit."""
+        return (
+            len(self.records) >= config.segment_documents
+            or self.payload_bytes >= config.segment_bytes
+            or self.postings >= _SEGMENT_POSTINGS
+        )
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What becomes of a batch of records.
+
+    Parameters
+    ----------
+    added : sequence of Record
+        To be stored.
+    read : sequence of Record
+        These and those left out: all before the first that is refused.
+    refusal : Exception or None
+        Why that one is refused.
+    """
+
+    added: Sequence[Record]
+    read: Sequence[Record]
+    refusal: Exception | None = None
+
+
+class Progress:
+    """How far a call got, and the source that its documents come from."""
+
+    def __init__(self, catalog: Catalog, source: str | None) -> None:
+        earlier = catalog.source(source) if source is not None else None
+        self._source = source
+        self._earlier = earlier.consumed if earlier else 0
+        self._last_id = earlier.last_id if earlier else ""
+        self.read = 0
+        self.added = 0
+        self.finished = False
+
+    def advance(self, accepted: Accepted) -> None:
+        """Count a batch."""
+        self.added += len(accepted.added)
+        self.read += len(accepted.read)
+        if accepted.read:
+            self._last_id = accepted.read[-1].id
+
+    def to_rows(self) -> dict[str, SourceProgress]:
+        """Return what a commit remembers of the source."""
+        if self._source is None:
+            return {}
+        consumed = self._earlier + self.read
+        return {self._source: SourceProgress(consumed, self._last_id, self.finished)}
