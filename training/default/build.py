@@ -2,27 +2,25 @@
 
     python training/default/build.py --data ../shared/data/train
 
-Everything that takes long is kept in the cache folder, so a build that was interrupted goes on.
+Dense vectors, which take long, are kept in the cache folder; the rest takes minutes.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from choose import choose_mixture
 from config import TrainingConfig
 from dense import encode_cached
-from head import Head
+from directions import Bags, fit_directions, untrained_directions
+from head import Head, TrainingSet
 from numpy.typing import NDArray
 from package import write_package
-from teacher import make_teacher
 from texts import choose_texts
-from train import TrainingSet, train, usable_terms
+from thresholds import thresholds_of, usable_terms
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SHIPPED = REPOSITORY / "src" / "sparsearch" / "encoders" / "default_model"
@@ -34,36 +32,35 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training data")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "default")
     parser.add_argument("--output", type=Path, default=SHIPPED)
-    parser.add_argument("--steps", type=int, help="0 for tier 0, the untrained head")
+    parser.add_argument("--epochs", type=int, help="0 for tier 0, the untrained head")
     arguments = parser.parse_args()
     config = TrainingConfig()
-    if arguments.steps is not None:
-        config = replace(config, steps=arguments.steps)
+    if arguments.epochs is not None:
+        config = replace(config, epochs=arguments.epochs)
     text = choose_texts(arguments.data, config)
-    passages = encode_cached(text.passages, arguments.cache)
-    queries = encode_cached(text.queries, arguments.cache)
-    teacher = make_teacher(text, passages, queries, config, arguments.cache)
-    training = TrainingSet(text, passages, queries, teacher)
+    passages, queries, short = (
+        encode_cached(texts, arguments.cache) for texts in (text.passages, text.queries, text.short)
+    )
+    training = TrainingSet(text, passages, queries, short)
     order = np.random.default_rng(config.seed).permutation(len(text.answers))
     held_out = order[: config.held_out]
-    pool = np.setdiff1d(np.arange(len(text.queries)), held_out)
-    head = _trained(training, config, pool, arguments.cache)
+    head = make_head(training, held_out, config)
     mixture = choose_mixture(training, head, held_out)
     print({name: round(value, 4) for name, value in mixture.measured.items()})
     write_package(mixture, config, arguments.output)
 
 
-def _trained(
-    training: TrainingSet, config: TrainingConfig, pool: NDArray[np.int64], cache: Path
-) -> Head:
-    """Train a head, or read it from the cache."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()
-    path = cache / f"head-{digest[:16]}.npz"
-    if not path.is_file():
-        head = train(training, config, pool).to_head(usable_terms())
-        np.savez(path, **vars(head))
-    with np.load(path) as stored:
-        return Head(**{name: stored[name] for name in stored.files})
+def make_head(training: TrainingSet, held_out: NDArray[np.int64], config: TrainingConfig) -> Head:
+    """Fit directions to all texts but the held-out queries, and set thresholds."""
+    pool = np.setdiff1d(np.arange(len(training.text.queries)), held_out)
+    queries = training.queries.rows(pool)
+    directions = untrained_directions(training.passages)
+    if config.epochs > 0:
+        bags = Bags.of([training.passages, queries, training.short], config.longest)
+        directions = fit_directions(directions, bags, config)
+    terms = usable_terms()
+    thresholds = thresholds_of(directions, training.passages, queries, terms, config)
+    return Head(directions, terms, thresholds)
 
 
 if __name__ == "__main__":

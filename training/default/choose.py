@@ -6,29 +6,24 @@ what the encoder will meet is special collections, not one mixture of all.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-from head import TOP_K, Head, Mixture
+from head import TOP_K, Head, Mixture, TrainingSet
+from lexical import bm25_matrices
 from numpy.typing import NDArray
 from scipy import sparse
-from teacher import bm25_matrices
-from train import TrainingSet
 
-_WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.25, 1.5)
+_WEIGHTS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
+_EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
 
 
 def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
-    """Return the head with query weights, and the best weight for it.
+    """Return the head with query weights, and the best weight and exponent of idf for it.
 
     A query token weighs its inverse document frequency in the collection searched, divided by that
-    in the training passages: 1 on average, and less where every document has it.
+    in the training passages, to some power: 1 on average, and less where every document has it.
     """
     weights = _document_weights(head, training.passages.vectors)
-    usual = _idf(weights)
-    query_weights = np.where(head.query_weights > 0, 1 / np.maximum(usual, 1e-6), 0)
-    head = replace(head, query_weights=query_weights.astype(np.float32))
     answers = np.asarray(training.text.answers)
     sources = np.asarray(training.text.sources[: len(answers)])
     measured: dict[str, list[float]] = {}
@@ -37,20 +32,41 @@ def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64
         if len(pairs) < _FEWEST_PAIRS:
             continue
         passages = np.unique(answers[sources == source])
-        lexical, learned = _scores(training, head, weights[passages], pairs, passages)
         places = np.searchsorted(passages, answers[pairs])
+        lexical = _lexical_scores(training, pairs, passages)
         measured.setdefault("BM25", []).append(_reciprocal_rank(lexical, places))
-        for weight in _WEIGHTS:
-            value = _reciprocal_rank(lexical + weight * learned, places)
-            measured.setdefault(str(weight), []).append(value)
+        for exponent in _EXPONENTS:
+            queries = _queries(training, pairs, _query_weights(head, weights, exponent))
+            found = weights[passages]
+            live = sparse.diags_array(_idf(found) ** exponent)
+            learned = (queries @ live @ found.T).toarray()
+            for weight in _WEIGHTS:
+                value = _reciprocal_rank(lexical + weight * learned, places)
+                measured.setdefault(_name(exponent, weight), []).append(value)
     means = {name: float(np.mean(values)) for name, values in measured.items()}
-    best = max(_WEIGHTS, key=lambda weight: means[str(weight)])
-    return Mixture(head, best, means)
+    exponent, weight = max(
+        ((exponent, weight) for exponent in _EXPONENTS for weight in _WEIGHTS),
+        key=lambda choice: means[_name(*choice)],
+    )
+    query_weights = _query_weights(head, weights, exponent)
+    return Mixture(head, query_weights, weight, exponent, means)
+
+
+def _name(exponent: float, weight: float) -> str:
+    return f"idf^{exponent}, weight {weight}"
+
+
+def _query_weights(head: Head, weights: sparse.csr_array, exponent: float) -> NDArray[np.float32]:
+    """Return what makes live idf 1 on average; 0 for tokens that no document may have."""
+    usual = np.maximum(_idf(weights), 1e-6) ** exponent
+    made = np.zeros(len(usual), np.float32)
+    made[head.terms] = 1 / usual[head.terms]
+    return made
 
 
 def _document_weights(head: Head, states: NDArray[np.float32]) -> sparse.csr_array:
     """Return the weights that the packaged model gives texts of one window."""
-    directions, thresholds = head.directions[head.terms], head.thresholds[head.terms]
+    directions, thresholds = head.directions[head.terms], head.thresholds
     parts = []
     for start in range(0, len(states), 1024):
         weights = np.maximum(states[start : start + 1024] @ directions.T - thresholds, 0)
@@ -67,23 +83,25 @@ def _idf(weights: sparse.csr_array) -> NDArray[np.float64]:
     return np.log1p((others + 0.5) / (frequencies + 0.5))
 
 
-def _scores(
-    training: TrainingSet,
-    head: Head,
-    weights: sparse.csr_array,
-    pairs: NDArray[np.int64],
-    passages: NDArray[np.int64],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _lexical_scores(
+    training: TrainingSet, pairs: NDArray[np.int64], passages: NDArray[np.int64]
+) -> NDArray[np.float32]:
     text = training.text
     bm25 = bm25_matrices(
         [text.queries[i] for i in pairs.tolist()], [text.passages[i] for i in passages.tolist()]
     )
+    scores: NDArray[np.float32] = (bm25.queries @ bm25.passages.T).toarray()
+    return scores
+
+
+def _queries(
+    training: TrainingSet, pairs: NDArray[np.int64], query_weights: NDArray[np.float32]
+) -> sparse.csr_array:
     rows = [training.queries.distinct(i) for i in pairs.tolist()]
     columns = np.concatenate(rows)
     at = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    values = (head.query_weights * _idf(weights))[columns]
-    queries = sparse.csr_array((values, (at, columns)), shape=(len(rows), weights.shape[1]))
-    return (bm25.queries @ bm25.passages.T).toarray(), (queries @ weights.T).toarray()
+    shape = (len(rows), len(query_weights))
+    return sparse.csr_array((query_weights[columns], (at, columns)), shape=shape)
 
 
 def _reciprocal_rank(scores: NDArray[np.float32], answers: NDArray[np.int64]) -> float:

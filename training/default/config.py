@@ -13,25 +13,30 @@ class TrainingConfig:
     ----------
     seed : int
     pair_quotas : mapping of str to int
-        Pairs taken from each source of ``train/pairs.jsonl.gz``, passages included. All sources
-        named here have licences that allow a model to be shipped.
+        Pairs taken from each source of ``pairs.jsonl.gz``, passages included. All sources named
+        here and below have licences that allow a model to be shipped.
     wiki_passages : int
         Passages of Wikipedia, with their titles as queries.
     more_queries : mapping of str to int
         Further pairs whose queries alone are used.
     wiki_titles, wiki_spans, sentences : int
         Made-up queries: titles, spans of 3 to 9 words, beginnings of sentences of the passages.
+    short_sources : tuple of str
+        Sources all of whose queries are used besides; of ``wordnet`` definitions, too.
     held_out : int
-        Pairs that only validate.
-    steps, batch : int
-        Batches of so many queries; 0 steps give tier 0, the untrained head.
+        Pairs whose queries directions are not fitted to, and which weights are chosen on.
+    epochs, batch : int
+        Passes over all texts, and texts a step.
     learning_rate : float
-    terms_per_document : int
-        Terms that the head's thresholds are steered to.
-    temperature : float
-        Scores of the teacher lie between 0 and about 2; they are multiplied by it.
-    dense_range : float
-        Cosine that counts as much as the best BM25 score of a query.
+        At the start; it falls to 0 linearly.
+    decay : float
+        Of what is a token's own in its direction: its mean square over a batch is multiplied by it.
+    longest : int
+        Distinct tokens of a text that directions are fitted to, at most.
+    terms_per_text : int
+        Terms a passage would have if thresholds alone decided; the model keeps the heaviest.
+    most_texts : float
+        Share of all passages that may have a term.
     """
 
     seed: int = 1
@@ -52,10 +57,15 @@ class TrainingConfig:
     wiki_titles: int = 6000
     wiki_spans: int = 8000
     sentences: int = 12000
-    held_out: int = 1500
-    steps: int = 400
-    batch: int = 96
-    learning_rate: float = 2e-3
-    terms_per_document: int = 200
-    temperature: float = 10.0
-    dense_range: float = 0.7
+    short_sources: tuple[str, ...] = (
+        "wordnet", "squad-du-split", "stackexchange", "stackexchange-title-body", "win32-docs",
+        "powershell-docs", "qmsum", "covidqa",
+    )  # fmt: skip
+    held_out: int = 3000
+    epochs: int = 3
+    batch: int = 1024
+    learning_rate: float = 1e-3
+    decay: float = 0.003
+    longest: int = 128
+    terms_per_text: int = 700
+    most_texts: float = 0.5

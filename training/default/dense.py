@@ -1,4 +1,4 @@
-"""Dense vectors of texts by the base model: what the head reads, and one of its two teachers."""
+"""Dense vectors of texts by the base model: what the head reads and directions are fitted to."""
 
 from __future__ import annotations
 
@@ -38,6 +38,13 @@ class DenseTexts:
         """Return a text's distinct tokens, without those that frame it."""
         tokens = np.unique(self.tokens[self.offsets[row] : self.offsets[row + 1]])
         return tokens[(tokens != _CLS) & (tokens != _SEP)]
+
+    def rows(self, rows: NDArray[np.int64]) -> DenseTexts:
+        """Return some of the texts."""
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return DenseTexts(self.tokens[places], offsets, self.vectors[rows])
 
 
 def encode_cached(texts: Sequence[str], cache: Path) -> DenseTexts:

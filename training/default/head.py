@@ -1,4 +1,4 @@
-"""What is learned, and what the shipped model keeps of it."""
+"""What is learned from, what is learned, and what the shipped model keeps of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from dense import DenseTexts
 from numpy.typing import NDArray
+from texts import TrainingText
 
 TOP_K: Final = 128
 """Terms that a window of a document keeps, the heaviest."""
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Texts and what the base model makes of them.
+
+    Parameters
+    ----------
+    text : TrainingText
+    passages, queries, short : DenseTexts
+        Of the texts of these names.
+    """
+
+    text: TrainingText
+    passages: DenseTexts
+    queries: DenseTexts
+    short: DenseTexts
 
 
 @dataclass(frozen=True)
@@ -21,17 +40,14 @@ class Head:
     Parameters
     ----------
     directions : ndarray of float32 [vocabulary, width]
-    thresholds : ndarray of float32 [vocabulary]
     terms : ndarray of int64 [terms]
         Tokens that documents may have.
-    query_weights : ndarray of float32 [vocabulary]
-        Of each token of a query; 0 for those not among `terms`.
+    thresholds : ndarray of float32 [terms]
     """
 
     directions: NDArray[np.float32]
-    thresholds: NDArray[np.float32]
     terms: NDArray[np.int64]
-    query_weights: NDArray[np.float32]
+    thresholds: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,11 +57,18 @@ class Mixture:
     Parameters
     ----------
     head : Head
+    query_weights : ndarray of float32 [vocabulary]
+        Of each token of a query, to be multiplied with its live inverse document frequency; 0 for
+        tokens that no document may have.
     learned_weight : float
+    idf_exponent : float
+        Of the learned terms' live inverse document frequencies.
     measured : mapping of str to float
-        Mean MRR@10 over the sources, of BM25 and of each weight tried.
+        Mean MRR@10 over the sources, of BM25 and of each exponent and weight tried.
     """
 
     head: Head
+    query_weights: NDArray[np.float32]
     learned_weight: float
+    idf_exponent: float
     measured: dict[str, float]

@@ -14,7 +14,7 @@ import onnx
 import torch
 from base_model import BASE_FOLDER, BASE_NAME, load_backbone
 from config import TrainingConfig
-from head import TOP_K, Head, Mixture
+from head import TOP_K, Mixture
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
@@ -70,9 +70,9 @@ class SparseEncoder(torch.nn.Module):
 
 def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> None:
     """Write the hybrid encoder with its model card into a folder, which is replaced."""
-    tier = "tier 0" if config.steps == 0 else "tier 1"
+    tier = "tier 0" if config.epochs == 0 else "tier 1"
     name = f"sparsearch default, English, {tier}, seed {config.seed}"
-    write_model_folder(mixture.head, name, folder)
+    write_model_folder(mixture, name, folder)
     encoder = HybridEncoder(Bm25Config(), OnnxEncoder(folder), mixture.learned_weight)
     write_hybrid_settings(encoder, folder)
     facts = {
@@ -90,14 +90,14 @@ def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> Non
     shutil.copyfile(Path(__file__).with_name("MODEL_CARD.md"), folder / "README.md")
 
 
-def write_model_folder(head: Head, name: str, folder: Path) -> None:
+def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
     """Write a model folder, which is replaced."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    tokens = head.terms.astype(np.int64)
-    module = SparseEncoder(
-        load_backbone(attention="eager"), head.directions[tokens], head.thresholds[tokens], tokens
-    ).eval()
+    head = mixture.head
+    directions = head.directions[head.terms]
+    backbone = load_backbone(attention="eager")
+    module = SparseEncoder(backbone, directions, head.thresholds, head.terms).eval()
     _export(module, folder / "model.onnx")
     settings = ModelSettings(
         name=name,
@@ -109,10 +109,11 @@ def write_model_folder(head: Head, name: str, folder: Path) -> None:
         suffix_ids=(_SEP,),
         queries="idf",
         max_batch=1,
+        idf_exponent=mixture.idf_exponent,
     )
     (folder / "sparsearch_encoder.json").write_text(settings.to_json(), encoding="utf-8")
     shutil.copyfile(BASE_FOLDER / "tokenizer.json", folder / "tokenizer.json")
-    save_file({"weights": head.query_weights}, folder / "query_weights.safetensors")
+    save_file({"weights": mixture.query_weights}, folder / "query_weights.safetensors")
     (folder / "query_weights.safetensors").chmod(0o644)
 
 

@@ -28,19 +28,24 @@ class TrainingText:
         The passage that answers each query, for the first queries; the rest have none.
     sources : list of str
         Of each query.
+    short : list of str
+        More short texts, as queries might be.
     """
 
     passages: list[str]
     queries: list[str]
     answers: list[int]
     sources: list[str]
+    short: list[str]
 
 
 def choose_texts(data: Path, config: TrainingConfig) -> TrainingText:
     """Read the texts that a configuration names from a folder of training data."""
     passages, queries, answers, sources = _pairs(data, config)
     more, more_sources = _more_queries(data, config, passages, set(queries))
-    return TrainingText(passages, queries + more, answers, sources + more_sources)
+    queries, sources = queries + more, sources + more_sources
+    short = _short_texts(data, config, set(queries))
+    return TrainingText(passages, queries, answers, sources, short)
 
 
 def _pairs(data: Path, config: TrainingConfig) -> tuple[list[str], list[str], list[int], list[str]]:
@@ -112,6 +117,30 @@ def _more_queries(
         if len(sentence) >= 4:
             add(" ".join(sentence[: random.randint(4, 18)]), "sentence")
     return queries, sources
+
+
+def _short_texts(data: Path, config: TrainingConfig, known: set[str]) -> list[str]:
+    random.seed(config.seed + 2)
+    texts: list[str] = []
+
+    def add(text: str) -> None:
+        query = " ".join(text.split())[:_LONGEST_MORE]
+        if len(query) > 2 and query not in known:
+            known.add(query)
+            texts.append(query)
+
+    for row in _rows(data / "wiki-110k.jsonl.gz"):
+        words = row["text"].split()
+        count = random.randint(3, 16)
+        start = random.randrange(max(1, len(words) - count))
+        add(" ".join(words[start : start + count]))
+    for row in _rows(data / "pairs.jsonl.gz"):
+        if row["src"] == "wordnet":
+            add(row["query"] if random.random() < 0.4 else row["pos"].split(";")[0])
+        elif row["src"] in config.short_sources:
+            add(row["query"])
+    random.shuffle(texts)
+    return texts
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

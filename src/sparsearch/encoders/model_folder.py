@@ -38,6 +38,7 @@ QUERY_WEIGHTS_NAME: Final = "query_weights.safetensors"
 _FORMAT: Final = 1
 _LARGEST_SETTINGS: Final = 1 << 20
 _LARGEST_DIMENSION: Final = 2**31 - 1
+_LARGEST_EXPONENT: Final = 4.0
 
 QueryMode = Literal["model", "weights", "idf"]
 TermKind = Literal["tokens", "latents"]
@@ -71,6 +72,8 @@ class ModelSettings:
     max_batch : int, optional
         Most windows the model is run on at a time. 1 for a model that was quantised dynamically:
         its ranges are those of the batch, and a vector must not depend on its neighbours.
+    idf_exponent : float
+        Power that inverse document frequency is raised to where `queries` is ``"idf"``; above 0.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class ModelSettings:
     document_prompt: str = ""
     query_prompt: str = ""
     max_batch: int | None = None
+    idf_exponent: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -113,6 +117,12 @@ class ModelSettings:
             raise InvalidInputError(f"queries is {self.queries!r}, which needs terms 'tokens'")
         if self.max_batch is not None:
             _check_integer("max_batch", self.max_batch, 1)
+        exponent = self.idf_exponent
+        if isinstance(exponent, bool) or not isinstance(exponent, (int, float)):
+            raise InvalidInputError(f"idf_exponent is {shorten(exponent)}, not a number")
+        if not 0 < exponent <= _LARGEST_EXPONENT:
+            reason = f"it must be above 0 and at most {_LARGEST_EXPONENT}"
+            raise InvalidInputError(f"idf_exponent is {shorten(exponent)}; {reason}")
         self.windows  # noqa: B018 - checks the lengths
 
     @property

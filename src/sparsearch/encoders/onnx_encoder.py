@@ -226,7 +226,8 @@ class NetworkEncoder(Encoder):
             if statistics is None:
                 reason = "its queries need the statistics of the documents; give statistics"
                 raise EncoderError(f"{self.settings.name}: {reason}")
-            weights = weights * inverse_document_frequencies(term_ids.astype(np.uint32), statistics)
+            idf = inverse_document_frequencies(term_ids.astype(np.uint32), statistics)
+            weights = weights * idf**self.settings.idf_exponent
         return self._vectors(keys, weights.astype(np.float32), len(texts)).drop_zeros()
 
     def _vectors(

@@ -1,0 +1,66 @@
+"""Which terms a document has: a threshold for each token, by how much it is worth to queries."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from base_model import BASE_FOLDER
+from config import TrainingConfig
+from dense import DenseTexts
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+_USABLE = re.compile(r"(##)?[a-z0-9]+")
+_SAMPLE = 4000
+_UNSEEN_USE = 0.3
+"""Times a token that no query holds is taken to have been used."""
+
+
+def usable_terms() -> NDArray[np.int64]:
+    """Return the tokens that documents may have: letters a to z and digits."""
+    tokenizer = Tokenizer.from_file(str(BASE_FOLDER / "tokenizer.json"))
+    tokens = [str(tokenizer.id_to_token(i)) for i in range(tokenizer.get_vocab_size())]
+    return np.array([i for i, token in enumerate(tokens) if _USABLE.fullmatch(token)])
+
+
+def thresholds_of(
+    directions: NDArray[np.float32],
+    passages: DenseTexts,
+    queries: DenseTexts,
+    terms: NDArray[np.int64],
+    config: TrainingConfig,
+) -> NDArray[np.float32]:
+    """Return the threshold of each term.
+
+    The share of passages that have a term is proportional to how often queries use it times the
+    spread of its products: that is what leaving it out would cost. All shares together come to
+    `config.terms_per_text`.
+
+    Parameters
+    ----------
+    directions : ndarray of float32 [vocabulary, width]
+    passages, queries : DenseTexts
+    terms : ndarray of int64
+    config : TrainingConfig
+    """
+    rng = np.random.default_rng(config.seed)
+    chosen = rng.choice(len(passages.vectors), _SAMPLE, replace=False)
+    products = np.sort(passages.vectors[chosen] @ directions[terms].T, axis=0)
+    used = np.bincount(queries.tokens, minlength=len(directions))[terms] + _UNSEEN_USE
+    shares = _shares(used * products.std(axis=0), config.terms_per_text, config.most_texts)
+    places = ((1 - shares) * (_SAMPLE - 1)).astype(np.int64)
+    thresholds: NDArray[np.float32] = products[places, np.arange(len(terms))]
+    return thresholds
+
+
+def _shares(worth: NDArray[np.float64], total: float, most: float) -> NDArray[np.float64]:
+    """Return shares proportional to `worth`, none above `most`, that add up to `total`."""
+    low, high = 0.0, most / worth.min()
+    for _ in range(100):
+        middle = (low + high) / 2
+        if np.minimum(middle * worth, most).sum() > total:
+            high = middle
+        else:
+            low = middle
+    return np.minimum(low * worth, most)
