@@ -2,6 +2,9 @@
 
 Each source of held-out pairs is a small collection of its own, with its own frequencies of terms:
 what the encoder will meet is special collections, not one mixture of all.
+
+A pair has one known answer, often in the query's own words; what else the learned terms find counts
+as wrong. So of the weights that the pairs cannot tell from the best one the largest is taken.
 """
 
 from __future__ import annotations
@@ -15,18 +18,45 @@ from scipy import sparse
 _WEIGHTS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
 _EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
+_TWO_STANDARD_ERRORS = 2.0
 
 
 def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
-    """Return the head with query weights, and the best weight and exponent of idf for it.
+    """Return the head with query weights, and the weight and exponent of idf for it.
 
     A query token weighs its inverse document frequency in the collection searched, divided by that
     in the training passages, to some power: 1 on average, and less where every document has it.
     """
     weights = _document_weights(head, training.passages.vectors)
+    ranks = _reciprocal_ranks(training, head, weights, held_out)
+    means = {choice: float(np.mean([x.mean() for x in of])) for choice, of in ranks.items()}
+    best = max(means, key=lambda choice: means[choice])
+    exponent = best[0]
+    weight = max(
+        weight
+        for weight in _WEIGHTS
+        if _shortfall(ranks[best], ranks[exponent, weight]) <= _TWO_STANDARD_ERRORS
+    )
+    query_weights = _query_weights(head, weights, exponent)
+    measured = {f"idf^{power}, weight {factor}": mean for (power, factor), mean in means.items()}
+    return Mixture(head, query_weights, weight, exponent, measured)
+
+
+def _shortfall(best: list[NDArray[np.float64]], other: list[NDArray[np.float64]]) -> float:
+    """Return how much lower a mean over sources is, in standard errors of the difference."""
+    differences = [one - two for one, two in zip(best, other, strict=True)]
+    mean = np.mean([x.mean() for x in differences])
+    error = np.sqrt(sum(x.var() / len(x) for x in differences)) / len(differences)
+    return float(mean / error) if error > 0 else 0.0
+
+
+def _reciprocal_ranks(
+    training: TrainingSet, head: Head, weights: sparse.csr_array, held_out: NDArray[np.int64]
+) -> dict[tuple[float, float], list[NDArray[np.float64]]]:
+    """Return those of each exponent and weight, an array for each source; weight 0 is BM25."""
     answers = np.asarray(training.text.answers)
     sources = np.asarray(training.text.sources[: len(answers)])
-    measured: dict[str, list[float]] = {}
+    ranks: dict[tuple[float, float], list[NDArray[np.float64]]] = {}
     for source in np.unique(sources):
         pairs = held_out[sources[held_out] == source]
         if len(pairs) < _FEWEST_PAIRS:
@@ -34,26 +64,15 @@ def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64
         passages = np.unique(answers[sources == source])
         places = np.searchsorted(passages, answers[pairs])
         lexical = _lexical_scores(training, pairs, passages)
-        measured.setdefault("BM25", []).append(_reciprocal_rank(lexical, places))
+        found = weights[passages]
         for exponent in _EXPONENTS:
             queries = _queries(training, pairs, _query_weights(head, weights, exponent))
-            found = weights[passages]
             live = sparse.diags_array(_idf(found) ** exponent)
             learned = (queries @ live @ found.T).toarray()
-            for weight in _WEIGHTS:
-                value = _reciprocal_rank(lexical + weight * learned, places)
-                measured.setdefault(_name(exponent, weight), []).append(value)
-    means = {name: float(np.mean(values)) for name, values in measured.items()}
-    exponent, weight = max(
-        ((exponent, weight) for exponent in _EXPONENTS for weight in _WEIGHTS),
-        key=lambda choice: means[_name(*choice)],
-    )
-    query_weights = _query_weights(head, weights, exponent)
-    return Mixture(head, query_weights, weight, exponent, means)
-
-
-def _name(exponent: float, weight: float) -> str:
-    return f"idf^{exponent}, weight {weight}"
+            for weight in (0.0, *_WEIGHTS):
+                made = _reciprocal_rank(lexical + weight * learned, places)
+                ranks.setdefault((exponent, weight), []).append(made)
+    return ranks
 
 
 def _query_weights(head: Head, weights: sparse.csr_array, exponent: float) -> NDArray[np.float32]:
@@ -104,8 +123,10 @@ def _queries(
     return sparse.csr_array((query_weights[columns], (at, columns)), shape=shape)
 
 
-def _reciprocal_rank(scores: NDArray[np.float32], answers: NDArray[np.int64]) -> float:
-    """Return MRR@10 of one answer a query; what has no positive score is not found."""
+def _reciprocal_rank(
+    scores: NDArray[np.float32], answers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return 1 / rank up to 10 of one answer a query; what has no positive score is not found."""
     own = scores[np.arange(len(answers)), answers][:, None]
     ranks = (scores > own).sum(axis=1) + 1
-    return float(np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0).mean())
+    return np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0.0)
