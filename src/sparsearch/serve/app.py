@@ -24,6 +24,7 @@ from sparsearch.serve.bodies import BodyGuard, SecurityHeaders
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.errors import on_service_error
+from sparsearch.serve.express import Express
 from sparsearch.serve.metrics import Metrics, RequestMetrics
 from sparsearch.serve.models import ErrorResponse
 from sparsearch.serve.searching import SearchPool
@@ -80,13 +81,12 @@ def create_app(config: ServeConfig) -> ASGIApp:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    # In the order in which they are tried: searches are the most frequent.
     for module in (routes_reading, routes_writing, routes_health):
         app.include_router(module.router, responses=_ERRORS)
     app.include_router(page.router)
     for kind in (HTTPException, RequestValidationError, SparsearchError, Exception):
         app.add_exception_handler(kind, on_service_error)
-    guarded: ASGIApp = BodyGuard(app, config.limits)
+    guarded: ASGIApp = BodyGuard(Express(app, routes_reading.router.routes), config.limits)
     if config.origins:
         guarded = CORSMiddleware(
             guarded,
