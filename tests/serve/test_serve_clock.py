@@ -21,7 +21,7 @@ def _library() -> Path | None:
     return found[0] if found else None
 
 
-_NAMES = "**/faketime/libfaketimeMT.so.1"
+_NAMES = "**/faketime/libfaketime.so.1"
 _LIBRARY = _library()
 
 pytestmark = pytest.mark.skipif(
@@ -37,7 +37,8 @@ class Clock:
         self.set(0)
         monkeypatch.setenv("LD_PRELOAD", str(_LIBRARY))
         monkeypatch.setenv("FAKETIME_TIMESTAMP_FILE", str(self._file))
-        monkeypatch.setenv("FAKETIME_NO_CACHE", "1")
+        monkeypatch.setenv("FAKETIME_CACHE_DURATION", "1")
+        monkeypatch.setenv("NO_FAKE_STAT", "1")  # files keep the times they have
         # Clocks that cannot be set do not jump.
         monkeypatch.setenv("FAKETIME_DONT_FAKE_MONOTONIC", "1")
 
