@@ -69,10 +69,10 @@ def test_the_clock_jumps(papers: Path, tmp_path: Path, monkeypatch: pytest.Monke
     headers = {"authorization": f"Bearer {token}"}
     clock = Clock(tmp_path, monkeypatch)
     known: list[str] = []
-    for start in (0, 10 * YEAR, -YEAR):
+    for start, jump in ((0, -YEAR), (10 * YEAR, 0), (-YEAR, 10 * YEAR)):
         clock.set(start)
         with process(f"papers={papers}", "--keys", keys.path) as server:
-            for shift in (start, -YEAR, 10 * YEAR, 0):
+            for shift in (start, jump):
                 clock.set(shift)
                 until(lambda shift=shift: abs(ahead(server) - shift) < 3600)
                 write_and_search(server, headers, known)

@@ -88,7 +88,7 @@ class Collection:
         return self.vectors([query], self.index.has_term_ids)
 
     def queries(
-        self, queries: Sequence[str] | Sequence[Mapping[str, float]]
+        self, queries: Sequence[str | Mapping[str, float]]
     ) -> Sequence[str] | SparseVectors:
         """Return queries, all text or all weights, as the index takes them.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 from fastapi import FastAPI
 from fastapi.responses import Response
@@ -94,7 +94,7 @@ class Express:
         await response(scope, receive, send)
 
 
-def _has_plain_body(scope: dict[str, Any]) -> bool:
+def _has_plain_body(scope: Scope) -> bool:
     headers = dict(scope["headers"])
     is_json = headers.get(b"content-type") == b"application/json"
     return is_json and headers.get(b"content-length", b"0") != b"0"
