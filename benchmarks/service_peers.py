@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,7 @@ def open_milvus(dataset: Dataset, folder: Path) -> Iterator[Opened]:
     command += ["--port", str(port), "--data-dir", str(folder / "milvus.db")]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
+        wait_for(port)
         client = MilvusClient(f"http://127.0.0.1:{port}", timeout=600)
         client.load_collection(NAME)
         asked = dataset.queries().to_dicts()
@@ -117,6 +118,15 @@ def open_milvus(dataset: Dataset, folder: Path) -> Iterator[Opened]:
     finally:
         server.terminate()
         server.wait()
+
+
+def wait_for(port: int) -> None:
+    """Wait until somebody listens on a port."""
+    for _ in range(1200):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server did not start")
 
 
 PEERS = {"qdrant-edge": (build_qdrant, open_qdrant), "milvus-lite": (build_milvus, open_milvus)}
