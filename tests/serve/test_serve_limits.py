@@ -102,6 +102,7 @@ def test_types_that_pages_may_send_without_asking_are_refused(small: Served, med
 
 
 HEAD = b"POST " + SEARCH.encode() + b" HTTP/1.1\r\nHost: localhost\r\n"
+WHOLE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY_HEAD = HEAD + b"Content-Type: application/json\r\nContent-Length: 500\r\n\r\n"
 
 
@@ -125,11 +126,40 @@ def drip(port: int, start: bytes, drops: bytes = b"x", seconds: float = 20.0) ->
 
 
 def test_slow_headers_are_cut_off(small: Served) -> None:
-    assert drip(small.port, b"") == b""
+    empty_lines = b"\r\n"  # which may come before a request
+    assert drip(small.port, b"", empty_lines) == b""
     assert drip(small.port, HEAD) == b""
     # Of a later request on the same connection as well.
-    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    assert drip(small.port, whole + HEAD).count(b"HTTP/1.1 200") == 1
+    assert drip(small.port, WHOLE + HEAD).count(b"HTTP/1.1 200") == 1
+    assert drip(small.port, WHOLE, empty_lines).count(b"HTTP/1.1 200") == 1
+
+
+ENDLESS = {
+    "headers": (HEAD, b"X-More: " + b"x" * 1000 + b"\r\n"),
+    "a header": (HEAD + b"X-More: ", b"x" * 1000),
+    "headers of a later request": (WHOLE + HEAD, b"X-More: " + b"x" * 1000 + b"\r\n"),
+    "requests whose answers are not read": (b"", WHOLE * 100),
+}
+
+
+@pytest.mark.parametrize(("start", "more"), ENDLESS.values(), ids=ENDLESS)
+def test_what_does_not_end_is_cut_off(small: Served, start: bytes, more: bytes) -> None:
+    assert b"HTTP/1.1 5" not in flood(small.port, start, more)
+
+
+def flood(port: int, start: bytes, more: bytes) -> bytes:
+    """Send without end until the server has had enough; return what it said."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        received = b""
+        with suppress(ConnectionError):
+            connection.sendall(start)
+            for _ in range(100_000):
+                connection.sendall(more)
+            raise AssertionError("the server took all of it")
+        with suppress(ConnectionError):
+            while part := connection.recv(65536):
+                received += part
+    return received
 
 
 def test_slow_bodies_are_cut_off(small: Served) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +162,6 @@ BAD_REQUESTS = {
     "no query": ("/search", {}, 422, "invalid"),
     "a weight is text": ("/search", {"query": {"a": "1"}}, 422, "invalid"),
     "a weight is no float32": ("/search", {"query": {"a": 1e300}}, 422, "invalid_vector"),
-    "a weight is infinite": ("/search", '{"query": {"a": 1e999}}', 422, "invalid"),
     "recall": ("/search", {"query": "x", "recall": 2}, 422, "invalid"),
     "a filter on nothing": ("/search", {"query": "x", "filter": {"no": 1}}, 422, "filter"),
     "an empty filter": ("/count", {"filter": {}}, 422, "filter"),
@@ -177,14 +175,14 @@ BAD_REQUESTS = {
     ("path", "body", "status", "code"), BAD_REQUESTS.values(), ids=BAD_REQUESTS
 )
 def test_bad_requests_are_refused_by_name(http: httpx.Client, path, body, status, code) -> None:
-    content = body if isinstance(body, str) else json.dumps(body)
-    answer = http.post(path, content=content, headers={"content-type": "application/json"})
+    answer = http.post(path, json=body)
     assert (answer.status_code, error_of(answer)["code"]) == (status, code)
 
 
 BAD_BODIES = {
     "no JSON": b"{",
     "NaN": b'{"query": {"a": NaN}}',
+    "a number beyond float64": b'{"query": {"a": 1e999}}',
     "a number of many digits": b'{"query": "x", "k": 1' + b"0" * 5000 + b"}",
     "a key twice": b'{"query": "x", "query": "y"}',
     "a lone surrogate": b'{"query": "\\ud800"}',

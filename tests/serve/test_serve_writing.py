@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from serving import PAPERS, Served, error_of
 
 from sparsearch import Index
+from sparsearch.errors import DuplicateIdError, IndexLockedError
 from sparsearch.serve import Limits
 from sparsearch.storage import writer_lock
 
@@ -60,6 +62,29 @@ def test_adding_a_taken_id_adds_nothing(papers: Path, write: httpx.Client) -> No
     twice = error_of(write.post("/documents", json=documents("x", "x")))
     assert (twice["code"], twice["position"]) == ("duplicate_id", 1)
     assert ids_in(papers) == KNOWN
+
+
+def test_of_two_writers_one_gets_an_id(papers: Path, write: httpx.Client) -> None:
+    """What another process adds meanwhile is never overwritten by who asked to add."""
+    ids = [f"n{i}" for i in range(60)]
+    added: set[str] = set()
+
+    def add_beside_it() -> None:
+        with Index.open(papers) as index:
+            for identifier in ids:
+                with suppress(DuplicateIdError, IndexLockedError):
+                    added.update([identifier] * index.add([{"id": identifier, "text": "beside"}]))
+
+    thread = threading.Thread(target=add_beside_it)
+    thread.start()
+    answers = {i: write.post("/documents", json=documents(i)) for i in ids}
+    thread.join()
+    stored = {i for i, answer in answers.items() if answer.status_code == 200}
+    assert {answer.status_code for answer in answers.values()} <= {200, 409}
+    assert stored.isdisjoint(added)
+    with Index.open(papers) as index:
+        assert {i for i in ids if index.get(i).text == "beside"} == added
+        assert {i for i in ids if index.get(i).text != "beside"} == stored
 
 
 def test_upserting_replaces_and_may_be_repeated(papers: Path, write: httpx.Client) -> None:

@@ -42,6 +42,7 @@ class Index(IndexReader):
     """
 
     _merger: BackgroundMerger | None = None
+    _is_locked = False
 
     @classmethod
     def create(
@@ -244,6 +245,30 @@ class Index(IndexReader):
             writer.optimize()
 
     @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep all other writers out while this block runs, for calls that belong together.
+
+        Otherwise another process may write between two calls, between looking whether an id is
+        taken and adding it, say. Starts by moving on to the last committed state.
+
+        Raises
+        ------
+        IndexLockedError
+            If another writer is at work.
+        """
+        with self._guard:
+            if self._is_locked:  # by this very thread, which holds the guard
+                yield
+                return
+            with writer_lock(self.path):
+                self._is_locked = True
+                try:
+                    self.refresh()
+                    yield
+                finally:
+                    self._is_locked = False
+
+    @contextmanager
     def merging_in_background(self) -> Iterator[BackgroundMerger]:
         """Let a thread merge segments while this block runs, so that writing calls need not.
 
@@ -331,7 +356,7 @@ class Index(IndexReader):
         else:
             vectors = self._terms.for_queries(queries, snapshot)
         tuning = measure(snapshot, vectors, k, self.config.max_code, progress)
-        with self._guard, writer_lock(self.path):
+        with self.locked():
             self._catalog.put_setting(TUNING, tuning.to_json())
             self.refresh()
         return tuning
@@ -341,8 +366,7 @@ class Index(IndexReader):
     @contextmanager
     def _writing(self) -> Iterator[Writer]:
         """Hold the writer lock on the newest state; every commit is shown at once."""
-        with self._guard, writer_lock(self.path):
-            self.refresh()
+        with self.locked():
             self._is_writing = True
             try:
                 writer = self._writer()

@@ -195,7 +195,7 @@ class IndexReader:
 
     def top_k(
         self,
-        vectors: SparseVectors,
+        queries: Sequence[str] | SparseVectors,
         k: int = 10,
         filter: Mapping[str, Any] | None = None,
         *,
@@ -204,12 +204,12 @@ class IndexReader:
     ) -> TopK:
         """Return document numbers and scores as arrays: the least work a search can be.
 
-        Numbers are places in insertion order; `ids_of` turns them into ids. They hold until the
-        index is refreshed or written to.
+        Numbers are places in insertion order; `ids_of` turns them into ids, `documents_of` into
+        documents. They hold until the index is refreshed or written to.
         """
         snapshot = self._snapshot
         options = self._options(recall, threads)
-        return self._top_k(snapshot, self._terms.for_queries(vectors, snapshot), k, filter, options)
+        return self._top_k(snapshot, self._terms.for_queries(queries, snapshot), k, filter, options)
 
     def sample_queries(self) -> SparseVectors:
         """Return the queries that `tune` measures with where none are given.
@@ -236,6 +236,11 @@ class IndexReader:
         """Return the ids of document numbers given by `top_k`."""
         snapshot = self._snapshot
         return [snapshot.id(number) for number in numbers]
+
+    def documents_of(self, numbers: Iterable[int]) -> list[Document]:
+        """Return the documents of numbers given by `top_k`."""
+        snapshot = self._snapshot
+        return [snapshot.document(number) for number in numbers]
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use for these texts."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from math import isinf
 from pathlib import Path
-from typing import NoReturn
 
-from sparsearch.errors import FileFormatError, shorten
+from sparsearch import strict_json
+from sparsearch.errors import FileFormatError, InvalidInputError
 from sparsearch.files import TextFile
 from sparsearch.readers.fields import RecordError
 from sparsearch.readers.source import LineSource
@@ -66,47 +64,6 @@ def beir_corpus(folder: Path) -> Path | None:
 def parse_object(line: str) -> dict[str, object]:
     """Parse one line strictly; raise RecordError when it is not an object."""
     try:
-        value = _DECODER.decode(line)
-        # The parser pairs surrogate escapes; one left alone cannot be encoded.
-        if "\\" in line and "\\ud" in line.lower():
-            json.dumps(value, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        raise RecordError(f"not JSON: {error.msg} at character {error.pos + 1}") from error
-    except UnicodeEncodeError as error:
-        reason = f"lone surrogate {error.object[error.start]!a} is not a character"
-        raise RecordError(reason) from error
-    except RecursionError as error:
-        raise RecordError("nested too deeply") from error
-    except RecordError:
-        raise
-    except ValueError as error:  # an integer of more digits than Python converts
-        raise RecordError(f"a number is too long: {error}") from error
-    if not isinstance(value, dict):
-        raise RecordError(f"not a JSON object but {shorten(value)}")
-    return value
-
-
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) == len(pairs):
-        return value
-    seen: set[str] = set()
-    for key, _ in pairs:
-        if key in seen:
-            raise RecordError(f"key {shorten(key)} is given twice")
-        seen.add(key)
-    return value
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if isinf(value):
-        raise RecordError(f"number {shorten(digits)} is too large")
-    return value
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise RecordError(f"{constant} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)
+        return strict_json.parse_object(line)
+    except InvalidInputError as error:
+        raise RecordError(str(error)) from error

@@ -34,6 +34,20 @@ class Service:
     pool: SearchPool
     metrics: Metrics
 
+    def collection(self, name: str, key: Key | None) -> Collection:
+        """Return a collection that a key opens.
+
+        Raises
+        ------
+        ServiceError
+            404 if there is none, or not for this key: it does not tell what else there is.
+        """
+        found = self.collections.get(name)
+        if found is None or (key is not None and not key.opens(name)):
+            reason = f"there is no collection {name!r}, or not for this API key"
+            raise ServiceError(404, "collection_not_found", reason)
+        return found
+
 
 async def _service(request: Request) -> Service:
     return _service_of(request)
@@ -71,14 +85,7 @@ _Name = Annotated[str, Path(description="Name of the collection.", pattern=f"^{C
 
 def _opened(role: Role) -> Callable[..., Awaitable[Collection]]:
     async def opened(request: Request, given: _Credentials, collection: _Name) -> Collection:
-        service = _service_of(request)
-        key = admit(request, role)
-        found = service.collections.get(collection)
-        if found is None or (key is not None and not key.opens(collection)):
-            # The same answer for both: a key does not tell what else there is.
-            reason = f"there is no collection {collection!r}, or not for this API key"
-            raise ServiceError(404, "collection_not_found", reason)
-        return found
+        return _service_of(request).collection(collection, admit(request, role))
 
     return opened
 

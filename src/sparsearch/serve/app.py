@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from fastapi import FastAPI
@@ -24,6 +25,7 @@ from sparsearch.serve.bodies import BodyGuard, SecurityHeaders
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.errors import on_service_error
+from sparsearch.serve.express import Express
 from sparsearch.serve.metrics import Metrics, RequestMetrics
 from sparsearch.serve.models import ErrorResponse
 from sparsearch.serve.searching import SearchPool
@@ -66,6 +68,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with ExitStack() as stack:
             app.state.service = _open(config, gate, metrics, stack)
+            stack.enter_context(_without_garbage())
             yield
 
     app = FastAPI(
@@ -80,13 +83,12 @@ def create_app(config: ServeConfig) -> ASGIApp:
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
     )
-    # In the order in which they are tried: searches are the most frequent.
     for module in (routes_reading, routes_writing, routes_health):
         app.include_router(module.router, responses=_ERRORS)
     app.include_router(page.router)
     for kind in (HTTPException, RequestValidationError, SparsearchError, Exception):
         app.add_exception_handler(kind, on_service_error)
-    guarded: ASGIApp = BodyGuard(app, config.limits)
+    guarded: ASGIApp = BodyGuard(Express(app, routes_reading.router.routes), config.limits)
     if config.origins:
         guarded = CORSMiddleware(
             guarded,
@@ -113,6 +115,17 @@ def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -
     stack.callback(pool.close)
     metrics.watch(collections, pool)
     return Service(config, collections, gate, pool, metrics)
+
+
+@contextmanager
+def _without_garbage() -> Iterator[None]:
+    """Spare collections of garbage what stays: looking through it holds up all requests."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _hosts(config: ServeConfig) -> tuple[str, ...]:

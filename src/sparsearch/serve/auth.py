@@ -40,6 +40,8 @@ class Guesses:
 
     def wait(self, address: str) -> float:
         """Return for how many seconds an address has to wait, 0 if it need not."""
+        if not self._seen:
+            return 0.0
         left = self._left(address)
         return 0.0 if left >= 1 else (1 - left) * _MINUTE / self._allowed
 

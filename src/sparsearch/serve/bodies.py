@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -117,7 +118,7 @@ class BodyGuard:
                 raise _busy()
             return
         declared = headers.get(b"content-length", b"0")
-        # h11 has checked that it is a number; of too many digits, Python would not convert it.
+        # The parser has checked that it is a number. Python converts none of thousands of digits.
         if len(declared) > 15 or int(declared) > self._limits.body_bytes:
             raise _too_large(self._limits)
 
@@ -151,7 +152,7 @@ class _Body:
         due = self._start + self._busy + self._limits.grace_seconds
         due += self._size / self._limits.bytes_per_second
         try:
-            message = await asyncio.wait_for(self._receive(), max(0.001, due - now))
+            message = await _within(max(0.001, due - now), self._receive())
         except (TimeoutError, asyncio.TimeoutError):
             reason = f"the body came too slowly ({self._size} bytes so far); the connection ends"
             raise ServiceError(408, "too_slow", reason) from None
@@ -161,6 +162,14 @@ class _Body:
         if not self._is_stream and self._size > self._limits.body_bytes:
             raise _too_large(self._limits)
         return message
+
+
+async def _within(seconds: float, message: Awaitable[Message]) -> Message:
+    """Return a message, or raise TimeoutError if it does not come in time."""
+    if sys.version_info < (3, 11):
+        return await asyncio.wait_for(message, seconds)
+    async with asyncio.timeout(seconds):  # half the price: no task of its own
+        return await message
 
 
 def _too_large(limits: Limits) -> ServiceError:

@@ -87,6 +87,21 @@ class Collection:
             return query
         return self.vectors([query], self.index.has_term_ids)
 
+    def queries(
+        self, queries: Sequence[str | Mapping[str, float]]
+    ) -> Sequence[str] | SparseVectors:
+        """Return queries, all text or all weights, as the index takes them.
+
+        Raises
+        ------
+        InvalidVectorError
+            If a weight is no float32; names the row.
+        """
+        rows = [query for query in queries if not isinstance(query, str)]
+        if rows:
+            return self.vectors(rows, self.index.has_term_ids)
+        return [query for query in queries if isinstance(query, str)]
+
     def vectors(self, rows: Sequence[Mapping[str, float]], term_ids: bool) -> SparseVectors:
         """Return vectors given by term, or by term id in decimal where `term_ids`.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request
@@ -25,7 +26,7 @@ from sparsearch.errors import (
     shorten,
 )
 
-__all__ = ["ServiceError", "error_response", "from_exception", "from_validation"]
+__all__ = ["ServiceError", "answer_error", "error_response", "from_exception", "from_validation"]
 
 _log = logging.getLogger("sparsearch.serve")
 
@@ -132,16 +133,27 @@ def _unicode(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def from_validation(error: RequestValidationError) -> ServiceError:
-    """Return what a client is told of a body or parameter that does not fit its schema."""
-    first, *more = error.errors()
+def from_validation(errors: Sequence[Mapping[str, Any]]) -> ServiceError:
+    """Return what a client is told of a body or parameters that do not fit their schema.
+
+    Parameters
+    ----------
+    errors : sequence of mapping
+        As pydantic gives them: what is wrong (``msg``) and where (``loc``).
+    """
+    first, *more = errors
     where = ".".join(_unicode(shorten(part, 40).strip("'")) for part in first["loc"])
     rest = f" (and {len(more)} more)" if more else ""
     return ServiceError(422, "invalid", f"{where}: {first['msg']}{rest}", location=where)
 
 
+def answer_error(error: Exception) -> Response:
+    """Return the answer to any exception."""
+    if isinstance(error, RequestValidationError):
+        return error_response(from_validation(error.errors()))
+    return error_response(from_exception(error))
+
+
 async def on_service_error(request: Request, error: Exception) -> Response:
     """Answer any exception of a route."""
-    if isinstance(error, RequestValidationError):
-        return error_response(from_validation(error))
-    return error_response(from_exception(error))
+    return answer_error(error)

@@ -218,7 +218,10 @@ class SearchResponse(BaseModel):
 
     hits: list[SearchHit]
     exact: bool = Field(description="Whether these are surely the best.")
-    seconds: float = Field(description="What the search took, without waiting and transport.")
+    seconds: float = Field(
+        description="What the search took, without waiting and transport. Searches of the same "
+        "moment may share it."
+    )
     generation: int = Field(description="The commit that was searched.")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sparsearch.errors import InvalidDocumentError, InvalidInputError, InvalidVectorError
 from sparsearch.serve.config import Limits
 from sparsearch.serve.errors import ServiceError, from_exception
-from sparsearch.serve.strict_json import parse_json
+from sparsearch.strict_json import parse_json
 
 __all__ = ["Portion", "portions", "store_portions"]
 

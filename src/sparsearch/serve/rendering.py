@@ -9,28 +9,38 @@ from fastapi.responses import Response
 from pydantic_core import to_json
 
 from sparsearch.index import Document, Explanation
-from sparsearch.runs import Hit
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["document_body", "explanation_terms", "hit_body", "json_response", "vector_bodies"]
+__all__ = [
+    "document_body",
+    "explanation_terms",
+    "hit_body",
+    "json_bytes",
+    "json_response",
+    "vector_bodies",
+]
 
 
-def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
-    """Return an answer; checking it against its model could take longer than searching."""
-    return Response(to_json(body, inf_nan_mode="constants"), status, None, "application/json")
+def json_bytes(body: Mapping[str, Any]) -> bytes:
+    """Return a body as JSON; checking it against its model could take longer than searching."""
+    return to_json(body, inf_nan_mode="constants")
 
 
-def hit_body(hit: Hit, fields: Sequence[str] | None) -> dict[str, Any]:
+def json_response(body: Mapping[str, Any] | bytes, status: int = 200) -> Response:
+    """Return an answer of a body, which may be JSON already."""
+    content = body if isinstance(body, bytes) else json_bytes(body)
+    return Response(content, status, None, "application/json")
+
+
+def hit_body(document: Document, score: float, fields: Sequence[str] | None) -> dict[str, Any]:
     """Return a hit with the fields asked for; all of them if None."""
-    body: dict[str, Any] = {"id": hit.id, "score": hit.score}
+    body: dict[str, Any] = {"id": document.id, "score": score}
+    stored = document_body(document)
     if fields is None:
-        return {**body, "title": hit.title, "text": hit.text, "metadata": dict(hit.metadata)}
-    if "title" in fields:
-        body["title"] = hit.title
-    if "text" in fields:
-        body["text"] = hit.text
-    body["metadata"] = {name: hit.metadata[name] for name in fields if name in hit.metadata}
-    return body
+        return {**body, **stored}
+    metadata = stored["metadata"]
+    body |= {name: stored[name] for name in ("title", "text") if name in fields}
+    return {**body, "metadata": {name: metadata[name] for name in fields if name in metadata}}
 
 
 def document_body(document: Document) -> dict[str, Any]:

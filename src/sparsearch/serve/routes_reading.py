@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
-from sparsearch.index import Index
-from sparsearch.runs import Hit
 from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
-from sparsearch.serve.collection import Collection
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.passages import passage
+from sparsearch.serve.hits import answer_searches, group_of
 from sparsearch.serve.rendering import (
     document_body,
     explanation_terms,
-    hit_body,
+    json_bytes,
     json_response,
     vector_bodies,
 )
@@ -40,39 +38,9 @@ async def search(
 ) -> Response:
     """Return the best documents for a query."""
     _check_k(service, request.k)
-    return await _answer(service, lambda: _search(service, collection, request))
-
-
-def _search(
-    service: Service, collection: Collection, request: models.SearchRequest
-) -> dict[str, Any]:
-    index = collection.index.view()
-    query = collection.query(request.query)
-    start = time.perf_counter()
-    hits = index.search(query, request.k, request.filter, recall=request.recall)
-    seconds = time.perf_counter() - start
-    exact = request.recall is None or not index.can_approximate
-    mode = "exact" if exact else "approximate"
-    service.metrics.searches.labels(collection.name, mode).observe(seconds)
-    bodies = [hit_body(hit, request.fields) for hit in hits]
-    if request.explain or request.passage is not None:
-        words = _words(collection, index, hits)
-        for hit, body in zip(hits, bodies, strict=True):
-            terms = explanation_terms(index.explain(query, hit.id), words.get(hit.id, {}))
-            if request.explain:
-                body["terms"] = terms
-            if request.passage is not None and "text" in body:
-                found = {word for term in terms for word in term["words"]}
-                body["passage"] = hit.text and passage(hit.text, found, request.passage)
-                body["text_length"] = len(body.pop("text") or "")
-    return {"hits": bodies, "exact": exact, "seconds": seconds, "generation": index.generation}
-
-
-def _words(
-    collection: Collection, index: Index, hits: list[Hit]
-) -> dict[str, dict[str, list[str]]]:
-    splits = collection.splits_words
-    return {hit.id: words_by_term(index, (hit.title, hit.text), splits) for hit in hits}
+    work = partial(answer_searches, collection, service.metrics)
+    group = group_of(collection, request)
+    return json_response(await service.pool.run_together(group, request, work))
 
 
 @router.get("", response_model=models.CollectionList, tags=["collections"])
@@ -120,9 +88,7 @@ async def search_batch(
     def work() -> dict[str, Any]:
         index = collection.index.view()
         start = time.perf_counter()
-        texts = [query for query in request.queries if isinstance(query, str)]
-        rows = [query for query in request.queries if not isinstance(query, str)]
-        queries = collection.vectors(rows, index.has_term_ids) if rows else texts
+        queries = collection.queries(request.queries)
         run = index.search_batch(queries, request.k, request.filter, recall=request.recall)
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start
@@ -207,7 +173,7 @@ async def facets(
 
 async def _answer(service: Service, work: Callable[[], dict[str, Any]]) -> Response:
     """Work and write the answer in a thread."""
-    return await service.pool.run(lambda: json_response(work()))
+    return json_response(await service.pool.run(lambda: json_bytes(work())))
 
 
 def _check_k(service: Service, k: int) -> None:

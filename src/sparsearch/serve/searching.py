@@ -1,22 +1,49 @@
 """Searching in threads: as many at once as there are cores, a bounded number waiting.
 
-The kernels hold no interpreter lock, so that one process uses all cores.
+The kernels hold no interpreter lock, so that one process uses all cores. Handing something to a
+thread and back takes about as long as a search, and so does all else that a call does once; so
+what waits and is alike is handed over together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 from sparsearch.serve.errors import ServiceError
 
 __all__ = ["SearchPool"]
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+
+_MOST_TOGETHER = 32
+"""Handed over at once; who is first among them waits for the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    item: Any
+    work: Callable[[Sequence[Any]], Sequence[Any]]
+    answer: asyncio.Future[Any]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a job: a result, or the error that is not None."""
+
+    job: _Job
+    result: Any
+    error: Exception | None
 
 
 class SearchPool:
@@ -27,7 +54,7 @@ class SearchPool:
     threads : int or None
         By default, one a core.
     waiting : int
-        Functions that may wait for a thread.
+        How many may wait for a thread.
     seconds : float
         How long one may wait.
     """
@@ -37,6 +64,9 @@ class SearchPool:
         self._most = self.threads + waiting
         self._seconds = seconds
         self._executor = ThreadPoolExecutor(self.threads, "sparsearch-search")
+        self._guard = threading.Lock()
+        self._groups: dict[Hashable, deque[_Job]] = {}
+        self._busy = 0
         self.pending = 0
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
@@ -45,30 +75,98 @@ class SearchPool:
         Raises
         ------
         ServiceError
-            503 if too many wait already, or this one waited too long.
+            503 if too much waits already, or this waited too long.
+        """
+        return await self.run_together(object(), None, lambda _: [function()])
+
+    async def run_together(
+        self, group: Hashable, item: _Item, work: Callable[[Sequence[_Item]], Sequence[_Result]]
+    ) -> _Result:
+        """Return what a function makes of an item.
+
+        Parameters
+        ----------
+        group : hashable
+            Items of a group that wait at the same time may be given to one call.
+        item : object
+        work : callable
+            Returns one result an item. If it fails, each item is given to a call of its own, so
+            that only the one at fault fails.
+
+        Raises
+        ------
+        ServiceError
+            As `run`.
         """
         if self.pending >= self._most:
             reason = "too many searches wait; try again later"
             raise ServiceError(503, "search_queue_full", reason, retry_after=1)
-        deadline = time.monotonic() + self._seconds
-
-        def work() -> _Result:
-            if time.monotonic() > deadline:
-                # Who asked has probably given up, and others wait.
-                reason = f"no thread was free within {self._seconds:g} s; try again later"
-                raise ServiceError(503, "search_timeout", reason, retry_after=2)
-            return function()
-
+        loop = asyncio.get_running_loop()
+        job = _Job(item, work, loop.create_future(), time.monotonic() + self._seconds)
         self.pending += 1
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work)
-        future.add_done_callback(self._finished)
-        return await future
+        with self._guard:
+            self._groups.setdefault(group, deque()).append(job)
+            has_idle_thread = self._busy < self.threads
+            self._busy += has_idle_thread
+        if has_idle_thread:
+            self._executor.submit(self._work, loop)
+        return cast(_Result, await job.answer)
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
         self._executor.shutdown(wait=True)
 
-    def _finished(self, future: asyncio.Future[_Result]) -> None:
-        self.pending -= 1
-        if not future.cancelled():
-            future.exception()  # who asked may be gone; it must not be reported as forgotten
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Work in a thread until nothing waits."""
+        while jobs := self._take():
+            outcomes = self._outcomes(jobs)
+            with suppress(RuntimeError):  # the loop has ended, and who asked with it
+                loop.call_soon_threadsafe(self._deliver, outcomes)
+
+    def _take(self) -> list[_Job]:
+        """Return a thread's share of the jobs of the group that waits longest."""
+        with self._guard:
+            group = next(iter(self._groups), None)
+            if group is None:
+                self._busy -= 1
+                return []
+            waiting = self._groups.pop(group)
+            share = min(_MOST_TOGETHER, -(-len(waiting) // self.threads))
+            jobs = [waiting.popleft() for _ in range(share)]
+            if waiting:
+                self._groups[group] = waiting  # behind the others
+            return jobs
+
+    def _outcomes(self, jobs: Sequence[_Job]) -> list[_Outcome]:
+        now = time.monotonic()
+        outcomes = [_Outcome(job, None, self._late()) for job in jobs if job.deadline < now]
+        return outcomes + _work_on([job for job in jobs if job.deadline >= now])
+
+    def _late(self) -> ServiceError:
+        # Who asked has probably given up, and others wait.
+        reason = f"no thread was free within {self._seconds:g} s; try again later"
+        return ServiceError(503, "search_timeout", reason, retry_after=2)
+
+    def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
+        self.pending -= len(outcomes)
+        for outcome in outcomes:
+            answer = outcome.job.answer
+            if answer.done():  # who asked is gone
+                continue
+            if outcome.error is None:
+                answer.set_result(outcome.result)
+            else:
+                answer.set_exception(outcome.error)
+
+
+def _work_on(jobs: Sequence[_Job]) -> list[_Outcome]:
+    """Work on jobs of one group together or, if that fails, on each alone."""
+    if not jobs:
+        return []
+    try:
+        results = jobs[0].work([job.item for job in jobs])
+        return [_Outcome(job, result, None) for job, result in zip(jobs, results, strict=True)]
+    except Exception as error:
+        if len(jobs) == 1:
+            return [_Outcome(jobs[0], None, error)]
+    return [outcome for job in jobs for outcome in _work_on([job])]

@@ -12,7 +12,7 @@ import uvicorn
 
 from sparsearch.serve.app import create_app
 from sparsearch.serve.config import ServeConfig
-from sparsearch.serve.protocol import protocol_with_deadlines
+from sparsearch.serve.protocol import protocol_with_bounds
 
 __all__ = ["make_server", "run_server"]
 
@@ -32,7 +32,7 @@ def make_server(config: ServeConfig) -> uvicorn.Server:
         create_app(config),
         host=config.host,
         port=config.port,
-        http=protocol_with_deadlines(limits.header_seconds),
+        http=protocol_with_bounds(limits.header_seconds),
         ws="none",
         lifespan="on",
         access_log=False,

@@ -13,7 +13,7 @@ from fastapi.routing import APIRoute
 from sparsearch.errors import InvalidInputError
 from sparsearch.serve.access import admit
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.strict_json import parse_json
+from sparsearch.strict_json import parse_json
 
 __all__ = ["StrictRoute"]
 

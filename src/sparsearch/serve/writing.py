@@ -255,12 +255,24 @@ class GroupWriter:
     ) -> None:
         """Do some work, waiting a while if another process is writing to the index."""
         end = time.monotonic() + self._limits.lock_seconds
-        while (locked := _attempt(work, requests)) is not None:
+        while (locked := self._attempt(work, requests)) is not None:
             if time.monotonic() >= end:
                 for request in requests:
                     request.fail(locked)
                 return
             time.sleep(_LOCK_PAUSE)
+
+    def _attempt(
+        self, work: Callable[[Sequence[_Request]], None], requests: Sequence[_Request]
+    ) -> IndexLockedError | None:
+        """Do some work on the requests not answered yet; return why it cannot be done now."""
+        try:
+            # As one: nobody else adds an id after it was found to be free.
+            with self._index.locked():
+                work([request for request in requests if not request.done.done()])
+        except IndexLockedError as error:
+            return error
+        return None
 
     def _put(self, requests: Sequence[_Request]) -> None:
         accepted = self._refuse_taken(requests)
@@ -286,7 +298,6 @@ class GroupWriter:
 
     def _refuse_taken(self, requests: Sequence[_Request]) -> list[_Request]:
         """Return the requests to go on with: all but those that add what is there."""
-        self._index.refresh()
         accepted = []
         taken: set[str] = set()
         for request in requests:
@@ -304,7 +315,7 @@ class GroupWriter:
         return accepted
 
     def _put_together(self, puts: Sequence[Put | Deletion]) -> None:
-        """Put documents in one call. Those to be added were looked up: this is the only writer."""
+        """Put documents in one call. Those to be added were looked up, under the same lock."""
         documents: list[Mapping[str, Any]] = []
         batches: list[SparseVectors] = []
         for put in puts:
@@ -320,7 +331,6 @@ class GroupWriter:
         self._index.add_vectors(ids, vectors, documents, replace=True)
 
     def _delete(self, requests: Sequence[_Request]) -> None:
-        self._index.refresh()
         gone: set[str] = set()
         accepted: list[tuple[_Request, int]] = []
         for request in requests:
@@ -339,17 +349,6 @@ class GroupWriter:
             self._index.delete(sorted(gone), missing_ok=True)
         for request, count in accepted:
             request.done.set_result(count)
-
-
-def _attempt(
-    work: Callable[[Sequence[_Request]], None], requests: Sequence[_Request]
-) -> IndexLockedError | None:
-    """Do some work on the requests that are not answered yet; return why it cannot be done now."""
-    try:
-        work([request for request in requests if not request.done.done()])
-    except IndexLockedError as error:
-        return error
-    return None
 
 
 def _kind(write: Put | Deletion) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidInputError, InvalidVectorError, shorten
 from sparsearch.files import TextFile, replacing
+from sparsearch.strict_json import parse_object
 from sparsearch.vectors.batch import SparseVectors
 from sparsearch.vectors.vocabulary import Vocabulary
 
@@ -189,7 +190,9 @@ class _Pending:
 
 def _parse(line: str) -> _Record:
     """Return the record of one line; raises ValueError with the reason."""
-    fields = _parse_object(line)
+    if not line.strip():
+        raise InvalidInputError("blank line; remove it")
+    fields = parse_object(line)
     vector = fields.get("vector")
     if not isinstance(vector, dict):
         what = f"is {shorten(vector)}" if "vector" in fields else "is missing"
@@ -199,27 +202,6 @@ def _parse(line: str) -> _Record:
         raise InvalidInputError(f"contents {shorten(contents)} are not a string")
     metadata = {name: value for name, value in fields.items() if name not in _RESERVED}
     return _Record(_parse_id(fields), contents, vector, metadata)
-
-
-def _parse_object(line: str) -> dict[str, Any]:
-    if not line.strip():
-        raise InvalidInputError("blank line; remove it")
-    try:
-        fields = json.loads(line, object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except InvalidInputError:
-        raise
-    except RecursionError as error:
-        raise InvalidInputError("JSON nested too deeply") from error
-    except ValueError as error:
-        raise InvalidInputError(f"not JSON: {error}") from error
-    if not isinstance(fields, dict):
-        raise InvalidInputError(f"{shorten(fields)} is not a JSON object")
-    if "\\ud" in line or "\\uD" in line:  # an escape that may be half a character
-        try:
-            json.dumps(fields, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise InvalidInputError("a lone surrogate is not valid Unicode") from error
-    return fields
 
 
 def _parse_id(fields: dict[str, Any]) -> str:
@@ -238,21 +220,6 @@ def _one_of(fields: dict[str, Any], names: tuple[str, str], default: Any) -> Any
     if all(name in fields for name in names):
         raise InvalidInputError(f"both {names[0]!r} and {names[1]!r} are given; keep one")
     return fields.get(names[0], fields.get(names[1], default))
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise InvalidInputError(f"key {shorten(name)} is given twice")
-            seen.add(name)
-    return fields
-
-
-def _refuse_constant(constant: str) -> Any:
-    raise InvalidInputError(f"{constant} is not a JSON number")
 
 
 def _write_batch(stream: BinaryIO, batch: VectorBatch) -> int:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
+from math import isinf
 from typing import Any, NoReturn
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["parse_json"]
+__all__ = ["parse_json", "parse_object"]
 
 
-def parse_json(data: bytes) -> Any:
-    """Parse UTF-8 JSON.
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of JSON text, or of its UTF-8 bytes.
 
     Raises
     ------
     InvalidInputError
-        When it is not JSON, or has a key twice, NaN or Infinity, an integer of thousands of digits,
-        a lone surrogate, or nesting too deep to be read. A number beyond float64 becomes infinite,
-        as JSON's own rules have it; whoever uses the value refuses it.
+        When it is not JSON, or has a key twice, NaN or Infinity, a number beyond float64, an
+        integer of thousands of digits, a lone surrogate, or nesting too deep to be read.
     """
     try:
-        text = data.decode()
-        value = _DECODER.decode(text)
+        decoded = text if isinstance(text, str) else text.decode()
+        value = _DECODER.decode(decoded)
         # The parser pairs surrogate escapes; one left alone cannot be stored or sent.
-        if "\\ud" in text.lower():
+        if "\\" in decoded and "\\ud" in decoded.lower():
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"byte {error.start + 1} is not UTF-8") from error
@@ -39,7 +39,21 @@ def parse_json(data: bytes) -> Any:
     except InvalidInputError:
         raise
     except ValueError as error:  # an integer of more digits than Python converts
-        raise InvalidInputError("a number is too long") from error
+        raise InvalidInputError(f"a number is too long: {error}") from error
+    return value
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Return the value of JSON text that must be an object.
+
+    Raises
+    ------
+    InvalidInputError
+        As `parse_json`, and when it is another value.
+    """
+    value = parse_json(text)
+    if not isinstance(value, dict):
+        raise InvalidInputError(f"not a JSON object but {shorten(value)}")
     return value
 
 
@@ -55,8 +69,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if isinf(value):
+        raise InvalidInputError(f"number {shorten(digits)} is too large")
+    return value
+
+
 def _refuse(constant: str) -> NoReturn:
     raise InvalidInputError(f"{constant} is not JSON")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse)

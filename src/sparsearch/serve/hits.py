@@ -1,0 +1,82 @@
+"""Answers to searches. Those that are alike and wait at the same moment take one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+from sparsearch.index import Index
+from sparsearch.serve.collection import Collection
+from sparsearch.serve.metrics import Metrics
+from sparsearch.serve.models import SearchRequest
+from sparsearch.serve.passages import passage
+from sparsearch.serve.rendering import explanation_terms, hit_body, json_bytes
+from sparsearch.serve.words import words_by_term
+
+__all__ = ["answer_searches", "group_of"]
+
+
+def group_of(collection: Collection, request: SearchRequest) -> Hashable:
+    """Return what searches must have in common to be answered by one call."""
+    if request.filter is not None:
+        return object()
+    return collection.name, type(request.query), request.k, request.recall
+
+
+def answer_searches(
+    collection: Collection, metrics: Metrics, requests: Sequence[SearchRequest]
+) -> list[bytes]:
+    """Return the answers to searches of one group.
+
+    Raises
+    ------
+    InvalidInputError, EncoderError
+        If one of the queries cannot be searched for.
+    """
+    index = collection.index.view()
+    queries = collection.queries([request.query for request in requests])
+    first = requests[0]
+    start = time.perf_counter()
+    top = index.top_k(queries, first.k, first.filter, recall=first.recall)
+    seconds = time.perf_counter() - start
+    exact = first.recall is None or not index.can_approximate
+    timer = metrics.searches.labels(collection.name, "exact" if exact else "approximate")
+    for _ in requests:
+        timer.observe(seconds)
+    answer = {"exact": exact, "seconds": seconds, "generation": index.generation}
+    found = zip(top.numbers.tolist(), top.scores.tolist(), top.counts.tolist(), strict=True)
+    return [
+        json_bytes({"hits": _hits(collection, index, request, n[:count], s[:count]), **answer})
+        for request, (n, s, count) in zip(requests, found, strict=True)
+    ]
+
+
+def _hits(
+    collection: Collection,
+    index: Index,
+    request: SearchRequest,
+    numbers: Sequence[int],
+    scores: Sequence[float],
+) -> list[dict[str, Any]]:
+    """Return the hits with what the request asks for, and no more read than that takes."""
+    if request.fields == [] and not request.explain:
+        ids = index.ids_of(numbers)
+        return [{"id": i, "score": s, "metadata": {}} for i, s in zip(ids, scores, strict=True)]
+    documents = index.documents_of(numbers)
+    bodies = [
+        hit_body(document, score, request.fields)
+        for document, score in zip(documents, scores, strict=True)
+    ]
+    if request.explain or request.passage is not None:
+        query = collection.query(request.query)
+        for body, document in zip(bodies, documents, strict=True):
+            words = words_by_term(index, (document.title, document.text), collection.splits_words)
+            terms = explanation_terms(index.explain(query, document.id), words)
+            if request.explain:
+                body["terms"] = terms
+            if request.passage is not None and "text" in body:
+                found = {word for term in terms for word in term["words"]}
+                body["passage"] = document.text and passage(document.text, found, request.passage)
+                body["text_length"] = len(body.pop("text") or "")
+    return bodies
