@@ -45,7 +45,7 @@ def test_metadata_cannot_be_taken_for_text(run, tmp_path):
         {"id": "1", "title": "t", "body": "is metadata", "metadata": {"deep": [1, {"x": None}]}},
         {"id": "2", "text": "", "_id": "other", "contents": "also", "n": -1.5e300},
     ]
-    with Index.create(tmp_path / "i") as index:
+    with Index.create(tmp_path / "i", "bm25") as index:
         index.add(documents)
     assert run("export", tmp_path / "i", tmp_path / "out.jsonl").code == 0
     assert run("index", tmp_path / "j", tmp_path / "out.jsonl").code == 0
