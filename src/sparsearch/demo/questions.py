@@ -32,4 +32,5 @@ QUESTIONS = (
     Question("kill a program that takes too long", "subprocess.Popen.kill"),
 )
 """The answers are among the first three hits with any of the Pythons supported; a test holds them
-to it, BM25 to all but the last: it finds words, not meanings, and that answer holds no *program*."""
+to it. BM25, which finds words and not meanings, is held to all but the last: the answer holds no
+*program*."""
