@@ -42,7 +42,7 @@ def measure(count: int) -> dict[str, float]:
     start = time.perf_counter()
     with (
         tempfile.TemporaryDirectory() as folder,
-        ss.Index.create(Path(folder) / "index") as index,
+        ss.Index.create(Path(folder) / "index", "bm25") as index,
     ):
         index.add(documents(count))
         index.optimize()

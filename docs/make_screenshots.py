@@ -81,7 +81,7 @@ def weighted(documents: Sequence[dict[str, Any]], folder: Path) -> list[Vector]:
 def make_indexes(folder: Path) -> dict[str, Path]:
     """Return the two collections."""
     documents = list(standard_library_documents())
-    with Index.create(folder / "docstrings") as index:
+    with Index.create(folder / "docstrings", "bm25") as index:
         index.add(documents)
     vectors = SparseVectors.from_dicts(weighted(documents, folder / "words"))
     ids = [document.pop("id") for document in documents]

@@ -32,7 +32,7 @@ def main() -> None:
     """Add, replace and delete while another `Index` searches."""
     with TemporaryDirectory() as name:
         folder = Path(name) / "news"
-        with ss.Index.create(folder) as writer, ss.Index.open(folder) as reader:
+        with ss.Index.create(folder, "bm25") as writer, ss.Index.open(folder) as reader:
             writer.add([NEWS[0]], source="feed")
             print("writer", found(writer), "reader", found(reader))
             reader.refresh()

@@ -77,9 +77,9 @@ def papers_file(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def papers(tmp_path_factory, run, papers_file) -> Path:
-    """Return an index of four documents; not to be written to."""
+    """Return an index of four documents, of BM25; not to be written to."""
     folder = tmp_path_factory.mktemp("indexes") / "papers"
-    assert run("index", folder, papers_file).code == 0
+    assert run("index", folder, papers_file, "--encoder", "bm25").code == 0
     return folder
 
 

@@ -11,6 +11,7 @@ import time
 import pytest
 from cli_sources import PAPERS, write_jsonl
 
+from sparsearch.encoders import load_default
 from sparsearch.index import Index, IndexConfig
 
 
@@ -48,7 +49,10 @@ def test_upsert_reads_it_again(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "settings"),
     [
-        ((), {"k1": 1.2, "b": 0.75, "analysis": {"language": "english", "stop_words": True}}),
+        (
+            ("--encoder", "bm25"),
+            {"k1": 1.2, "b": 0.75, "analysis": {"language": "english", "stop_words": True}},
+        ),
         (
             ("--k1", "0.9", "--b", "0.4", "--language", "french", "--stop-words"),
             {"k1": 0.9, "b": 0.4, "analysis": {"language": "french", "stop_words": True}},
@@ -64,6 +68,29 @@ def test_options_of_the_encoder(run, tmp_path, papers_file, options, settings):
     # the same options may be given again
     again = write_jsonl(tmp_path / "more.jsonl", [{"id": "z", "text": "more"}])
     assert run("index", tmp_path / "i", again, *options).code == 0
+
+
+def test_the_default_encoder_is_the_default(run, tmp_path, papers_file):
+    assert run("index", tmp_path / "i", papers_file).code == 0
+    with Index.open(tmp_path / "i") as index, Index.create(tmp_path / "j") as other:
+        assert index.info().encoder == other.info().encoder == load_default().identity
+        assert index.config.segment_documents == 5_000
+    assert run("index", tmp_path / "k", papers_file, "--segment-documents", 9).code == 0
+    with Index.open(tmp_path / "k") as index:
+        assert index.config.segment_documents == 9
+
+
+@pytest.mark.parametrize("options", [("--k1", 1), ("--no-stop-words",), ("--language", "dutch")])
+def test_options_of_bm25_mean_bm25_and_do_not_go_with_the_default(
+    run, tmp_path, papers_file, options
+):
+    outcome = run("index", tmp_path / "i", papers_file, *options, "--encoder", "default")
+    assert outcome.code == 1
+    assert "goes with --encoder bm25" in outcome.err
+    assert run("index", tmp_path / "i", papers_file, *options).code == 0
+    with Index.open(tmp_path / "i") as index:
+        assert index.info().encoder["type"] == "bm25"
+        assert index.config.segment_documents == 50_000
 
 
 def test_options_of_the_index(run, tmp_path, papers_file):
@@ -206,7 +233,7 @@ def test_skipped_ids_do_not_disturb_going_on(run, tmp_path, after):
         raise OSError("the network is down")
 
     left_out = []
-    with Index.create(tmp_path / "i", config=IndexConfig(segment_documents=2)) as index:
+    with Index.create(tmp_path / "i", "bm25", IndexConfig(segment_documents=2)) as index:
         index.add([{"id": "c", "text": "before"}])
         with pytest.raises(OSError, match="network"):
             index.add(interrupted(), source=str(source), on_taken=left_out.append)
@@ -282,7 +309,8 @@ def large_source(tmp_path_factory):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory, run, large_source):
     folder = tmp_path_factory.mktemp("unbroken") / "i"
-    assert run("index", folder, large_source, "--segment-documents", 2000).code == 0
+    options = ("--encoder", "bm25", "--segment-documents", 2000)
+    assert run("index", folder, large_source, *options).code == 0
     return folder
 
 
@@ -291,7 +319,8 @@ def test_an_interrupted_index_is_finished_by_the_same_command(
     run, environment, tmp_path, large_source, unbroken, stop
 ):
     folder = tmp_path / "i"
-    arguments = ["index", str(folder), str(large_source), "--segment-documents", "2000"]
+    arguments = ["index", str(folder), str(large_source), "--encoder", "bm25"]
+    arguments += ["--segment-documents", "2000"]
     process = subprocess.Popen(
         [sys.executable, "-m", "sparsearch", *arguments],
         env=environment,

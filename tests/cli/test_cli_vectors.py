@@ -36,7 +36,7 @@ def test_exported_documents_can_be_indexed(run, papers, tmp_path, name):
     outcome = run("export", papers, tmp_path / name)
     assert outcome.code == 0, outcome
     assert outcome.err == f"wrote 4 documents to {tmp_path / name}\n"
-    assert run("index", tmp_path / "i", tmp_path / name).code == 0
+    assert run("index", tmp_path / "i", tmp_path / name, "--encoder", "bm25").code == 0
     assert stored(tmp_path / "i") == stored(papers)
 
 
@@ -45,10 +45,10 @@ def test_metadata_cannot_be_taken_for_text(run, tmp_path):
         {"id": "1", "title": "t", "body": "is metadata", "metadata": {"deep": [1, {"x": None}]}},
         {"id": "2", "text": "", "_id": "other", "contents": "also", "n": -1.5e300},
     ]
-    with Index.create(tmp_path / "i") as index:
+    with Index.create(tmp_path / "i", "bm25") as index:
         index.add(documents)
     assert run("export", tmp_path / "i", tmp_path / "out.jsonl").code == 0
-    assert run("index", tmp_path / "j", tmp_path / "out.jsonl").code == 0
+    assert run("index", tmp_path / "j", tmp_path / "out.jsonl", "--encoder", "bm25").code == 0
     assert stored(tmp_path / "j") == stored(tmp_path / "i")
 
 

@@ -63,7 +63,7 @@ def main() -> None:
     folder = Path(__file__).with_name(f"format-{FORMAT_VERSION}")
     shutil.rmtree(folder, ignore_errors=True)
     config = IndexConfig(segment_documents=8)
-    with Index.create(folder / "text", config=config) as text:
+    with Index.create(folder / "text", "bm25", config=config) as text:
         text.add(documents(), source="feed")
         text.delete(["doc/4", "doc/10"])
     narrow = IndexConfig(weight_bits=8)

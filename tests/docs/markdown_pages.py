@@ -11,7 +11,8 @@ What a block means is said by its fence:
 In output, ``...`` stands for anything; times, sizes on disk and names of segments may differ. An
 HTML comment above a block says what is special about it: ``<!-- not run: reason -->``;
 ``<!-- needs data -->`` for the development collections, which are then found in ``data/``;
-``<!-- needs train -->`` for what runs with the extra of that name only.
+``<!-- needs train -->`` for what runs with the extra of that name only; ``<!-- scores of a model
+-->`` (on one line) where the processor decides the last digits of numbers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import contextlib
 import doctest
 import importlib.util
 import io
+import math
 import os
 import re
 import shlex
@@ -49,6 +51,9 @@ _VOLATILE = (
     (re.compile(r"\b[0-9a-f]{32}\b"), "0" * 32),
 )
 """What differs from run to run."""
+_MODEL = "scores of a model"
+_DECIMAL = re.compile(r"\d+\.\d{3,}")
+_MODEL_TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,11 @@ class PageRunner:
             elif block.language == "python":
                 printed = self._python(block)
                 if following.adjacent and following.language == "text":
-                    self._check(following.code, printed, following.line)
+                    expected = _rounded(following.code, printed, block.note)
+                    self._check(expected, printed, following.line)
             elif block.language == "console":
                 for line, command, expected in commands(block):
-                    self._console(line, command, expected)
+                    self._console(line, command, expected, block.note)
 
     def _has(self, note: str) -> bool:
         return {"needs data": self.has_data, "needs train": _HAS_TRAIN}.get(note, True)
@@ -134,18 +140,32 @@ class PageRunner:
             exec(code, self._namespace)
         return printed.getvalue()
 
-    def _console(self, line: int, command: str, expected: str) -> None:
+    def _console(self, line: int, command: str, expected: str, note: str) -> None:
         code, printed = execute(command)
         should_fail = any(part.startswith("error:") for part in expected.splitlines())
         assert (code != 0) == should_fail, f"{self.page.name}:{line}: exit code {code}\n{printed}"
         if expected:
-            self._check(expected, printed, line)
+            self._check(_rounded(expected, printed, note), printed, line)
 
     def _check(self, expected: str, printed: str, line: int) -> None:
         printed = "".join(f"{part.rstrip()}\n" for part in printed.splitlines())
         checker = doctest.OutputChecker()
         matches = checker.check_output(_settled(expected), _settled(printed), doctest.ELLIPSIS)
         assert matches, f"{self.page.name}:{line}: expected\n{expected}\nbut it printed\n{printed}"
+
+
+def _rounded(expected: str, printed: str, note: str) -> str:
+    """Return what is expected, with the decimals that were printed where a model's are close."""
+    if note != _MODEL:
+        return expected
+    actual = iter(_DECIMAL.findall(printed))
+
+    def choose(shown: re.Match[str]) -> str:
+        found = next(actual, shown[0])
+        close = math.isclose(float(found), float(shown[0]), rel_tol=_MODEL_TOLERANCE)
+        return found if close else shown[0]
+
+    return re.sub("█+", "...", _DECIMAL.sub(choose, expected))
 
 
 def _settled(output: str) -> str:

@@ -152,7 +152,7 @@ def test_every_error_is_in_the_table_of_errors() -> None:
 def test_the_format_page_describes_the_files_as_they_are(tmp_path: Path) -> None:
     text = (DOCS / "file-format.md").read_text("utf-8")
     assert f"format version {FORMAT_VERSION}" in text
-    with Index.create(tmp_path / "text") as words:
+    with Index.create(tmp_path / "text", "bm25") as words:
         words.add([{"id": "a", "text": "some words", "year": 2020}])
     with Index.create(tmp_path / "vectors", None, IndexConfig(weight_bits=8)) as vectors:
         vectors.add_vectors(["a"], SparseVectors.from_dicts([{"word": 1.0}]))

@@ -274,4 +274,8 @@ def test_strange_texts(tiny: OnnxEncoder, text: str) -> None:
 
 
 def test_the_settings_can_be_written(tiny: OnnxEncoder) -> None:
-    assert json.loads(tiny.settings.to_json()) == {**SETTINGS, "max_batch": None, "idf_exponent": 1.0}
+    assert json.loads(tiny.settings.to_json()) == {
+        **SETTINGS,
+        "max_batch": None,
+        "idf_exponent": 1.0,
+    }

@@ -20,7 +20,7 @@ def document(number: int) -> dict[str, Any]:
 
 def make_index(folder: Path, count: int = 40, **config: Any) -> Index:
     """Return an index of several segments with deleted documents, and a source that broke off."""
-    index = Index.create(folder, config=IndexConfig(segment_documents=16, **config))
+    index = Index.create(folder, "bm25", IndexConfig(segment_documents=16, **config))
     index.add((document(i) for i in range(count)), source="feed")
     index.delete([f"d{i}" for i in range(0, count, 9)])
     return index

@@ -113,9 +113,9 @@ def test_an_index_on_a_full_disk_can_be_opened_once_there_is_some_room(disk: Pat
 def test_creating_on_a_full_disk_can_be_repeated(disk: Path) -> None:
     filler = _fill(disk)
     with pytest.raises(StorageUnavailableError):
-        Index.create(disk / "index")
+        Index.create(disk / "index", "bm25")
     filler.unlink()
-    with Index.create(disk / "index") as index:
+    with Index.create(disk / "index", "bm25") as index:
         index.add([document(1)])
 
 
@@ -196,4 +196,4 @@ def test_creating_in_a_read_only_folder(tmp_path: Path, read_only: Callable[[Pat
     view = read_only(tmp_path)
     for name in ("new", "empty"):
         with pytest.raises(StorageUnavailableError, match="read-only"):
-            Index.create(view / name, config=IndexConfig())
+            Index.create(view / name, "bm25", IndexConfig())

@@ -22,7 +22,7 @@ def pair(number: int, version: int) -> list[dict[str, str]]:
 def test_readers_see_whole_commits(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     choices = random.Random(1)
-    with Index.create(folder, config=IndexConfig(segment_documents=16)) as index:
+    with Index.create(folder, "bm25", IndexConfig(segment_documents=16)) as index:
         anchors = [{"id": f"anchor{i}", "text": "anchor", "kind": "anchor"} for i in range(20)]
         index.add(anchors[:10])
         index.add(anchors[10:])
@@ -65,7 +65,7 @@ def test_a_second_writing_process_is_refused(tmp_path: Path) -> None:
         reports.append(connection.recv())
         process.join()
 
-    with Index.create(folder) as index:
+    with Index.create(folder, "bm25") as index:
         index.add(documents())
         assert "locked" in reports[0]
         assert "another writer is at work" in reports[0]

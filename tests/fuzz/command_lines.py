@@ -124,6 +124,9 @@ def prepare(folder: Path, rng: Random) -> None:
     for suffix in ("npz", "csr"):
         spoiled = mutated_bytes((folder / f"vectors.{suffix}").read_bytes(), rng)
         (folder / f"bad.{suffix}").write_bytes(spoiled)
-    with Index.create(folder / "papers") as papers, Index.create(folder / "vectors", None) as index:
+    with (
+        Index.create(folder / "papers", "bm25") as papers,
+        Index.create(folder / "vectors", None) as index,
+    ):
         papers.add(PAPERS)
         index.add_vectors(batch.ids, batch.vectors, batch.metadata)

@@ -119,7 +119,7 @@ def test_the_index_of_what_was_understood(bad_lines: list[bytes], tmp_path: Path
         else:
             refused.append(document)
     assert len(refused) > 50
-    with Index.create(tmp_path / "index", config=IndexConfig(segment_documents=100)) as index:
+    with Index.create(tmp_path / "index", "bm25", IndexConfig(segment_documents=100)) as index:
         assert index.add(kept.values()) == len(kept) > 50
         for document in refused[:100]:
             with pytest.raises(InvalidDocumentError):

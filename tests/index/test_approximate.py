@@ -344,7 +344,7 @@ def test_a_recall_of_one_is_exact() -> None:
 
 
 def test_bm25_is_exact_at_any_recall(tmp_path: Any) -> None:
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add({"id": str(i), "text": f"red {'blue ' * (i % 5)} w{i % 9}"} for i in range(100))
         spend(index, LEAST)
         for text in ("red", "blue w3", "none"):

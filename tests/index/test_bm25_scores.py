@@ -62,7 +62,7 @@ def documents(corpus: dict[str, str]) -> list[dict[str, str]]:
 def test_equals_bm25_of_the_texts(tmp_path: Path, weight_bits: int, tolerance: float) -> None:
     corpus = {f"d{i}": text for i, text in enumerate(texts(1, 400))}
     config = IndexConfig(weight_bits=weight_bits)
-    with Index.create(tmp_path / "index", config=config) as index:
+    with Index.create(tmp_path / "index", "bm25", config=config) as index:
         index.add(documents(corpus))
         assert_scores(index, corpus, tolerance)
 
@@ -82,11 +82,11 @@ def test_documents_added_later_count_as_if_added_at_once(tmp_path: Path) -> None
     corpus = {f"d{i}": text for i, text in enumerate(texts(2, 500))}
     longer = {f"e{i}": f"{text} {text} w1x" for i, text in enumerate(texts(3, 300))}
     both = {**corpus, **longer}
-    with Index.create(tmp_path / "once") as once:
+    with Index.create(tmp_path / "once", "bm25") as once:
         once.add(documents(both))
         expected = [once.search(query, k=1000) for query in QUERIES]
     config = IndexConfig(segment_documents=150)
-    with Index.create(tmp_path / "later", config=config) as later:
+    with Index.create(tmp_path / "later", "bm25", config=config) as later:
         for part in (corpus, longer):
             later.add(documents(part))
         assert later.info().segments > 1
@@ -97,7 +97,7 @@ def test_documents_added_later_count_as_if_added_at_once(tmp_path: Path) -> None
 
 def test_deleted_documents_do_not_count_after_optimize(tmp_path: Path) -> None:
     corpus = {f"d{i}": text for i, text in enumerate(texts(4, 300))}
-    with Index.create(tmp_path / "index", config=IndexConfig(segment_documents=64)) as index:
+    with Index.create(tmp_path / "index", "bm25", IndexConfig(segment_documents=64)) as index:
         index.add(documents(corpus))
         index.upsert(documents({f"d{i}": text for i, text in enumerate(texts(5, 40))}))
         index.delete([f"d{i}" for i in range(100, 150)])
@@ -108,7 +108,7 @@ def test_deleted_documents_do_not_count_after_optimize(tmp_path: Path) -> None:
         left = {document.id: document.text or "" for document in index.documents()}
         assert len(left) == 250
         assert_scores(index, left, 0.002)
-        once = Index.create(tmp_path / "once")
+        once = Index.create(tmp_path / "once", "bm25")
         once.add(documents(left))
         for query in QUERIES:
             assert index.search(query, k=1000) == once.search(query, k=1000)
@@ -116,7 +116,7 @@ def test_deleted_documents_do_not_count_after_optimize(tmp_path: Path) -> None:
 
 
 def test_a_term_of_deleted_documents_only(tmp_path: Path) -> None:
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add([{"id": str(i), "text": "common rare" if i == 3 else "common"} for i in range(9)])
         index.delete(["3"])
         assert index.search("rare") == []
@@ -126,7 +126,7 @@ def test_a_term_of_deleted_documents_only(tmp_path: Path) -> None:
 
 
 def test_explain_adds_up(tmp_path: Path) -> None:
-    with Index.create(tmp_path / "index", config=IndexConfig(segment_documents=50)) as index:
+    with Index.create(tmp_path / "index", "bm25", IndexConfig(segment_documents=50)) as index:
         index.add(documents({f"d{i}": text for i, text in enumerate(texts(6, 200))}))
         query = "w1x w2x w3x w50x absent"
         for hit in index.search(query, k=1000):
@@ -143,7 +143,7 @@ def test_explain_adds_up(tmp_path: Path) -> None:
 
 
 def test_encode_queries_gives_the_vectors_that_search_uses(tmp_path: Path) -> None:
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add(documents({f"d{i}": text for i, text in enumerate(texts(7, 100))}))
         vectors = index.encode_queries(QUERIES)
         runs = index.search_batch(dict(zip("abcdef", QUERIES, strict=True)), k=20)

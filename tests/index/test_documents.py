@@ -29,7 +29,7 @@ from sparsearch.vectors import VectorBatch
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
     config = IndexConfig(segment_documents=3)
-    with Index.create(tmp_path / "index", config=config) as index:
+    with Index.create(tmp_path / "index", "bm25", config=config) as index:
         index.add([{"id": "kept", "text": "kept before"}])
         yield index
         assert index.get("kept").text == "kept before"

@@ -29,13 +29,13 @@ from sparsearch.errors import (
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    with Index.create(tmp_path / "index", config=IndexConfig(segment_documents=4)) as index:
+    with Index.create(tmp_path / "index", "bm25", IndexConfig(segment_documents=4)) as index:
         index.add({"id": str(i), "text": f"shared word{i}", "n": i} for i in range(10))
         yield index
 
 
 def test_create_makes_the_folders_above_it(tmp_path: Path) -> None:
-    with Index.create(tmp_path / "a" / "b" / "c") as index:
+    with Index.create(tmp_path / "a" / "b" / "c", "bm25") as index:
         assert len(index) == 0
     with Index.open(str(tmp_path / "a" / "b" / "c")) as index:
         assert len(index) == 0
@@ -46,20 +46,20 @@ def test_create_takes_an_empty_folder_and_what_a_killed_creation_left(tmp_path: 
         (tmp_path / name).touch()
     with pytest.raises(IndexNotFoundError):
         Index.open(tmp_path)
-    with Index.create(tmp_path) as index:
+    with Index.create(tmp_path, "bm25") as index:
         index.add([{"id": "a", "text": "b"}])
 
 
 def test_create_refuses_what_is_there(index: Index, tmp_path: Path) -> None:
     with pytest.raises(IndexExistsError, match="holds an index"):
-        Index.create(index.path)
+        Index.create(index.path, "bm25")
     (tmp_path / "file").write_text("x")
     with pytest.raises(IndexExistsError, match="is a file"):
-        Index.create(tmp_path / "file")
+        Index.create(tmp_path / "file", "bm25")
     with pytest.raises(IndexExistsError, match="not empty"):
-        Index.create(tmp_path)
+        Index.create(tmp_path, "bm25")
     with pytest.raises(StorageUnavailableError):
-        Index.create(tmp_path / "file" / "below")
+        Index.create(tmp_path / "file" / "below", "bm25")
     assert (tmp_path / "file").read_text() == "x"
     assert len(index.search("shared", k=99)) == 10
 
@@ -72,7 +72,7 @@ def test_create_never_deletes_segments_of_an_index_whose_catalog_was_lost(
     (index.path / "catalog.sqlite").write_bytes(content)
     before = sorted(path.name for path in (index.path / "segments").iterdir())
     with pytest.raises((IndexExistsError, IndexCorruptError)):
-        Index.create(index.path)
+        Index.create(index.path, "bm25")
     assert sorted(path.name for path in (index.path / "segments").iterdir()) == before
 
 
@@ -104,7 +104,7 @@ def test_a_setting_of_a_newer_version(index: Index) -> None:
     with pytest.raises(IndexVersionError, match=r"99 is newer .* upgrade sparsearch"):
         Index.open(index.path)
     with pytest.raises(IndexVersionError):
-        Index.create(index.path)
+        Index.create(index.path, "bm25")
     with pytest.raises(IndexVersionError, match="unknown settings"):
         IndexConfig.from_settings({"weight_bits": 8, "compression": "zstd"})
 

@@ -93,7 +93,7 @@ def test_a_commit_shows_while_the_call_goes_on(tmp_path: Path) -> None:
             yield {"id": str(i), "text": "word"}
 
     config = IndexConfig(segment_documents=4)
-    with Index.create(tmp_path / "index", config=config) as index:
+    with Index.create(tmp_path / "index", "bm25", config=config) as index:
         index.add(documents())
         assert seen == [0] * 4 + [4] * 4 + [8] * 4
 

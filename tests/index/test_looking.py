@@ -31,7 +31,7 @@ LIVE = [document(i) for i in range(40) if f"d{i}" not in DELETED]
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     folder = tmp_path_factory.mktemp("looking") / "index"
-    with Index.create(folder, config=IndexConfig(segment_documents=16)) as index:
+    with Index.create(folder, "bm25", IndexConfig(segment_documents=16)) as index:
         index.add(document(i) for i in range(40))
         index.delete(DELETED)
         assert index.info().segments > 1
@@ -87,7 +87,7 @@ def test_the_vector_of_a_document(index: Index, tmp_path: Path) -> None:
 
 
 def test_a_view_holds_still(tmp_path: Path) -> None:
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add([{"id": "a", "text": "old words"}])
         view = index.view()
         index.upsert([{"id": "a", "text": "new words"}])

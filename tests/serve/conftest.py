@@ -21,7 +21,7 @@ from sparsearch import Index
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of four documents; to be copied."""
     folder = tmp_path_factory.mktemp("made") / "papers"
-    with Index.create(folder) as index:
+    with Index.create(folder, "bm25") as index:
         index.add(PAPERS)
     return folder
 

@@ -70,7 +70,7 @@ class Writer:
 
 def make_index(folder: Path) -> None:
     """Make an index whose segments are merged often."""
-    with Index.create(folder, config=IndexConfig(segment_documents=64)) as index:
+    with Index.create(folder, "bm25", IndexConfig(segment_documents=64)) as index:
         index.add([{"id": f"fixed{i}", "text": f"fixed text {i}"} for i in range(100)])
 
 

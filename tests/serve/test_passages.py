@@ -53,7 +53,7 @@ def test_words_far_behind_are_not_looked_for() -> None:
 
 def test_a_search_sends_passages_instead_of_texts(tmp_path) -> None:
     long = "filling " * 5_000 + "Sparse soup with salt. " + "filling " * 5_000
-    with Index.create(tmp_path / "long") as index:
+    with Index.create(tmp_path / "long", "bm25") as index:
         index.add(
             [
                 {"id": "long", "title": "Long", "text": "salt " + long[30_000:]},

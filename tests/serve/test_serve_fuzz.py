@@ -43,7 +43,7 @@ bad = st.sampled_from(
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("fuzzed") / "papers"
-    Index.create(folder).close()
+    Index.create(folder, "bm25").close()
     with Served(folder, limits=Limits(portion_documents=PORTION, line_bytes=2000)) as server:
         yield server
 

@@ -171,7 +171,7 @@ def test_slow_bodies_are_cut_off(small: Served) -> None:
 
 def test_answers_that_nobody_reads_are_dropped(made: Path, tmp_path: Path) -> None:
     folder = tmp_path / "large"
-    with Index.create(folder) as index:
+    with Index.create(folder, "bm25") as index:
         index.add([{"id": f"d{i}", "text": "word " + "x" * 200_000} for i in range(100)])
     limits = Limits(header_seconds=1.0)
     body = json.dumps({"query": "word", "k": 100}).encode()

@@ -200,7 +200,7 @@ def test_mined_negatives_are_from_the_ranks_asked_for(
     examples: list[Example], tmp_path: Path
 ) -> None:
     texts = list(dict.fromkeys(example.positive for example in examples))
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add({"id": str(n), "text": text} for n, text in enumerate(texts))
         (mined,) = mine_negatives(examples[:1], NegativesConfig(5, 8, 3), corpus=texts)
         hits = [hit.text for hit in index.search(mined.query, 20)]
@@ -239,7 +239,7 @@ def test_bm25_as_a_teacher_scores_as_an_index_does(examples: list[Example], tmp_
     with ScoreCache(tmp_path / "scores.sqlite") as cache:
         scored = score_examples(mined, config, cache)
     texts = list(dict.fromkeys(text for example in mined for text in example.documents))
-    with Index.create(tmp_path / "index") as index:
+    with Index.create(tmp_path / "index", "bm25") as index:
         index.add({"id": str(n), "text": text} for n, text in enumerate(texts))
         for example in scored:
             hits = {hit.text: hit.score for hit in index.search(example.query, len(texts))}

@@ -82,7 +82,9 @@ WeightBits = Annotated[
 SegmentDocuments = Annotated[
     int | None,
     typer.Option(
-        metavar="NUMBER", help="Documents held in memory before a commit.  [default: 50000]"
+        metavar="NUMBER",
+        help="Documents held in memory before a commit.  [default: 50000; 5000 with the default "
+        "encoder]",
     ),
 ]
 

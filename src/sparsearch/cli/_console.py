@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "counted",
     "human_bytes",
+    "human_time",
     "note",
     "one_line",
     "output",
@@ -86,6 +87,16 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def human_time(seconds: float) -> str:
+    """Return a duration for people: "42 s", "3 min 05 s", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
 
 
 def quoted(path: str | PathLike[str]) -> str:

@@ -16,6 +16,9 @@ __all__ = ["CreationOptions", "EncoderName", "create_or_open"]
 
 EncoderName = Literal["default", "bm25"]
 _BM25_OPTIONS = ("language", "stop_words", "k1", "b")
+_MODEL_SEGMENT_DOCUMENTS = 5_000
+"""Documents between commits where a model reads them, so that an interruption costs a minute's work
+and not ten."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class CreationOptions:
     k1, b : float, optional
     weight_bits, segment_documents : int, optional
     encoder : {"default", "bm25"}, optional
+        None means BM25 if an option that only BM25 has is given, else the default.
     """
 
     language: str | None = None
@@ -83,14 +87,18 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     InvalidInputError
         When an option is out of range, or differs from the setting of the existing index.
     """
+    from sparsearch.encoders import HybridEncoder
     from sparsearch.index import Index, IndexConfig
 
     given = options.given()
     try:
         found = Index.open(folder)
     except IndexNotFoundError:
-        config = IndexConfig(**_only(given, "weight_bits", "segment_documents"))
-        return Index.create(folder, _encoder(given) if of_text else None, config)
+        encoder = _encoder(given) if of_text else None
+        settings = _only(given, "weight_bits", "segment_documents")
+        if isinstance(encoder, HybridEncoder):
+            settings.setdefault("segment_documents", _MODEL_SEGMENT_DOCUMENTS)
+        return Index.create(folder, encoder, IndexConfig(**settings))
     try:
         options.check(found.info())
     except BaseException:
@@ -103,7 +111,7 @@ def _encoder(given: dict[str, Any]) -> Encoder:
     from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder, load_default
 
     words = _only(given, *_BM25_OPTIONS)
-    chosen = given.get("encoder", "bm25")
+    chosen = given.get("encoder", "bm25" if words else "default")
     if chosen == "default":
         for name in words:
             option = "--" + name.replace("_", "-")

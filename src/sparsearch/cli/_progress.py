@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
+from sparsearch.cli._console import human_time
+
 __all__ = ["Progress", "steps"]
 
 _T = TypeVar("_T")
-_EVERY = 256
+_WORK_SECONDS = 0.02
+_SHOWN_SECONDS = 0.5
+_SAMPLES = 20
 
 
 class Progress:
-    """Shows how far the reading of documents got; use as a context manager.
+    """Shows how far work on documents got, how fast, and what is left; use as a context manager.
 
     Parameters
     ----------
@@ -46,12 +52,14 @@ class Progress:
             SpinnerColumn(),
             TextColumn("{task.description}"),
             *measured,
-            TextColumn("{task.fields[count]:,} documents"),
+            TextColumn("{task.fields[count]:,} documents{task.fields[pace]}"),
             console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
         )
-        self._task = self._bar.add_task(label, total=total, count=0)
+        self._total = total
+        self._task = self._bar.add_task(label, total=total, count=0, pace="")
+        self._samples = deque([(time.perf_counter(), 0, self._position())], _SAMPLES)
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -66,16 +74,40 @@ class Progress:
         self._bar.stop()
 
     def watch(self, items: Iterable[_T]) -> Iterator[_T]:
-        """Yield the items, moving the bar."""
+        """Yield the items, moving the bar.
+
+        Who takes them gathers a batch and then works on it. The bar moves after the work, so that
+        it shows what is done and the pace is that of the work.
+        """
         for item in items:
+            given = time.perf_counter()
             yield item
-            self.advance()
+            self.count += 1
+            now = time.perf_counter()
+            if now - given > _WORK_SECONDS or now - self._samples[-1][0] > _SHOWN_SECONDS:
+                self._show(now)
 
     def advance(self, count: int = 1) -> None:
         """Count items that are done."""
-        before, self.count = self.count, self.count + count
-        if before // _EVERY != self.count // _EVERY:
-            self._bar.update(self._task, completed=self._position(), count=self.count)
+        self.count += count
+        now = time.perf_counter()
+        if now - self._samples[-1][0] > _SHOWN_SECONDS:
+            self._show(now)
+
+    def _show(self, now: float) -> None:
+        position = self._position()
+        self._samples.append((now, self.count, position))
+        pace = self._pace(*self._samples[0])
+        self._bar.update(self._task, completed=position, count=self.count, pace=pace)
+
+    def _pace(self, since: float, count: int, position: int) -> str:
+        """Return the rate from a sample to the latest one, and the time that is left at it."""
+        now, count_now, position_now = self._samples[-1]
+        pace = f", {(count_now - count) / (now - since):,.0f} per second"
+        if self._total and position_now > position:
+            left = (self._total - position_now) * (now - since) / (position_now - position)
+            pace += f", {human_time(left)} left"
+        return pace
 
 
 @contextmanager

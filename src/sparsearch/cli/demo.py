@@ -8,7 +8,6 @@ import shutil
 import sys
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,11 +15,17 @@ import typer
 
 from sparsearch.cli._arguments import Hits
 from sparsearch.cli._console import human_bytes, note, one_line, output, quoted
+from sparsearch.cli._creation import CreationOptions, EncoderName, create_or_open
 from sparsearch.cli._hits import HitPrinter
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import parse_query
-from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
+from sparsearch.errors import (
+    EncoderUnavailableError,
+    IndexCorruptError,
+    IndexNotFoundError,
+    IndexVersionError,
+)
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -28,9 +33,18 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "sparsearch demo",
     'sparsearch demo --ask "cache the results of a function"',
+    "sparsearch demo --encoder bm25",
 )
 
 _SOURCE = "standard library"
+_SEGMENT_DOCUMENTS = 1_000
+_OPTIONS = {
+    "default": CreationOptions(segment_documents=_SEGMENT_DOCUMENTS, encoder="default"),
+    # k1 and b that suit short texts (those of Anserini); questions are full of stop words.
+    "bm25": CreationOptions(
+        "english", True, 0.9, 0.4, segment_documents=_SEGMENT_DOCUMENTS, encoder="bm25"
+    ),
+}
 
 
 def demo(
@@ -45,38 +59,45 @@ def demo(
     ask: Annotated[
         str | None, typer.Option(metavar="QUESTION", help="Ask this, not the demo's questions.")
     ] = None,
+    encoder: Annotated[
+        EncoderName,
+        typer.Option(
+            help="What makes vectors of text: as for index. BM25 takes seconds, not minutes."
+        ),
+    ] = "default",
     k: Hits = 3,
 ) -> None:
     """Search the docstrings of Python's standard library.
 
-    The first time they are indexed, which takes some seconds; later the index is there.
+    The first time they are indexed, which takes a minute or two; later the index is there.
     """
     from sparsearch.demo import QUESTIONS
 
     announce_compilation()
-    folder = path or _cache_folder()
+    folder = path or _cache_folder(encoder)
     if path is None:
         _drop_unreadable(folder)
-    with _open_or_create(folder) as index:
+    with create_or_open(folder, _OPTIONS[encoder], of_text=True) as index:
         _fill(index)
         questions = [question.text for question in QUESTIONS] if ask is None else [ask]
         index.search(QUESTIONS[0].text, 1)  # loads all that is loaded once; the rest is timed
         for question in questions:
             _answer(index, question, k)
-    print("Ask your own, see why a document matched, index your own documents:")
+    print("Ask your own, compare with BM25, see why a document matched, index your own documents:")
     print('  sparsearch demo --ask "..."')
+    print("  sparsearch demo --encoder bm25")
     example = QUESTIONS[0]
     print(f'  sparsearch explain {quoted(folder)} "{example.text}" {example.answer}')
     print("  sparsearch index my-index my-documents.jsonl")
 
 
-def _cache_folder() -> Path:
+def _cache_folder(encoder: EncoderName) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
     except RuntimeError:  # a user without a home
         base = Path(tempfile.gettempdir())
-    return base / "sparsearch" / f"demo-{platform.python_version()}"
+    return base / "sparsearch" / f"demo-{encoder}-{platform.python_version()}"
 
 
 def _drop_unreadable(folder: Path) -> None:
@@ -84,24 +105,13 @@ def _drop_unreadable(folder: Path) -> None:
     from sparsearch.index import Index
 
     try:
-        Index.open(folder).close()
+        with Index.open(folder) as index:
+            index.encode_queries(["is its encoder still there?"])
     except IndexNotFoundError:
         pass
-    except (IndexCorruptError, IndexVersionError) as error:
+    except (EncoderUnavailableError, IndexCorruptError, IndexVersionError) as error:
         note(f"making the demo's index anew: {error}")
         shutil.rmtree(folder)
-
-
-def _open_or_create(folder: Path) -> Index:
-    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder
-    from sparsearch.index import Index
-
-    try:
-        return Index.open(folder)
-    except IndexNotFoundError:
-        # k1 and b that suit short texts (those of Anserini); questions are full of stop words.
-        analysis = AnalysisConfig("english", stop_words=True)
-        return Index.create(folder, Bm25Encoder(Bm25Config(0.9, 0.4, analysis)))
 
 
 def _fill(index: Index) -> None:
@@ -112,8 +122,8 @@ def _fill(index: Index) -> None:
     if stored is None or not stored.finished:
         started = time.perf_counter()
         note(f"indexing the docstrings of Python {platform.python_version()} ...")
-        with Progress("reading") as progress:
-            documents = islice(standard_library_documents(), stored.consumed if stored else 0, None)
+        documents = list(standard_library_documents())[stored.consumed if stored else 0 :]
+        with Progress("reading", len(documents)) as progress:
             count = index.add(progress.watch(documents), source=_SOURCE)
         index.optimize()
         print(f"indexed {count:,} docstrings in {time.perf_counter() - started:.1f} s")

@@ -29,7 +29,8 @@ QUESTIONS = (
     Question("most common elements of a list", "collections.Counter.most_common"),
     Question("merge sorted iterables into one", "heapq.merge"),
     Question("copy a whole directory tree", "shutil.copytree"),
+    Question("kill a program that takes too long", "subprocess.Popen.kill"),
 )
-"""The answers are among the first three hits for BM25 with any of the Pythons supported; a test
-holds them to it. BM25 finds words, not meanings: asked to *run* something *later*, it does not
-think of a timer."""
+"""The answers are among the first three hits with any of the Pythons supported; a test holds them
+to it. BM25, which finds words and not meanings, is held to all but the last: the answer holds no
+*program*."""

@@ -48,7 +48,7 @@ class Index(IndexReader):
     def create(
         cls,
         path: str | PathLike[str],
-        encoder: Encoder | str | None = "bm25",
+        encoder: Encoder | str | None = "default",
         config: IndexConfig | None = None,
     ) -> Index:
         """Create an empty index.
@@ -57,8 +57,9 @@ class Index(IndexReader):
         ----------
         path : str or PathLike
             Folder to make; it may exist if it is empty.
-        encoder : Encoder, "bm25" or None
-            What turns text into vectors. None: only vectors are added and searched.
+        encoder : Encoder, "default", "bm25" or None
+            What turns text into vectors: the English encoder that comes with the package, BM25
+            alone, or another. None: only vectors are added and searched.
         config : IndexConfig, optional
 
         Raises

@@ -45,7 +45,7 @@ def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
 
 
 def _use_text(path: Path) -> None:
-    with Index.create(path) as index:
+    with Index.create(path, "bm25") as index:
         for portion in range(2):
             numbers = range(portion * _FEW, (portion + 1) * _FEW)
             index.add({"id": str(i), "text": f"Some words, {i}.", "n": i} for i in numbers)

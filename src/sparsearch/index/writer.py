@@ -47,7 +47,9 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["OnTaken", "Store", "Vectorize", "Writer"]
 
-_BATCH_DOCUMENTS = 4096
+_BATCH_DOCUMENTS = 512
+"""Documents encoded at a time; progress bars move between batches, and a model takes seconds for
+one."""
 _MANY_SEGMENTS = 32
 """Where merging is left to the background, a writer helps from this many segments on: each one
 costs every search some microseconds."""

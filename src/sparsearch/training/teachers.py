@@ -202,7 +202,7 @@ class _Bm25Teacher:
         digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
         self.name = f"bm25:{digest}"  # scores depend on the collection
         self._folder = TemporaryDirectory(prefix="sparsearch-")
-        self._index = Index.create(Path(self._folder.name) / "index")
+        self._index = Index.create(Path(self._folder.name) / "index", "bm25")
         self._index.add({"id": str(row), "text": text} for row, text in enumerate(texts))
         self._vectors = self._index.vectors()
 

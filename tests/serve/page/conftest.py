@@ -41,7 +41,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Three indexes: articles, hostile documents, and vectors of some of the articles."""
     folder = tmp_path_factory.mktemp("page")
     for name, documents in (("articles", ARTICLES), ("hostile", HOSTILE)):
-        with Index.create(folder / name) as index:
+        with Index.create(folder / name, "bm25") as index:
             index.add(documents)
     with Index.create(folder / "vectors", encoder=None) as index:
         some = ARTICLES[: len(VECTORS)]
