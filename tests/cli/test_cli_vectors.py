@@ -246,7 +246,7 @@ def test_an_interrupted_import_is_finished_by_the_same_command(
         ('{"id": "1"}\n', "v.jsonl:1: 'vector' is missing"),
         ('{"id": "1", "vector": {"x": 1}}\n{"id": "2", "vector": {"x": -1}}\n',
          "v.jsonl:2: id '2': term 'x' has the negative weight -1.0"),
-        ('{"id": "1", "vector": {"x": NaN}}\n', "v.jsonl:1: NaN is not a JSON number"),
+        ('{"id": "1", "vector": {"x": NaN}}\n', "v.jsonl:1: NaN is not JSON"),
         ('{"id": "1", "vector": {"x": 1}, "n": 99999999999999999999}\n', "v.jsonl:1: id '1'"),
     ],
 )  # fmt: skip

@@ -259,6 +259,8 @@ class Index(IndexReader):
         """
         with self._guard:
             if self._is_locked:  # by this very thread, which holds the guard
+                if self._is_writing:  # documents that are being added must not write themselves
+                    raise IndexLockedError(f"{self.path}: another writer is at work: this thread's")
                 yield
                 return
             with writer_lock(self.path):
