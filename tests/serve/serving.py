@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -10,7 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +38,15 @@ PAPERS: list[dict[str, Any]] = [
     {"id": "c", "title": "Soup", "text": "Salt the sparse soup.", "year": 2021, "tags": ["food"]},
     {"id": "d/../e", "text": "An id that looks like a path; sparse.", "draft": True},
 ]
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine returns.
+
+    It has a thread of its own: a browser that other tests drive may run a loop in this one.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 class Served:

@@ -8,12 +8,11 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import PAPERS, Served
+from serving import PAPERS, Served, run
 
 from sparsearch import AsyncClient, Client, Index, SparseVectors
 from sparsearch.client import AsyncCollection, RemoteCollection
@@ -177,9 +176,7 @@ def test_async_client(server: Served) -> None:
             with pytest.raises(DuplicateIdError):
                 await remote.add([{"id": "a", "text": "t"}])
 
-    # In a thread of its own: a browser that other tests drive may run a loop in this one.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(use())).result()
+    run(use())
 
 
 def test_both_clients_have_the_same_verbs_as_an_index() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from serving import Served
+from serving import Served, run
 
 from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.searching import SearchPool
@@ -59,7 +59,7 @@ def test_what_waits_is_given_to_one_call_a_group(pool: SearchPool) -> None:
         return [2 * item for item in items]
 
     work = [pool.run_together(item % 2, item, double) for item in range(10)]
-    assert asyncio.run(behind(pool, work)) == [2 * item for item in range(10)]
+    assert run(behind(pool, work)) == [2 * item for item in range(10)]
     assert calls == [[0, 2, 4, 6, 8], [1, 3, 5, 7, 9]]
     assert pool.pending == 0
 
@@ -72,7 +72,7 @@ def test_groups_take_turns(pool: SearchPool) -> None:
         return items
 
     work = [pool.run_together(name, name, note) for name in "a" * 40 + "b"]
-    asyncio.run(behind(pool, work))
+    run(behind(pool, work))
     assert calls == ["a 32", "b 1", "a 8"]
 
 
@@ -81,13 +81,13 @@ def test_only_the_item_at_fault_fails(pool: SearchPool) -> None:
         return [1 / item for item in items]
 
     work = [pool.run_together("all", item, invert) for item in (1.0, 2.0, 0.0, 4.0)]
-    first, second, third, fourth = asyncio.run(behind(pool, work))
+    first, second, third, fourth = run(behind(pool, work))
     assert (first, second, fourth) == (1.0, 0.5, 0.25)
     assert isinstance(third, ZeroDivisionError)
 
 
 def test_too_much_waiting_is_refused(pool: SearchPool) -> None:
-    results = asyncio.run(behind(pool, [pool.run(lambda: "done") for _ in range(60)]))
+    results = run(behind(pool, [pool.run(lambda: "done") for _ in range(60)]))
     assert results[:50] == ["done"] * 50
     for refused in results[50:]:
         assert isinstance(refused, ServiceError)
@@ -104,7 +104,7 @@ def test_who_leaves_is_forgotten(pool: SearchPool) -> None:
         held.let_go()
         return await pool.run(lambda: "next")
 
-    assert asyncio.run(leave()) == "next"
+    assert run(leave()) == "next"
     assert pool.pending == 0
 
 
