@@ -28,7 +28,7 @@ sys.path.insert(0, str(REPOSITORY / "training" / "default"))
 
 COLLECTIONS = (
     "cranfield", "cacm", "med", "cystic-fibrosis", "csfcube", "msmarco-dl19-pool", "nq-mini",
-    "dbpedia-entity-5k", "time", "cosqa",
+    "dbpedia-entity-5k", "time", "cosqa", "pubmedqa-l", "squadshifts-newwiki", "xquad-en", "lisa",
 )  # fmt: skip
 MEASURES = ("nDCG@10", "R@100")
 DENSE_RANGE = 0.7
@@ -144,7 +144,7 @@ def runs_of(dataset: Dataset, tier0: Path | None, cache: Path) -> dict[str, ss.R
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collections", nargs="*", default=COLLECTIONS)
-    parser.add_argument("--tier0", type=Path, help="folder of build.py --steps 0 --output FOLDER")
+    parser.add_argument("--tier0", type=Path, help="folder of build.py --epochs 0 --output FOLDER")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "encodings")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, dict[str, float]]] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 from head import TOP_K, Head, Mixture, TrainingSet
-from lexical import bm25_matrices
+from lexical import bm25_matrices, idf
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -97,9 +97,7 @@ def _document_weights(head: Head, states: NDArray[np.float32]) -> sparse.csr_arr
 
 
 def _idf(weights: sparse.csr_array) -> NDArray[np.float64]:
-    frequencies = np.bincount(weights.indices, minlength=weights.shape[1])
-    others = weights.shape[0] - frequencies
-    return np.log1p((others + 0.5) / (frequencies + 0.5))
+    return idf(np.bincount(weights.indices, minlength=weights.shape[1]), weights.shape[0])
 
 
 def _lexical_scores(

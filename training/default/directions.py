@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from config import TrainingConfig
 from dense import DenseTexts, encode_vocabulary
+from lexical import idf
 from numpy.typing import NDArray
 
 
@@ -98,9 +99,8 @@ def untrained_directions(passages: DenseTexts) -> NDArray[np.float32]:
     own /= np.linalg.norm(own, axis=1, keepdims=True)
     holders = [passages.distinct(row) for row in range(len(passages.vectors))]
     frequencies = np.bincount(np.concatenate(holders), minlength=len(own))
-    others = len(holders) - frequencies
-    idf = np.log1p((others + 0.5) / (frequencies + 0.5)).astype(np.float32)
-    directions: NDArray[np.float32] = own * idf[:, None] / _USUAL_SUM
+    usual = idf(frequencies, len(holders)).astype(np.float32)
+    directions: NDArray[np.float32] = own * usual[:, None] / _USUAL_SUM
     return directions
 
 

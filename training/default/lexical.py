@@ -38,6 +38,12 @@ class _Counted:
         return self._frequencies[term_ids]
 
 
+def idf(frequencies: NDArray[np.int64], n_documents: int) -> NDArray[np.float64]:
+    """Return BM25's inverse document frequencies; the largest for terms that no document holds."""
+    others = n_documents - frequencies
+    return np.asarray(np.log1p((others + 0.5) / (frequencies + 0.5)))
+
+
 def bm25_matrices(queries: list[str], passages: list[str]) -> Bm25Matrices:
     """Encode with the same `Bm25Encoder` that the index uses."""
     encoder = Bm25Encoder()
