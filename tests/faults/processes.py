@@ -27,12 +27,15 @@ def start(target: Callable[..., None], *arguments: Any) -> tuple[BaseProcess, Co
 
 
 def read_pairs(connection: Connection, folder: Path) -> None:
-    """Search and refresh until told to stop; report how often, or what was wrong."""
+    """Search and refresh until told to stop, and once more; report how often, or what was wrong."""
     searches = refreshes = 0
     try:
         with Index.open(folder) as index:
+            _check_snapshot(index)
             connection.send("started")
-            while not connection.poll():
+            stopping = False
+            while not stopping:
+                stopping = connection.poll()
                 refreshes += index.refresh()
                 _check_snapshot(index)
                 searches += 1
