@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,30 @@ def program(environment):
             command, input=stdin, capture_output=True, env=environment, timeout=120, check=False
         )
         return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return execute
+
+
+@pytest.fixture(scope="session")
+def interrupt(environment):
+    """Run the program until the index it writes has two segments, then send it a signal."""
+
+    def execute(stop: signal.Signals, folder: Path, *arguments: object) -> Outcome:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sparsearch", *(str(a) for a in arguments)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # A shell that runs the tests in the background has them ignore interrupts.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        deadline = time.monotonic() + 120
+        while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(stop)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == (130 if stop == signal.SIGINT else -stop)
+        return Outcome(process.returncode, out.decode(), err.decode())
 
     return execute
 

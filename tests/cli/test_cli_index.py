@@ -4,9 +4,6 @@ import gzip
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 from cli_sources import PAPERS, write_jsonl
@@ -316,27 +313,14 @@ def unbroken(tmp_path_factory, run, large_source):
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_an_interrupted_index_is_finished_by_the_same_command(
-    run, environment, tmp_path, large_source, unbroken, stop
+    run, interrupt, tmp_path, large_source, unbroken, stop
 ):
     folder = tmp_path / "i"
     arguments = ["index", str(folder), str(large_source), "--encoder", "bm25"]
     arguments += ["--segment-documents", "2000"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sparsearch", *arguments],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A shell that runs the tests in the background has them ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 60
-    while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
+    broken = interrupt(stop, folder, *arguments)
     if stop == signal.SIGINT:
-        assert process.returncode == 130
-        assert b"stored; the same command goes on after them" in err
+        assert "stored; the same command goes on after them" in broken.err
     with Index.open(folder) as index:
         assert 0 < len(index) < 30_000
     outcome = run(*arguments)

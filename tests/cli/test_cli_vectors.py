@@ -6,9 +6,6 @@ import gzip
 import json
 import re
 import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -204,28 +201,15 @@ def vector_files(tmp_path_factory):
     [("lines", signal.SIGKILL), ("parts", signal.SIGKILL), ("lines", signal.SIGINT)],
 )
 def test_an_interrupted_import_is_finished_by_the_same_command(
-    run, environment, tmp_path, vector_files, kind, stop
+    run, interrupt, tmp_path, vector_files, kind, stop
 ):
     def arguments(folder):
         return ["import", str(folder), str(vector_files[kind]), "--segment-documents", "1000"]
 
     folder = tmp_path / "broken"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sparsearch", *arguments(folder)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        # A shell that runs the tests in the background has them ignore interrupts.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    deadline = time.monotonic() + 120
-    while len(list(folder.glob("segments/*/meta.json"))) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
+    broken = interrupt(stop, folder, *arguments(folder))
     if stop == signal.SIGINT:
-        assert process.returncode == 130
-        assert re.search(rb"[\d,]+ vectors of .* stored; the same command goes on after", err)
+        assert re.search(r"[\d,]+ vectors of .* stored; the same command goes on after", broken.err)
     with Index.open(folder) as index:
         assert 0 < len(index) < MANY
     outcome = run(*arguments(folder))
