@@ -11,7 +11,7 @@ from sparsearch.cli import demo as demo_verb
 from sparsearch.cli._creation import create_or_open
 from sparsearch.demo import QUESTIONS, standard_library_documents
 from sparsearch.encoders import HybridEncoder, load_default
-from sparsearch.index import Index
+from sparsearch.index import Index, IndexConfig
 
 _BM25 = ("--encoder", "bm25")
 
@@ -100,7 +100,7 @@ def test_a_cached_index_of_another_default_encoder_is_made_anew(run, tmp_path, m
     default = load_default()
     other = HybridEncoder(default.lexical, default.learned, default.learned_weight * 2)
     folder = demo_verb._cache_folder("default")
-    with Index.create(folder, other) as index:
+    with Index.create(folder, other, IndexConfig(segment_documents=1000)) as index:
         index.add(documents, source=demo_verb._SOURCE)
     outcome = run("demo", "--ask", "abstract")
     assert outcome.code == 0, outcome

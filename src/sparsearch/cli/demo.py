@@ -23,8 +23,8 @@ from sparsearch.cli._queries import parse_query
 from sparsearch.errors import (
     EncoderUnavailableError,
     IndexCorruptError,
-    IndexNotFoundError,
     IndexVersionError,
+    InvalidInputError,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ EXAMPLES = (
 
 _SOURCE = "standard library"
 _SEGMENT_DOCUMENTS = 1_000
+_UNUSABLE = (EncoderUnavailableError, IndexCorruptError, IndexVersionError, InvalidInputError)
+"""What opening an index of another version may end in; the last, if its settings were others."""
 _OPTIONS = {
     "default": CreationOptions(segment_documents=_SEGMENT_DOCUMENTS, encoder="default"),
     # k1 and b that suit short texts (those of Anserini); questions are full of stop words.
@@ -75,9 +77,7 @@ def demo(
 
     announce_compilation()
     folder = path or _cache_folder(encoder)
-    if path is None:
-        _drop_unreadable(folder)
-    with create_or_open(folder, _OPTIONS[encoder], of_text=True) as index:
+    with _open_index(folder, _OPTIONS[encoder], disposable=path is None) as index:
         _fill(index)
         questions = [question.text for question in QUESTIONS] if ask is None else [ask]
         index.search(QUESTIONS[0].text, 1)  # loads all that is loaded once; the rest is timed
@@ -100,18 +100,22 @@ def _cache_folder(encoder: EncoderName) -> Path:
     return base / "sparsearch" / f"demo-{encoder}-{platform.python_version()}"
 
 
-def _drop_unreadable(folder: Path) -> None:
-    """Remove a cached index that this version cannot read; the docstrings are still there."""
-    from sparsearch.index import Index
-
+def _open_index(folder: Path, options: CreationOptions, *, disposable: bool) -> Index:
+    """Open or create the index; a disposable one that this version cannot use is made anew."""
     try:
-        with Index.open(folder) as index:
+        index = create_or_open(folder, options, of_text=True)
+        try:
             index.encode_queries(["is its encoder still there?"])
-    except IndexNotFoundError:
-        pass
-    except (EncoderUnavailableError, IndexCorruptError, IndexVersionError) as error:
+        except BaseException:
+            index.close()
+            raise
+    except _UNUSABLE as error:
+        if not disposable:
+            raise
         note(f"making the demo's index anew: {error}")
         shutil.rmtree(folder)
+        index = create_or_open(folder, options, of_text=True)
+    return index
 
 
 def _fill(index: Index) -> None:
