@@ -29,6 +29,7 @@ sys.path.insert(0, str(REPOSITORY / "training" / "default"))
 COLLECTIONS = (
     "cranfield", "cacm", "med", "cystic-fibrosis", "csfcube", "msmarco-dl19-pool", "nq-mini",
     "dbpedia-entity-5k", "time", "cosqa", "pubmedqa-l", "squadshifts-newwiki", "xquad-en", "lisa",
+    "vaswani-npl", "wikiqa", "checkthat20-claims", "locomo-turns",
 )  # fmt: skip
 MEASURES = ("nDCG@10", "R@100")
 DENSE_RANGE = 0.7

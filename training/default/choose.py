@@ -2,14 +2,12 @@
 
 Each source of held-out pairs is a small collection of its own, with its own frequencies of terms:
 what the encoder will meet is special collections, not one mixture of all.
-
-A pair has one known answer, often in the query's own words; what else the learned terms find counts
-as wrong. So of the weights that the pairs cannot tell from the best one the largest is taken.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from dense import DenseTexts
 from head import TOP_K, Head, Mixture, TrainingSet
 from lexical import bm25_matrices, idf
 from numpy.typing import NDArray
@@ -18,7 +16,6 @@ from scipy import sparse
 _WEIGHTS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
 _EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
-_TWO_STANDARD_ERRORS = 2.0
 
 
 def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
@@ -27,36 +24,22 @@ def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64
     A query token weighs its inverse document frequency in the collection searched, divided by that
     in the training passages, to some power: 1 on average, and less where every document has it.
     """
-    weights = _document_weights(head, training.passages.vectors)
+    weights = _document_weights(head, training.passages)
     ranks = _reciprocal_ranks(training, head, weights, held_out)
-    means = {choice: float(np.mean([x.mean() for x in of])) for choice, of in ranks.items()}
-    best = max(means, key=lambda choice: means[choice])
-    exponent = best[0]
-    weight = max(
-        weight
-        for weight in _WEIGHTS
-        if _shortfall(ranks[best], ranks[exponent, weight]) <= _TWO_STANDARD_ERRORS
-    )
+    means = {choice: float(np.mean(of)) for choice, of in ranks.items()}
+    exponent, weight = max(means, key=lambda choice: means[choice])
     query_weights = _query_weights(head, weights, exponent)
     measured = {f"idf^{power}, weight {factor}": mean for (power, factor), mean in means.items()}
     return Mixture(head, query_weights, weight, exponent, measured)
 
 
-def _shortfall(best: list[NDArray[np.float64]], other: list[NDArray[np.float64]]) -> float:
-    """Return how much lower a mean over sources is, in standard errors of the difference."""
-    differences = [one - two for one, two in zip(best, other, strict=True)]
-    mean = np.mean([x.mean() for x in differences])
-    error = np.sqrt(sum(x.var() / len(x) for x in differences)) / len(differences)
-    return float(mean / error) if error > 0 else 0.0
-
-
 def _reciprocal_ranks(
     training: TrainingSet, head: Head, weights: sparse.csr_array, held_out: NDArray[np.int64]
-) -> dict[tuple[float, float], list[NDArray[np.float64]]]:
-    """Return those of each exponent and weight, an array for each source; weight 0 is BM25."""
+) -> dict[tuple[float, float], list[float]]:
+    """Return their means in each source, of each exponent and weight; weight 0 is BM25."""
     answers = np.asarray(training.text.answers)
     sources = np.asarray(training.text.sources[: len(answers)])
-    ranks: dict[tuple[float, float], list[NDArray[np.float64]]] = {}
+    ranks: dict[tuple[float, float], list[float]] = {}
     for source in np.unique(sources):
         pairs = held_out[sources[held_out] == source]
         if len(pairs) < _FEWEST_PAIRS:
@@ -70,8 +53,8 @@ def _reciprocal_ranks(
             live = sparse.diags_array(_idf(found) ** exponent)
             learned = (queries @ live @ found.T).toarray()
             for weight in (0.0, *_WEIGHTS):
-                made = _reciprocal_rank(lexical + weight * learned, places)
-                ranks.setdefault((exponent, weight), []).append(made)
+                mean = _mean_reciprocal_rank(lexical + weight * learned, places)
+                ranks.setdefault((exponent, weight), []).append(mean)
     return ranks
 
 
@@ -83,14 +66,19 @@ def _query_weights(head: Head, weights: sparse.csr_array, exponent: float) -> ND
     return made
 
 
-def _document_weights(head: Head, states: NDArray[np.float32]) -> sparse.csr_array:
+def _document_weights(head: Head, passages: DenseTexts) -> sparse.csr_array:
     """Return the weights that the packaged model gives texts of one window."""
     directions, thresholds = head.directions[head.terms], head.thresholds
     parts = []
-    for start in range(0, len(states), 1024):
-        weights = np.maximum(states[start : start + 1024] @ directions.T - thresholds, 0)
-        least = -np.partition(-weights, TOP_K, axis=1)[:, TOP_K : TOP_K + 1]
-        kept = sparse.coo_array(np.where(weights > least, weights, 0))
+    for start in range(0, len(passages.vectors), 1024):
+        states = passages.vectors[start : start + 1024]
+        own = np.zeros((len(states), len(head.directions)), bool)
+        for row in range(len(states)):
+            own[row, passages.distinct(start + row)] = True
+        least = np.where(own[:, head.terms], thresholds.own, thresholds.others)
+        weights = np.maximum(states @ directions.T - least, 0)
+        next_best = -np.partition(-weights, TOP_K, axis=1)[:, TOP_K : TOP_K + 1]
+        kept = sparse.coo_array(np.where(weights > next_best, weights, 0))
         shape = (kept.shape[0], len(head.directions))
         parts.append(sparse.csr_array((kept.data, (kept.row, head.terms[kept.col])), shape=shape))
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
@@ -121,10 +109,8 @@ def _queries(
     return sparse.csr_array((query_weights[columns], (at, columns)), shape=shape)
 
 
-def _reciprocal_rank(
-    scores: NDArray[np.float32], answers: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Return 1 / rank up to 10 of one answer a query; what has no positive score is not found."""
+def _mean_reciprocal_rank(scores: NDArray[np.float32], answers: NDArray[np.int64]) -> float:
+    """Return MRR@10 for one answer a query; what has no positive score is not found."""
     own = scores[np.arange(len(answers)), answers][:, None]
     ranks = (scores > own).sum(axis=1) + 1
-    return np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0.0)
+    return float(np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0.0).mean())

@@ -32,22 +32,38 @@ class TrainingSet:
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """What a term's product with a text must exceed, and what its weight is counted from.
+
+    Parameters
+    ----------
+    own : ndarray of float32 [terms]
+        Where the term's token stands in the text.
+    others : ndarray of float32 [terms]
+        Where it does not; at least as high.
+    """
+
+    own: NDArray[np.float32]
+    others: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Head:
     """A weight of each term from the mean-pooled, unit-normed states of a text.
 
-    The weight of term `t` in a document is ``max(0, directions[t] . state - thresholds[t])``.
+    The weight of term `t` in a document is ``max(0, directions[t] . state - threshold)``.
 
     Parameters
     ----------
     directions : ndarray of float32 [vocabulary, width]
     terms : ndarray of int64 [terms]
         Tokens that documents may have.
-    thresholds : ndarray of float32 [terms]
+    thresholds : Thresholds
     """
 
     directions: NDArray[np.float32]
     terms: NDArray[np.int64]
-    thresholds: NDArray[np.float32]
+    thresholds: Thresholds
 
 
 @dataclass(frozen=True)

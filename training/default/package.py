@@ -14,7 +14,7 @@ import onnx
 import torch
 from base_model import BASE_FOLDER, BASE_NAME, load_backbone
 from config import TrainingConfig
-from head import TOP_K, Mixture
+from head import TOP_K, Head, Mixture
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
@@ -35,24 +35,18 @@ class SparseEncoder(torch.nn.Module):
     Parameters
     ----------
     backbone : torch.nn.Module
-    directions : ndarray of float32 [terms, width]
-    thresholds : ndarray of float32 [terms]
-    tokens : ndarray of int64 [terms]
-        The term id of each.
+    head : Head
     """
 
-    def __init__(
-        self,
-        backbone: torch.nn.Module,
-        directions: NDArray[np.float32],
-        thresholds: NDArray[np.float32],
-        tokens: NDArray[np.int64],
-    ) -> None:
+    def __init__(self, backbone: torch.nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
-        self.register_buffer("directions", torch.from_numpy(directions.T.copy()))
-        self.register_buffer("thresholds", torch.from_numpy(thresholds))
-        self.register_buffer("tokens", torch.from_numpy(tokens))
+        directions = head.directions[head.terms].T.copy()
+        self.register_buffer("directions", torch.from_numpy(directions))
+        self.register_buffer("own", torch.from_numpy(head.thresholds.own))
+        self.register_buffer("others", torch.from_numpy(head.thresholds.others))
+        self.register_buffer("tokens", torch.from_numpy(head.terms))
+        self.register_buffer("places", torch.from_numpy(_places(head)))
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -62,10 +56,20 @@ class SparseEncoder(torch.nn.Module):
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(1) / mask.sum(1)
         pooled = pooled / pooled.norm(dim=1, keepdim=True)
-        weights, places = torch.topk(pooled @ self.directions - self.thresholds, TOP_K, dim=1)
+        own = torch.zeros(input_ids.shape[0], self.tokens.shape[0] + 1, dtype=torch.bool)
+        own = own.scatter(1, self.places[input_ids], True)[:, :-1]
+        thresholds = torch.where(own, self.own, self.others)
+        weights, places = torch.topk(pooled @ self.directions - thresholds, TOP_K, dim=1)
         active = torch.nonzero(weights > 0)
         rows, columns = active[:, 0], active[:, 1]
         return rows, self.tokens[places[rows, columns]], weights[rows, columns]
+
+
+def _places(head: Head) -> NDArray[np.int64]:
+    """Return the place of each token among the terms; behind the last for those that are none."""
+    places = np.full(len(head.directions), len(head.terms))
+    places[head.terms] = np.arange(len(head.terms))
+    return places
 
 
 def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> None:
@@ -95,9 +99,7 @@ def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     head = mixture.head
-    directions = head.directions[head.terms]
-    backbone = load_backbone(attention="eager")
-    module = SparseEncoder(backbone, directions, head.thresholds, head.terms).eval()
+    module = SparseEncoder(load_backbone(attention="eager"), head).eval()
     _export(module, folder / "model.onnx")
     settings = ModelSettings(
         name=name,

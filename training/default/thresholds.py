@@ -1,4 +1,4 @@
-"""Which terms a document has: a threshold for each token, by how much it is worth to queries."""
+"""Which terms a document has: thresholds for each token, by how much it is worth to queries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from base_model import BASE_FOLDER
 from config import TrainingConfig
 from dense import DenseTexts
+from head import Thresholds
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -30,12 +31,13 @@ def thresholds_of(
     queries: DenseTexts,
     terms: NDArray[np.int64],
     config: TrainingConfig,
-) -> NDArray[np.float32]:
-    """Return the threshold of each term.
+) -> Thresholds:
+    """Return the thresholds of each term.
 
-    The share of passages that have a term is proportional to how often queries use it times the
-    spread of its products: that is what leaving it out would cost. All shares together come to
-    `config.terms_per_text`.
+    The share of passages that have a term, wherever its token stands, is proportional to how often
+    queries use it times the spread of its products: that is what leaving it out would cost. All
+    shares together come to `config.terms_per_text`. Of a token in the text itself, the sum over a
+    query's tokens is to miss nothing: it counts from the mean of its products on.
 
     Parameters
     ----------
@@ -50,8 +52,8 @@ def thresholds_of(
     used = np.bincount(queries.tokens, minlength=len(directions))[terms] + _UNSEEN_USE
     shares = _shares(used * products.std(axis=0), config.terms_per_text, config.most_texts)
     places = ((1 - shares) * (_SAMPLE - 1)).astype(np.int64)
-    thresholds: NDArray[np.float32] = products[places, np.arange(len(terms))]
-    return thresholds
+    others: NDArray[np.float32] = products[places, np.arange(len(terms))]
+    return Thresholds(np.minimum(products.mean(axis=0), others), others)
 
 
 def _shares(worth: NDArray[np.float64], total: float, most: float) -> NDArray[np.float64]:
