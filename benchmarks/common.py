@@ -50,7 +50,13 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> s
 
 
 def write_results(
-    name: str, title: str, body: str, facts: dict[str, Any], figures: Any, script: str = ""
+    name: str,
+    title: str,
+    body: str,
+    facts: dict[str, Any],
+    figures: Any,
+    script: str = "",
+    options: str = "",
 ) -> None:
     """Write ``docs/results/<name>.md`` and ``.json``; the script has that name if none is given."""
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -58,8 +64,8 @@ def write_results(
     machine_line = (
         f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}; {packages}."
     )
-    command = f"`python benchmarks/{script or name.replace('-', '_')}.py`"
-    text = f"# {title}\n\nMade by {command} on {machine_line}\n\n{body}\n"
+    command = f"python benchmarks/{script or name.replace('-', '_')}.py {options}".rstrip()
+    text = f"# {title}\n\nMade by `{command}` on {machine_line}\n\n{body}\n"
     (RESULTS / f"{name}.md").write_text(text)
     report = json.dumps({"machine": facts, "figures": figures}, indent=1)
     (RESULTS / f"{name}.json").write_text(report + "\n")

@@ -169,7 +169,8 @@ def main() -> None:
     )
     facts = machine(["sparsearch", "onnxruntime", "numba", "numpy", "torch", "ir-measures"])
     report = {"measures": figures, "significant": significant}
-    write_results("encoders-quality", "Quality of the default encoder", note + body, facts, report)
+    title, options = "Quality of the default encoder", "--tier0 FOLDER" if arguments.tier0 else ""
+    write_results("encoders-quality", title, note + body, facts, report, options=options)
 
 
 def _table(

@@ -200,7 +200,9 @@ def main() -> None:
         "its own, loading and a warm-up not counted.\n\n" + "\n\n".join(sections)
     )
     facts = machine(["sparsearch", "sentence-transformers", "torch", "onnxruntime", "numpy"])
-    write_results("encoding-speed", "Encoding speed on a CPU", body, facts, figures)
+    options = [*given.collections, "--documents", given.documents, "--repeat", given.repeat]
+    title, command = "Encoding speed on a CPU", " ".join(map(str, options))
+    write_results("encoding-speed", title, body, facts, figures, options=command)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,9 @@ class Searcher(ABC):
         """Return all queries in the form `search_batch` takes; `scratch` is for files."""
         return self.prepare(queries)
 
+    @abstractmethod
     def search_batch(self, batch: Any, k: int, threads: int, parameters: Parameters) -> None:
         """Search all queries in one call."""
-        raise NotImplementedError
 
 
 class Engine(ABC):

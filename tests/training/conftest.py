@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -49,15 +50,24 @@ def examples(documents: list[dict[str, object]]) -> list[Example]:
 
 @pytest.fixture(scope="session")
 def tokenizer(documents: list[dict[str, object]]):
-    """A WordPiece tokenizer trained on the docstrings."""
+    """A WordPiece tokenizer of the docstrings' frequent words and all their characters.
+
+    Not a trained one: training breaks ties differently in every process.
+    """
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertTokenizerFast
 
-    word_pieces = BertWordPieceTokenizer(lowercase=True)
-    texts = [f"{d['title']} {d['text']}" for d in documents]
-    word_pieces.train_from_iterator(
-        texts, vocab_size=1500, special_tokens=list(SPECIAL), show_progress=False
-    )
+    blank = BertWordPieceTokenizer(lowercase=True)
+    words: Counter[str] = Counter()
+    for document in documents:
+        text = blank.normalize(f"{document['title']} {document['text']}")
+        words.update(word for word, _ in blank._tokenizer.pre_tokenizer.pre_tokenize_str(text))
+    characters = sorted({character for word in words for character in word})
+    continuations = [f"##{character}" for character in characters]
+    frequent = sorted(words, key=lambda word: (-words[word], word))
+    entries = dict.fromkeys([*SPECIAL, *characters, *continuations, *frequent])
+    vocabulary = {entry: number for number, entry in enumerate(list(entries)[:1500])}
+    word_pieces = BertWordPieceTokenizer(vocabulary, lowercase=True)
     return BertTokenizerFast(tokenizer_object=word_pieces._tokenizer, model_max_length=128)
 
 

@@ -36,8 +36,8 @@ def thresholds_of(
 
     The share of passages that have a term, wherever its token stands, is proportional to how often
     queries use it times the spread of its products: that is what leaving it out would cost. All
-    shares together come to `config.terms_per_text`. Of a token in the text itself, the sum over a
-    query's tokens is to miss nothing: it counts from the mean of its products on.
+    shares together come to `config.terms_per_text`. A token in the text itself counts from the mean
+    of its products on, if its share does not give it a lower threshold anyway.
 
     Parameters
     ----------

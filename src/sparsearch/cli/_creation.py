@@ -16,9 +16,6 @@ __all__ = ["CreationOptions", "EncoderName", "create_or_open"]
 
 EncoderName = Literal["default", "bm25"]
 _BM25_OPTIONS = ("language", "stop_words", "k1", "b")
-_MODEL_SEGMENT_DOCUMENTS = 5_000
-"""Documents between commits where a model reads them, so that an interruption costs a minute's work
-and not ten."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,6 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     InvalidInputError
         When an option is out of range, or differs from the setting of the existing index.
     """
-    from sparsearch.encoders import HybridEncoder
     from sparsearch.index import Index, IndexConfig
 
     given = options.given()
@@ -96,9 +92,7 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     except IndexNotFoundError:
         encoder = _encoder(given) if of_text else None
         settings = _only(given, "weight_bits", "segment_documents")
-        if isinstance(encoder, HybridEncoder):
-            settings.setdefault("segment_documents", _MODEL_SEGMENT_DOCUMENTS)
-        return Index.create(folder, encoder, IndexConfig(**settings))
+        return Index.create(folder, encoder, IndexConfig.suited_to(encoder, **settings))
     try:
         options.check(found.info())
     except BaseException:

@@ -101,6 +101,11 @@ class Bm25Encoder(Encoder):
         return Saturation(self._config.k1, self._config.b)
 
     @property
+    def reads_with_model(self) -> bool:
+        """No: counting words is fast."""
+        return False
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Type, version and settings as JSON values; `from_identity` reads them."""
         return {

@@ -140,6 +140,14 @@ class Encoder(ABC):
         """How an index turns document weights into final ones; None when they are final."""
         return None
 
+    @property
+    def reads_with_model(self) -> bool:
+        """Whether a model reads the documents, so that thousands of them take a minute.
+
+        An index then encodes fewer at a time and commits more often, unless told otherwise.
+        """
+        return True
+
     def made(self, identity: Mapping[str, Any]) -> bool:
         """Whether an encoder of this `identity` gives the same vectors as this one."""
         return self.identity == identity

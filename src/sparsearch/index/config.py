@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sparsearch.encoders import Encoder
 from sparsearch.errors import IndexVersionError, InvalidInputError
 
 __all__ = ["IndexConfig"]
+
+_MODEL_SEGMENT_DOCUMENTS = 5_000
+"""An interruption then costs a minute's work of a model and not ten."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class IndexConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInputError(f"{name} is {value!r}; it must be a positive integer")
+
+    @classmethod
+    def suited_to(cls, encoder: Encoder | None, **given: Any) -> IndexConfig:
+        """Return the settings that go with an encoder, except for those that are given.
+
+        Where a model reads the documents, 5,000 of them are gathered for a commit.
+        """
+        if encoder is not None and encoder.reads_with_model:
+            given.setdefault("segment_documents", _MODEL_SEGMENT_DOCUMENTS)
+        return cls(**given)
 
     @property
     def max_code(self) -> int:

@@ -61,6 +61,7 @@ class Index(IndexReader):
             What turns text into vectors: the English encoder that comes with the package, BM25
             alone, or another. None: only vectors are added and searched.
         config : IndexConfig, optional
+            By default `IndexConfig.suited_to` the encoder.
 
         Raises
         ------
@@ -71,7 +72,7 @@ class Index(IndexReader):
         """
         folder = Path(path)
         chosen = Terms.resolve(encoder)
-        catalog = create_catalog(folder, chosen, config or IndexConfig())
+        catalog = create_catalog(folder, chosen, config or IndexConfig.suited_to(chosen))
         return cls(folder, catalog, chosen)
 
     @classmethod

@@ -87,6 +87,11 @@ class Terms:
             return self._encoder
 
     @property
+    def reads_with_model(self) -> bool:
+        """Whether there is an encoder and it reads documents with a model; raises as `encoder`."""
+        return self._identity is not None and self.encoder.reads_with_model
+
+    @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
         if self._identity is None or gives_final_weights(self._identity):

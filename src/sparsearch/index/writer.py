@@ -47,9 +47,10 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["OnTaken", "Store", "Vectorize", "Writer"]
 
-_BATCH_DOCUMENTS = 512
-"""Documents encoded at a time; progress bars move between batches, and a model takes seconds for
-one."""
+_BATCH_DOCUMENTS = 4_096
+"""Documents encoded at a time."""
+_MODEL_BATCH_DOCUMENTS = 512
+"""The same where a model takes seconds for so many: progress bars move between batches."""
 _MANY_SEGMENTS = 32
 """Where merging is left to the background, a writer helps from this many segments on: each one
 costs every search some microseconds."""
@@ -143,7 +144,8 @@ class Writer:
             At the first bad document; those before it are stored.
         """
         progress = Progress(self._store.catalog, source)
-        size = min(_BATCH_DOCUMENTS, self._store.config.segment_documents)
+        size = _MODEL_BATCH_DOCUMENTS if self._store.terms.reads_with_model else _BATCH_DOCUMENTS
+        size = min(size, self._store.config.segment_documents)
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
