@@ -50,19 +50,35 @@ def test_people_see_the_frontier_and_what_to_type_next(run, index):
     lines = outcome.out.splitlines()
     assert lines == [line.rstrip() for line in lines]
     assert lines[0] == "3,000 documents, 300 queries, k 10"
-    assert lines[2].split() == [
-        "recall", "error", "mass", "candidates", "microseconds", "speed-up"
-    ]  # fmt: skip
-    rows = [line.split() for line in lines[3 : 3 + len(tuning.points)]]
-    assert [row[:3] for row in rows] == [
-        [f"{point.recall:.4f}", f"{point.error:.4f}", f"{point.effort.mass:g}"]
-        for point in tuning.points
-    ]
-    assert lines[3 + len(tuning.points)].split()[0] == "exact"
+    place = 2
+    for heading, part in (("more than", tuning), ("at most", tuning.short)):
+        assert lines[place] == f"Queries of {heading} 16 terms:"
+        place = check_table(lines, place + 2, part) + 1
     if tuning.points:
         assert lines[-1].startswith(f"next: sparsearch search {index} --vector ")
     else:
         assert "--recall will search exactly" in outcome.err
+
+
+def check_table(lines, place, tuning):
+    """Compare the table that begins on a line with what was measured; return where it ends."""
+    assert lines[place].split() == [
+        "recall", "error", "mass", "candidates", "microseconds", "speed-up"
+    ]  # fmt: skip
+    for point in tuning.points:
+        place += 1
+        shown = [f"{point.recall:.4f}", f"{point.error:.4f}", f"{point.effort.mass:g}"]
+        assert lines[place].split()[:3] == shown
+    assert lines[place + 1].split()[0] == "exact"
+    return place + 2
+
+
+def test_given_queries_are_one_table(run, index, queries):
+    outcome = run("tune", index, "--queries", queries)
+    with Index.open(index) as opened:
+        tuning = opened.tuning
+    assert tuning.short is None
+    check_table(outcome.out.splitlines(), 2, tuning)
 
 
 def test_queries_are_counted_one_by_one(run, index, tmp_path):
@@ -75,8 +91,10 @@ def test_queries_are_counted_one_by_one(run, index, tmp_path):
 def test_plot(run, index, queries, tmp_path, suffix, start):
     pytest.importorskip("matplotlib")
     path = tmp_path / f"frontier{suffix}"
-    assert run("tune", index, "--queries", queries, "--plot", path).code == 0
-    assert path.read_bytes().startswith(start)
+    for asked in (("--queries", queries), ()):
+        assert run("tune", index, *asked, "--plot", path).code == 0
+        assert path.read_bytes().startswith(start)
+        path.unlink()
 
 
 def test_plots_that_cannot_be_made_are_refused_at_once(run, index, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,6 +241,38 @@ def test_texts_without_an_encoder(index: Index) -> None:
         index.tune(["red"])
 
 
+def test_own_documents_are_short_and_long_queries(index: Index) -> None:
+    told: list[tuple[int, int]] = []
+    tuning = index.tune(progress=lambda done, total: told.append((done, total)))
+    assert told == [(done, 2 * EFFORTS) for done in range(1, 2 * EFFORTS + 1)]
+    assert tuning.short is not None
+    assert tuning.short.short is None
+    assert (tuning.short.k, tuning.short.documents) == (10, 300)
+    assert index.tuning == tuning
+    with Index.open(index.path) as other:
+        assert other.tuning == tuning
+    assert index.tune(QUERIES).short is None
+
+
+def test_the_effort_goes_by_the_length_of_each_query(index: Index) -> None:
+    """Alone or in a batch, with neighbours of either length."""
+    # As in `test_a_search_spends_the_tuned_effort`; what is added stands in no document.
+    add_rows(index, [{50: 1.0, 51: 30.0}] + [{50: 0.9}] * 60, "x")
+    lengths = [1, 16, 17, 40, 3, 16, 30, 2]
+    rows: list[Row] = [{50: 1.0, **dict.fromkeys(range(52, 51 + n), 1.0)} for n in lengths]
+    queries = SparseVectors.from_dicts(rows)
+    exact = index.search({50: 1.0}, k=1)[0].id
+    little, much = Tuning((point(0.9),)), Tuning(())
+    for long, short in ((little, much), (much, little)):
+        store(index, replace(long, short=short).to_json())
+        found = [n <= 16 for n in lengths] if long is little else [n > 16 for n in lengths]
+        for threads in (1, 3):
+            top = index.top_k(queries, 1, recall=0.9, threads=threads)
+            assert [index._snapshot.id(n) == exact for n in top.numbers[:, 0].tolist()] == found
+        alone = [index.search(row, k=1, recall=0.9)[0].id == exact for row in rows]
+        assert alone == found
+
+
 GOOD = Tuning((point(0.9),)).to_json()
 
 
@@ -259,6 +292,8 @@ def damaged_point(**changes: Any) -> dict[str, Any]:
         {**GOOD, "points": [{}]},
         {**GOOD, "unknown": 1},
         {**GOOD, "k": "10"},
+        {**GOOD, "short": 5},
+        {**GOOD, "short": {**GOOD, "k": "10"}},
         damaged_point(recall="high"),
         damaged_point(recall=None),
         damaged_point(recall=float("nan")),

@@ -102,7 +102,8 @@ class Measurement:
     recall : float
         Mean share of the exact best k that was found.
     mass, candidates : float and int, or None
-        The effort (see `sparsearch.index.approximate`); None where the search was exact.
+        The effort (see `sparsearch.index.approximate`) for the median query; None where the search
+        was exact.
     mean, p50, p99 : float
         Microseconds a query took.
     queries_per_second : dict of int to float
@@ -145,7 +146,8 @@ class _Trial:
         import numpy as np
 
         found = self._batch(recall, 1)  # compiles and reads what it needs; the rest is timed
-        effort = None if recall is None else self.index.tuning.effort(recall)
+        length = int(np.median(np.diff(self.queries.offsets)))
+        effort = None if recall is None else self.index.tuning.efforts(recall).of(length)
         times = self._latencies(recall)
         p50, p99 = np.percentile(times, [50, 99]).tolist()
         return Measurement(

@@ -50,7 +50,8 @@ def tune(
 
     The index remembers the result: from then on, search --recall takes the least effort that
     reached that recall here. Best with some hundred queries of those that will be asked; without
-    any, the heaviest terms of some of the documents are the queries. Tune again when the index
+    any, the heaviest terms of some of the documents are the queries: 32 of each, and 8 for searches
+    with at most 16. Tune again when the index
     has grown a lot.
     """
     if plot is not None:
@@ -67,13 +68,29 @@ def tune(
         return
     measured_with = counted(tuning.queries, "query", "queries")
     print(f"{counted(tuning.documents, 'document')}, {measured_with}, k {tuning.k}\n")
-    print_table(_table(tuning))
+    for heading, part in _parts(tuning):
+        if heading:
+            print(f"{heading[0].upper()}{heading[1:]}:\n")
+        print_table(_table(part))
+        print()
     if tuning.points:
         recall = _recall_to_try(tuning)
         query = """--vector '{"term": 1.0}'""" if takes_vectors else '"your question"'
-        print(f"\nnext: sparsearch search {quoted(index)} {query} --recall {recall}")
+        print(f"next: sparsearch search {quoted(index)} {query} --recall {recall}")
     else:
         note("no effort is faster than exact search here; --recall will search exactly")
+
+
+def _parts(tuning: Tuning) -> list[tuple[str, Tuning]]:
+    """Return what was measured with queries of different lengths, and a heading for each."""
+    from sparsearch.index.approximate import SHORT_QUERY
+
+    if tuning.short is None:
+        return [("", tuning)]
+    return [
+        (f"queries of more than {SHORT_QUERY} terms", tuning),
+        (f"queries of at most {SHORT_QUERY} terms", tuning.short),
+    ]
 
 
 def _recall_to_try(tuning: Tuning) -> float:
@@ -126,14 +143,16 @@ def _figure() -> Figure:
 def _draw(tuning: Tuning, path: Path) -> None:
     figure = _figure()
     axes = figure.subplots()
-    axes.errorbar(
-        [point.microseconds for point in tuning.points],
-        [point.recall for point in tuning.points],
-        [point.error for point in tuning.points],
-        marker="o",
-        label="approximate",
-    )
-    axes.plot(tuning.exact_microseconds, 1, marker="s", linestyle="", label="exact")
+    for heading, part in _parts(tuning):
+        line = axes.errorbar(
+            [point.microseconds for point in part.points],
+            [point.recall for point in part.points],
+            [point.error for point in part.points],
+            marker="o",
+            label=heading or "approximate",
+        )
+        color = line[0].get_color()
+        axes.plot(part.exact_microseconds, 1, marker="s", color=color, linestyle="", label="exact")
     axes.set_xscale("log")
     axes.set_xlabel("microseconds a query, one thread")
     axes.set_ylabel(f"recall of the exact best {tuning.k}")

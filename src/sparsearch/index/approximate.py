@@ -20,7 +20,17 @@ from sparsearch.kernels.approximate import (
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
-__all__ = ["Effort", "SegmentQueries", "Tops", "approximate_keys", "exact_keys", "score_all"]
+__all__ = [
+    "EXACT",
+    "SHORT_QUERY",
+    "Effort",
+    "Efforts",
+    "SegmentQueries",
+    "Tops",
+    "approximate_keys",
+    "exact_keys",
+    "score_all",
+]
 
 Tops = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
@@ -49,6 +59,33 @@ class Effort:
         """
         return max(math.ceil(self.candidates * math.sqrt(k / 10)), 2 * k, 10)
 
+
+SHORT_QUERY = 16
+"""Terms of the longest query that counts as short. What models that expand documents only make of
+a question has about 7, what models that expand queries make of it more than 20."""
+
+
+@dataclass(frozen=True)
+class Efforts:
+    """How much work an approximate search may do, by the length of the query.
+
+    With the same effort, short queries are answered less completely than long ones.
+
+    Parameters
+    ----------
+    short, long : Effort or None
+        None stands for exact search.
+    """
+
+    short: Effort | None
+    long: Effort | None
+
+    def of(self, n_terms: int) -> Effort | None:
+        """Return the effort for a query of so many terms."""
+        return self.short if n_terms <= SHORT_QUERY else self.long
+
+
+EXACT = Efforts(None, None)
 
 _FIRST_MASS, _FIRST_MORE = 0.6, 15
 """Effort of the approximate search that gives exact search a score to beat."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import threading
 import warnings
 from collections.abc import Callable
@@ -71,6 +73,7 @@ class BackgroundMerger:
                 self._wanted.wait()
                 self._wanted.clear()
                 self._merge_all()
+                _return_free_memory()
                 if not self._wanted.is_set():
                     self._idle.set()
         except Exception as error:
@@ -90,3 +93,13 @@ class BackgroundMerger:
         except StorageUnavailableError as error:
             advice = "all documents are stored; merging their segments is put off"
             warnings.warn(f"{error} ({advice})", RuntimeWarning, stacklevel=2)
+
+
+def _return_free_memory() -> None:
+    """Give freed memory back to the operating system.
+
+    glibc would keep what a merge has freed, for ever and of the largest one so far, in a process
+    that may have nothing more of that size to do for days. Other C libraries have no such call.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -336,7 +336,8 @@ class Index(IndexReader):
         ----------
         queries : sequence of str, or SparseVectors, optional
             As they will be asked; some hundreds. By default, the heaviest terms of some of the
-            index's own documents: better than nothing, but real queries are better.
+            index's own documents, 32 of each, and 8 heavy ones for searches with short queries:
+            better than nothing, but real queries are better.
         k : int
             Hits that will be asked for; for more, the same effort gives less recall.
         progress : callable, optional
@@ -355,11 +356,12 @@ class Index(IndexReader):
             always searched exactly.
         """
         snapshot = self._snapshot
+        samples: Sequence[SparseVectors]
         if queries is None:
-            vectors = sample_queries(snapshot)
+            samples = sample_queries(snapshot)
         else:
-            vectors = self._terms.for_queries(queries, snapshot)
-        tuning = measure(snapshot, vectors, k, self.config.max_code, progress)
+            samples = [self._terms.for_queries(queries, snapshot)]
+        tuning = measure(snapshot, samples, k, self.config.max_code, progress)
         with self.locked():
             self._catalog.put_setting(TUNING, tuning.to_json())
             self.refresh()

@@ -15,6 +15,7 @@ import numpy as np
 
 from sparsearch.encoders import Encoder
 from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
+from sparsearch.index.approximate import EXACT
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, explain_document
@@ -212,7 +213,7 @@ class IndexReader:
         return self._top_k(snapshot, self._terms.for_queries(queries, snapshot), k, filter, options)
 
     def sample_queries(self) -> SparseVectors:
-        """Return the queries that `tune` measures with where none are given.
+        """Return the long queries that `tune` measures with where none are given.
 
         Returns
         -------
@@ -220,7 +221,7 @@ class IndexReader:
             At most 300 rows, fewer in a small index: the 32 heaviest terms of each of some
             documents that are spread evenly over the index.
         """
-        vectors = sample_queries(self._snapshot)
+        vectors, _ = sample_queries(self._snapshot)
         return SparseVectors.from_trusted(
             vectors.offsets, vectors.term_ids, vectors.weights, self._terms.vocabulary
         )
@@ -421,8 +422,8 @@ class IndexReader:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
             raise InvalidQueryError(reason)
-        effort = None if recall is None else self.tuning.effort(recall)
-        return SearchOptions(effort, threads)
+        efforts = EXACT if recall is None else self.tuning.efforts(recall)
+        return SearchOptions(efforts, threads)
 
     def _number(self, document_id: str, snapshot: Snapshot) -> int:
         if isinstance(document_id, str):

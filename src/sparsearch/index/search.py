@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,7 +14,10 @@ import numpy.typing as npt
 
 from sparsearch.errors import InvalidQueryError
 from sparsearch.index.approximate import (
+    EXACT,
+    SHORT_QUERY,
     Effort,
+    Efforts,
     SegmentQueries,
     Tops,
     approximate_keys,
@@ -66,14 +70,14 @@ class SearchOptions:
 
     Parameters
     ----------
-    effort : Effort, optional
-        Of an approximate search; None for exact search. Segments without a forward index (BM25) are
-        always searched exactly.
+    efforts : Efforts
+        Of an approximate search; by default search is exact. Segments without a forward index
+        (BM25) are always searched exactly.
     threads : int, optional
         Threads that share the queries; all cores by default. Results do not depend on it.
     """
 
-    effort: Effort | None = None
+    efforts: Efforts = EXACT
     threads: int | None = None
 
 
@@ -163,18 +167,32 @@ def search_snapshot(
         )
     ]  # fmt: skip
     few = allowed.few if snapshot.has_forward_index else None
-    effort = options.effort if snapshot.has_forward_index else None
+    efforts = options.efforts if snapshot.has_forward_index and few is None else EXACT
 
     def work(start: int, stop: int) -> None:
-        if few is not None:
-            keys, sizes = score_all(works, few, k, start, stop)
-        else:
-            keys, sizes = _best_keys(works, k, effort, start, stop)
-        unpack(keys, sizes, plan.units, (numbers, scores, counts), start)
+        for effort, first, last in _runs(plan.offsets, efforts, start, stop):
+            if few is not None:
+                keys, sizes = score_all(works, few, k, first, last)
+            else:
+                keys, sizes = _best_keys(works, k, effort, first, last)
+            unpack(keys, sizes, plan.units, (numbers, scores, counts), first)
 
     if k and n_queries:
         _share(work, n_queries, options.threads)
     return TopK(numbers, scores, counts)
+
+
+def _runs(
+    offsets: npt.NDArray[np.int64], efforts: Efforts, start: int, stop: int
+) -> Iterator[tuple[Effort | None, int, int]]:
+    """Yield the runs of queries ``start .. stop - 1`` that take the same effort."""
+    if efforts.short is efforts.long or stop - start == 1:
+        yield efforts.of(int(offsets[start + 1] - offsets[start])), start, stop
+        return
+    is_short = np.diff(offsets[start : stop + 1]) <= SHORT_QUERY
+    changes = start + 1 + np.flatnonzero(is_short[1:] != is_short[:-1])
+    for first, last in itertools.pairwise([start, *changes.tolist(), stop]):
+        yield efforts.of(int(offsets[first + 1] - offsets[first])), first, last
 
 
 def _best_keys(

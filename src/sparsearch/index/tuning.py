@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError, InvalidQueryError, shorten
-from sparsearch.index.approximate import Effort
+from sparsearch.index.approximate import Effort, Efforts
 from sparsearch.index.search import (
     QueryPlan,
     SearchOptions,
@@ -31,11 +33,13 @@ Progress = Callable[[int, int], None]
 
 _MASSES = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 _CANDIDATES = (25, 50, 100, 200, 400, 800, 1600)
+_EFFORTS = [Effort(mass, candidates) for mass in _MASSES for candidates in _CANDIDATES]
 _ROUNDS = 2
 """The faster of so many counts: other work on the machine only ever adds."""
 
 _SAMPLE = 300
 _SAMPLE_TERMS = 32
+_SHORT_SAMPLE_TERMS = 8
 _LARGEST_NUMBER = 2**53
 
 
@@ -73,6 +77,9 @@ class Tuning:
         How many there were; 0 queries for the defaults, which no measurement on this index backs.
     exact_microseconds : float
         Mean time of an exact query, one thread.
+    short : Tuning, optional
+        The same for queries of at most `SHORT_QUERY` terms, where these were measured by
+        themselves.
     """
 
     points: tuple[TunedPoint, ...]
@@ -80,9 +87,10 @@ class Tuning:
     documents: int = 0
     queries: int = 0
     exact_microseconds: float = 0.0
+    short: Tuning | None = None
 
     def effort(self, recall: float) -> Effort | None:
-        """Return the least effort whose recall is sure to reach the one wanted.
+        """Return the least effort whose recall is sure to reach the one wanted, `short` aside.
 
         Sure means that it does so by one standard error. None stands for exact search, where no
         effort is, or exact search is as fast.
@@ -101,6 +109,10 @@ class Tuning:
                 return point.effort
         return None
 
+    def efforts(self, recall: float) -> Efforts:
+        """Return the efforts for short and long queries; see `effort`."""
+        return Efforts((self.short or self).effort(recall), self.effort(recall))
+
     def to_json(self) -> dict[str, Any]:
         """Return the tuning as JSON values."""
         return asdict(self)
@@ -118,8 +130,12 @@ class Tuning:
             return _DEFAULTS
         try:
             others = {**value}
+            short = others.pop("short", None)
             points = tuple(_stored_point(point) for point in others.pop("points"))
-            return cls(points, **_numbers(others))
+            tuning = cls(points, **_numbers(others))
+            if short is None:
+                return tuning
+            return replace(tuning, short=cls.from_json({**short, "short": None}))
         except (KeyError, TypeError, ValueError) as error:
             raise IndexCorruptError(f"the stored tuning is damaged ({error}); tune again") from None
 
@@ -152,28 +168,53 @@ _DEFAULTS = Tuning(
 """For an index that was never tuned. Most collections reach more with them; tune to be sure."""
 
 
-def sample_queries(snapshot: Snapshot) -> SparseVectors:
-    """Return the heaviest terms of documents spread over the snapshot, as queries."""
+def sample_queries(snapshot: Snapshot) -> tuple[SparseVectors, SparseVectors]:
+    """Return terms of documents spread over the snapshot as long and as short queries.
+
+    Long ones are the heaviest terms. Of short ones every other is drawn, by weight: with low
+    efforts the few heaviest terms of a document find less than real short queries do, with high
+    ones more, and half and half about as much (docs/lab-notes.md).
+    """
     live = snapshot.live_numbers()
     spread = np.unique(np.linspace(0, max(len(live) - 1, 0), _SAMPLE).astype(np.int64))
     vectors = snapshot.vectors(live[spread[: len(live)]], None)
+    # Drawing by weight without replacement: Efraimidis and Spirakis, 2006.
+    drawn = np.log(np.random.default_rng(0).random(vectors.nnz)) / vectors.weights
+    every_other = np.repeat(np.arange(len(vectors)) % 2 == 1, np.diff(vectors.offsets))
+    return (
+        _first_terms(vectors, vectors.weights, _SAMPLE_TERMS),
+        _first_terms(vectors, np.where(every_other, drawn, vectors.weights), _SHORT_SAMPLE_TERMS),
+    )
+
+
+def _first_terms(vectors: SparseVectors, keys: npt.NDArray[Any], count: int) -> SparseVectors:
+    """Return of each row so many terms with the largest keys."""
     kept: list[SparseVectors] = [SparseVectors([0], [], [])]
     for row in range(len(vectors)):
         part = slice(vectors.offsets[row], vectors.offsets[row + 1])
         terms, weights = vectors.term_ids[part], vectors.weights[part]
-        best = np.sort(np.argsort(-weights, kind="stable")[:_SAMPLE_TERMS])
+        best = np.sort(np.argsort(-keys[part], kind="stable")[:count])
         kept.append(SparseVectors([0, len(best)], terms[best], weights[best]))
     return SparseVectors.concatenate(kept)
 
 
 def measure(
     snapshot: Snapshot,
-    queries: SparseVectors,
+    samples: Sequence[SparseVectors],
     k: int,
     max_code: int,
     progress: Progress | None = None,
 ) -> Tuning:
-    """Measure efforts against exact search and keep those that are worth it; see `Index.tune`."""
+    """Measure efforts against exact search and keep those that are worth it; see `Index.tune`.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    samples : sequence of SparseVectors
+        Queries of any length, or long ones and short ones.
+    k, max_code : int
+    progress : callable, optional
+    """
     if not snapshot.segments or not snapshot.has_forward_index:
         reason = (
             "an index of BM25 is always searched exactly" if snapshot.segments else "it is empty"
@@ -181,21 +222,35 @@ def measure(
         raise InvalidQueryError(f"there is nothing to tune in this index: {reason}")
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 1")
-    trial = _Trial(snapshot, plan_queries(snapshot, queries, max_code), int(k))
-    efforts = [Effort(mass, candidates) for mass in _MASSES for candidates in _CANDIDATES]
+    done = itertools.count(1)
+
+    def measured() -> None:
+        if progress is not None:
+            progress(next(done), len(samples) * len(_EFFORTS))
+
+    tuning, *short = (
+        _measure(_Trial(snapshot, plan_queries(snapshot, queries, max_code), int(k)), measured)
+        for queries in samples
+    )
+    return replace(tuning, short=short[0]) if short else tuning
+
+
+def _measure(trial: _Trial, measured: Callable[[], None]) -> Tuning:
+    """Measure efforts with one sample; call back after each."""
     # The first round also compiles kernels and reads files from the disk.
     exact, exact_time = trial.run(None)
-    if len(queries) == 0 or not exact.counts.any():
+    if not exact.counts.any():
         raise InvalidQueryError("there is nothing to tune with: no query finds a document")
     points = []
-    for done, effort in enumerate(efforts, 1):
+    for effort in _EFFORTS:
         found, seconds = trial.run(effort)
         recall, error = _recall(found, exact)
         points.append(TunedPoint(effort, recall, error, seconds))
-        if progress is not None:
-            progress(done, len(efforts))
+        measured()
     faster = [point for point in points if point.microseconds < exact_time]
-    return Tuning(_frontier(faster), int(k), snapshot.n_live, len(queries), exact_time)
+    return Tuning(
+        _frontier(faster), trial.k, trial.snapshot.n_live, len(trial.plan.units), exact_time
+    )
 
 
 @dataclass(frozen=True)
@@ -207,7 +262,7 @@ class _Trial:
     def run(self, effort: Effort | None) -> tuple[TopK, float]:
         """Search all queries; return what was found and the microseconds a query took."""
         allowed = self.snapshot.allowed()
-        options = SearchOptions(effort, threads=1)
+        options = SearchOptions(Efforts(effort, effort), threads=1)
         times = []
         for _ in range(_ROUNDS):
             start = time.perf_counter()
