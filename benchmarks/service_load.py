@@ -46,6 +46,8 @@ MODEL = "splade"
 QUERIES = 1000
 PORTION = 1 << 16
 WARM_SECONDS = 3.0
+SETTLE_SECONDS = 15.0
+"""After a run, for what is being merged at its end."""
 HERE = Path(__file__).resolve().parent
 
 
@@ -112,7 +114,7 @@ def service(folder: Path) -> Iterator[tuple[int, psutil.Process]]:
 
 
 class Memory(threading.Thread):
-    """Notes the anonymous memory of a process, eleven times at equal distances."""
+    """Notes the anonymous memory of a process: eleven times at equal distances, and when idle."""
 
     def __init__(self, process: psutil.Process, seconds: float) -> None:
         super().__init__(daemon=True)
@@ -124,8 +126,12 @@ class Memory(threading.Thread):
         for i in range(11):
             if i:
                 time.sleep(self._pause)
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
-            self.megabytes.append(int(status.split("RssAnon:")[1].split()[0]) / 1024)
+            self.note()
+
+    def note(self) -> None:
+        """Note it now."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        self.megabytes.append(int(status.split("RssAnon:")[1].split()[0]) / 1024)
 
 
 def ask(port: int, bodies: Path, clients: int, seconds: float) -> dict[str, Any]:
@@ -177,6 +183,8 @@ def load(
             used = sum(process.cpu_times()[:2]) - used
             figures["writer"] = writer.stop() if writer else None
             memory.join()
+            time.sleep(SETTLE_SECONDS)
+            memory.note()
     finally:
         shutil.rmtree(copy)
     figures |= {"recall": found, "MB": memory.megabytes}
@@ -207,7 +215,7 @@ def row(name: str, figures: dict[str, Any]) -> tuple[object, ...]:
     latencies = (f"{figures[key]:.1f}" for key in ("p50 ms", "p99 ms", "p99.9 ms"))
     per_second = f"{figures['per second']:,.0f}"
     memory = figures.get("MB")
-    kept = "-" if memory is None else f"{memory[0]:.0f} / {memory[5]:.0f} / {memory[10]:.0f}"
+    kept = "-" if memory is None else " / ".join(f"{memory[i]:.0f}" for i in (0, 5, 10, 11))
     return name, f"{figures['recall']:.3f}", per_second, *latencies, errors, written, kept
 
 
@@ -215,7 +223,7 @@ def table(runs: dict[str, Any]) -> str:
     """Return a table of runs."""
     header = (
         "", "recall@10", "queries/s", "p50 ms", "p99 ms", "p99.9 ms", "errors",
-        "write p50 / p99 ms", "MB at start / half / end",
+        "write p50 / p99 ms", "MB at start / half / end / after",
     )  # fmt: skip
     return markdown_table(header, [row(name, runs[name]) for name in runs])
 
@@ -230,7 +238,8 @@ def report(options: argparse.Namespace, measured: dict[str, Any]) -> None:
         f"took {options.seconds:g} s each, all others {options.peer_seconds:g} s. The writer "
         f"replaces {options.writes} documents a second, {WRITE_BATCH} a request. Recall is against "
         "exact search in double precision, before anything was written. Service, clients and "
-        f"writer share the cores.\n\n{table(runs)}\n\n"
+        f"writer share the cores. Merging segments takes memory for a while: 'after' is "
+        f"{SETTLE_SECONDS:g} s after the run.\n\n{table(runs)}\n\n"
         "`Index.top_k` itself, all queries in one call on all cores, does "
         f"{kernels['approximate']:,.0f} queries/s ({kernels['exact']:,.0f} exact). The service "
         f"reaches {share:.0%} of that. A request took {alone['server ms']:.2f} ms of processor "

@@ -50,9 +50,8 @@ def tune(
 
     The index remembers the result: from then on, search --recall takes the least effort that
     reached that recall here. Best with some hundred queries of those that will be asked; without
-    any, the heaviest terms of some of the documents are the queries: 32 of each, and 8 for searches
-    with at most 16. Tune again when the index
-    has grown a lot.
+    any, heavy terms of some of the documents are the queries: 32 of each, and 8 for searches with
+    at most 16. Tune again when the index has grown a lot.
     """
     if plot is not None:
         _check_plot(plot)

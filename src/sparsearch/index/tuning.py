@@ -179,7 +179,7 @@ def sample_queries(snapshot: Snapshot) -> tuple[SparseVectors, SparseVectors]:
     spread = np.unique(np.linspace(0, max(len(live) - 1, 0), _SAMPLE).astype(np.int64))
     vectors = snapshot.vectors(live[spread[: len(live)]], None)
     # Drawing by weight without replacement: Efraimidis and Spirakis, 2006.
-    drawn = np.log(np.random.default_rng(0).random(vectors.nnz)) / vectors.weights
+    drawn = np.log1p(-np.random.default_rng(0).random(vectors.nnz)) / vectors.weights
     every_other = np.repeat(np.arange(len(vectors)) % 2 == 1, np.diff(vectors.offsets))
     return (
         _first_terms(vectors, vectors.weights, _SAMPLE_TERMS),
