@@ -257,7 +257,11 @@ def report(options: argparse.Namespace, measured: dict[str, Any]) -> None:
         )
     packages = ["sparsearch", "numba", "numpy", "fastapi", "uvicorn", "httptools", "uvloop"]
     facts = machine(packages)
-    write_results("service-load", "The service under load", body, facts, measured, "service_load")
+    command = f"--documents {options.documents} --seconds {options.seconds:g}"
+    if options.peer_python:
+        command += f" --peer-seconds {options.peer_seconds:g} --peer-python PYTHON"
+    title = "The service under load"
+    write_results("service-load", title, body, facts, measured, options=command)
 
 
 def measure(options: argparse.Namespace, keep: Path) -> dict[str, Any]:

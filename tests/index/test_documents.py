@@ -439,3 +439,44 @@ def test_an_encoder_that_fails_loses_nothing_of_earlier_batches(tmp_path: Path, 
     other.vocabulary = Vocabulary(["b", "a"])
     with pytest.raises(VocabularyMismatchError):
         Index.open(tmp_path / "index", other)
+
+
+class Counting(Encoder):
+    """An encoder that remembers how many documents it was given at a time."""
+
+    identity = {"type": "counting"}  # noqa: RUF012
+    vocabulary = Vocabulary(["a"])
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def encode_documents(self, texts: Any) -> SparseVectors:
+        self.batches.append(len(texts))
+        return SparseVectors.from_dicts([{"a": 1.0} for _ in texts], self.vocabulary)
+
+    def encode_queries(self, texts: Any, statistics: Any = None) -> SparseVectors:
+        return SparseVectors.from_dicts([{"a": 1.0} for _ in texts], self.vocabulary)
+
+
+def test_a_model_gets_few_documents_at_a_time_and_is_committed_often(tmp_path: Path) -> None:
+    model = Counting()
+    documents = [{"id": str(i), "text": "t"} for i in range(600)]
+    with Index.create(tmp_path / "model", model) as index:
+        assert index.config.segment_documents == 5_000
+        index.add(documents)
+        index.upsert(documents)
+        assert model.batches == [512, 88, 512, 88]
+    with Index.create(tmp_path / "given", model, IndexConfig(weight_bits=8)) as index:
+        assert index.config.segment_documents == 50_000
+    with Index.create(tmp_path / "words", "bm25") as index:
+        assert index.config.segment_documents == 50_000
+
+
+def test_vectors_are_refused_where_the_encoder_is_gone(tmp_path: Path) -> None:
+    Index.create(tmp_path / "i", Counting()).close()
+    vectors = SparseVectors.from_dicts([{"a": 1.0}])
+    with (
+        Index.open(tmp_path / "i") as index,
+        pytest.raises(VocabularyMismatchError, match="makes its vectors from text"),
+    ):
+        index.add_vectors(["1"], vectors)

@@ -48,7 +48,7 @@ def test_a_recipe_gets_better_than_its_start(
     recipe = RECIPES[name]
     decoder = recipe.document.kind == "echo"
     teachers = TeachersConfig((TeacherConfig("bm25"),), scale=5.0)
-    # Low-rank adapters begin with no effect, and get nowhere in 30 steps of less.
+    # Low-rank adapters begin with no effect, and gain little in 30 steps of less.
     learning_rate = 1e-2 if recipe.lora_rank else 1e-3
     config = TrainConfig(
         recipe=name,

@@ -69,7 +69,7 @@ def tune(
     print(f"{counted(tuning.documents, 'document')}, {measured_with}, k {tuning.k}\n")
     for heading, part in _parts(tuning):
         if heading:
-            print(f"{heading[0].upper()}{heading[1:]}:\n")
+            print(f"{heading}:\n")
         print_table(_table(part))
         print()
     if tuning.points:
@@ -87,8 +87,8 @@ def _parts(tuning: Tuning) -> list[tuple[str, Tuning]]:
     if tuning.short is None:
         return [("", tuning)]
     return [
-        (f"queries of more than {SHORT_QUERY} terms", tuning),
-        (f"queries of at most {SHORT_QUERY} terms", tuning.short),
+        (f"Queries of more than {SHORT_QUERY} terms", tuning),
+        (f"Queries of at most {SHORT_QUERY} terms", tuning.short),
     ]
 
 

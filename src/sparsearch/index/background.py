@@ -98,8 +98,8 @@ class BackgroundMerger:
 def _return_free_memory() -> None:
     """Give freed memory back to the operating system.
 
-    glibc would keep what a merge has freed, for ever and of the largest one so far, in a process
-    that may have nothing more of that size to do for days. Other C libraries have no such call.
+    glibc keeps much of what a merge has freed for the next one, which may be days away
+    (docs/lab-notes.md has figures). Other C libraries have no such call.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

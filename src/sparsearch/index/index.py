@@ -20,7 +20,7 @@ from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
-from sparsearch.index.writer import OnTaken, Store, Writer
+from sparsearch.index.writer import BATCH_DOCUMENTS, MODEL_BATCH_DOCUMENTS, OnTaken, Store, Writer
 from sparsearch.storage import Catalog, SourceProgress, cleaner_lock, writer_lock
 from sparsearch.vectors import SparseVectors, VectorBatch
 
@@ -138,11 +138,7 @@ class Index(IndexReader):
         StorageUnavailableError
             On a full disk or read-only folder; everything committed before stays.
         """
-        if source is not None:
-            _check_source(source)
-        with self._writing() as writer:
-            records = check_documents(documents)
-            return writer.add(records, self._encode, source=source, on_taken=on_taken)
+        return self._add(documents, source, on_taken=on_taken)
 
     def upsert(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
         """Add documents, each replacing the one with its id, if any; see `add`.
@@ -150,11 +146,27 @@ class Index(IndexReader):
         A replaced document and its replacement change places in one commit. The new one counts as
         the latest in insertion order.
         """
+        return self._add(documents, source, replacing=True)
+
+    def _add(
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        source: str | None,
+        *,
+        replacing: bool = False,
+        on_taken: OnTaken | None = None,
+    ) -> int:
         if source is not None:
             _check_source(source)
         with self._writing() as writer:
-            records = check_documents(documents)
-            return writer.add(records, self._encode, replacing=True, source=source)
+            return writer.add(
+                check_documents(documents),
+                self._encode,
+                batch=MODEL_BATCH_DOCUMENTS if self._terms.reads_with_model else BATCH_DOCUMENTS,
+                replacing=replacing,
+                source=source,
+                on_taken=on_taken,
+            )
 
     def add_vectors(
         self,

@@ -111,7 +111,8 @@ class Tuning:
 
     def efforts(self, recall: float) -> Efforts:
         """Return the efforts for short and long queries; see `effort`."""
-        return Efforts((self.short or self).effort(recall), self.effort(recall))
+        long = self.effort(recall)
+        return Efforts(long if self.short is None else self.short.effort(recall), long)
 
     def to_json(self) -> dict[str, Any]:
         """Return the tuning as JSON values."""

@@ -45,11 +45,18 @@ from sparsearch.storage import (
 )
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["OnTaken", "Store", "Vectorize", "Writer"]
+__all__ = [
+    "BATCH_DOCUMENTS",
+    "MODEL_BATCH_DOCUMENTS",
+    "OnTaken",
+    "Store",
+    "Vectorize",
+    "Writer",
+]
 
-_BATCH_DOCUMENTS = 4_096
-"""Documents encoded at a time."""
-_MODEL_BATCH_DOCUMENTS = 512
+BATCH_DOCUMENTS = 4_096
+"""Documents vectorized at a time."""
+MODEL_BATCH_DOCUMENTS = 512
 """The same where a model takes seconds for so many: progress bars move between batches."""
 _MANY_SEGMENTS = 32
 """Where merging is left to the background, a writer helps from this many segments on: each one
@@ -116,6 +123,7 @@ class Writer:
         records: Iterable[Record],
         vectorize: Vectorize,
         *,
+        batch: int = BATCH_DOCUMENTS,
         replacing: bool = False,
         source: str | None = None,
         on_taken: OnTaken | None = None,
@@ -126,6 +134,8 @@ class Writer:
         ----------
         records : iterable of Record
         vectorize : callable
+        batch : int
+            Documents it is given at a time.
         replacing : bool
             Delete documents of the same ids instead of refusing the new ones.
         source : str, optional
@@ -144,8 +154,7 @@ class Writer:
             At the first bad document; those before it are stored.
         """
         progress = Progress(self._store.catalog, source)
-        size = _MODEL_BATCH_DOCUMENTS if self._store.terms.reads_with_model else _BATCH_DOCUMENTS
-        size = min(size, self._store.config.segment_documents)
+        size = min(batch, self._store.config.segment_documents)
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
