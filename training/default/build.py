@@ -32,11 +32,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of training data")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "default")
     parser.add_argument("--output", type=Path, default=SHIPPED)
-    parser.add_argument("--epochs", type=int, help="0 for tier 0, the untrained head")
+    given = parser.add_argument_group("settings other than config.py's")
+    given.add_argument(
+        "--epochs", type=int, default=argparse.SUPPRESS, help="0 for tier 0, the untrained head"
+    )
+    given.add_argument(
+        "--seed", type=int, default=argparse.SUPPRESS, help="of texts, batches and held-out pairs"
+    )
     arguments = parser.parse_args()
-    config = TrainingConfig()
-    if arguments.epochs is not None:
-        config = replace(config, epochs=arguments.epochs)
+    changes = {name: getattr(arguments, name) for name in ("epochs", "seed") if name in arguments}
+    config = replace(TrainingConfig(), **changes)
     text = choose_texts(arguments.data, config)
     passages, queries, short = (
         encode_cached(texts, arguments.cache) for texts in (text.passages, text.queries, text.short)
