@@ -1,7 +1,7 @@
 """What a call costs above the kernels: one query to an index so small that they have little to do.
 
-The kernels are called with arguments made beforehand, as `Index.top_k` calls them. What is above
-that is checking, planning and wrapping in Python.
+The kernel is called with arguments made beforehand, as `Index.top_k` calls it. What is above that
+is checking and wrapping in Python.
 
     python benchmarks/overhead.py
 """
@@ -19,10 +19,8 @@ import numpy as np
 
 from common import machine, markdown_table, write_results
 from sparsearch import Index, SparseVectors
-from sparsearch.kernels.approximate import search_one
-from sparsearch.kernels.layers import search_layers, set_thresholds
-from sparsearch.kernels.plan import plan_for_one
-from sparsearch.kernels.topk import unpack
+from sparsearch.index.approximate import first_walk, take_scratch
+from sparsearch.kernels.one_segment import search_one_segment
 
 DOCUMENTS, TERMS, ROW_TERMS, K = 500, 200, 20, 10
 CALLS, ROUNDS = 20, 2000
@@ -48,43 +46,22 @@ def vectors() -> SparseVectors:
     return SparseVectors(np.arange(DOCUMENTS + 1) * ROW_TERMS, np.concatenate(terms), weights)
 
 
-def kernel_calls(index: Index, query: SparseVectors) -> tuple[Callable[[], None], ...]:
-    """Return what calls the kernels of an exact and of an approximate search, and nothing else."""
+def kernel_calls(index: Index, query: SparseVectors) -> list[Callable[[], None]]:
+    """Return what calls the kernel of an exact and of an approximate search, and nothing else."""
     segment = index._snapshot.segments[0]
-    units, located, factors = np.empty(1), *np.empty((2, query.nnz), np.int64)
-    keys = np.empty((1, 2 * K), np.int64)
-    sizes, thresholds = np.zeros((2, 1), np.int64)
-    found = np.zeros((1, K), np.int64), np.zeros((1, K)), np.zeros(1, np.int64)
-    allowed = np.empty(0, np.bool_)
     effort = index.tuning.effort(RECALL)
     if effort is None:
         sys.exit("an index that was not tuned has an effort for every recall")
-    walk = effort.mass, effort.candidates_for(K)
-    first = 0.6, 27  # as `index.approximate.exact_keys` has it for this k
     vector = query.offsets, query.term_ids, query.weights
-    planned, tops = (query.offsets, located, factors), (keys, sizes, thresholds)
-    terms, forward = segment.terms_and_scales, segment.forward
-    lists = segment.lists, segment.arrays["max_codes"]
-    layers = segment.lists, forward, segment.upper_shift
-    max_code = index.config.max_code
+    found = np.zeros((1, K), np.int64), np.zeros((1, K)), np.zeros(1, np.int64)
+    allowed, scratch = np.empty(0, np.bool_), take_scratch(segment.n_lists)
 
-    def plan() -> None:
-        sizes[0] = thresholds[0] = 0
-        plan_for_one(vector, terms, max_code, (units, located, factors))
+    def calling(walk: tuple[float, int]) -> Callable[[], None]:
+        settings = index.config.max_code, walk, first_walk(K)
+        arguments = vector, segment.searched, allowed, settings, found, scratch, 0, 1
+        return lambda: search_one_segment(*arguments)
 
-    def exactly() -> None:
-        plan()
-        search_one(lists, forward, allowed, planned, first, tops, 0, 1)
-        set_thresholds(tops)
-        search_layers(layers, allowed, 0, planned, tops, 0, 1)
-        unpack(keys, sizes, units, found, 0)
-
-    def approximately() -> None:
-        plan()
-        search_one(lists, forward, allowed, planned, walk, tops, 0, 1)
-        unpack(keys, sizes, units, found, 0)
-
-    return exactly, approximately
+    return [calling((1.0, 0)), calling((effort.mass, effort.candidates_for(K)))]
 
 
 def measure(folder: Path) -> list[dict[str, float | str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,7 +20,7 @@ from sparsearch.kernels.approximate import (
     keep_best,
     score_candidates,
 )
-from sparsearch.kernels.forward import layered_lists, upper_shift
+from sparsearch.kernels.forward import LIST_WINDOW, layered_lists, upper_shift
 from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.layers import search_layers
 from sparsearch.kernels.topk import LAST_DOCUMENT
@@ -26,6 +28,15 @@ from sparsearch.kernels.topk import LAST_DOCUMENT
 Arrays = tuple[np.ndarray, ...]
 Found = list[tuple[int, int]]
 """Pairs of document and score."""
+
+_scratch = np.zeros(LIST_WINDOW, np.int32), np.zeros(5000, np.int32)
+
+
+@contextmanager
+def scratch() -> Iterator[Arrays]:
+    """Lend what all calls share; each must leave it as it was."""
+    yield _scratch
+    assert not any(part.any() for part in _scratch)
 
 
 @dataclass
@@ -94,10 +105,11 @@ class Collection:
         for segment, base, (arrays, queries) in zip(
             self.segments, self.bases(), inputs, strict=True
         ):
-            gather_candidates(
-                arrays, segment.lists.allowed, base, self.n_documents, queries, (mass, scales),
-                (keys, sizes, bars), 0, n,
-            )  # fmt: skip
+            with scratch() as lent:
+                gather_candidates(
+                    arrays, segment.lists.allowed, base, self.n_documents, queries, (mass, scales),
+                    (keys, sizes, bars), lent, 0, n,
+                )  # fmt: skip
         keep_best(keys, sizes, count)
         return keys, sizes
 
@@ -140,10 +152,11 @@ class Collection:
         keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
         tops = keys, sizes, np.full(n, above, np.int64)
         for segment, base in zip(self.segments, self.bases(), strict=True):
-            search_layers(
-                (segment.layers, segment.forward, segment.shift), segment.lists.allowed, base,
-                self.in_terms_of(segment), tops, 0, n,
-            )  # fmt: skip
+            with scratch() as lent:
+                search_layers(
+                    (segment.layers, segment.forward, segment.shift), segment.lists.allowed, base,
+                    self.in_terms_of(segment), tops, lent, 0, n,
+                )  # fmt: skip
         return [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]
 
     def score(self, candidates: tuple[np.ndarray, np.ndarray], k: int) -> list[Found]:
@@ -152,10 +165,10 @@ class Collection:
         keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
         tops = keys, sizes, np.zeros(n, np.int64)
         for segment, base in zip(self.segments, self.bases(), strict=True):
-            score_candidates(
-                segment.forward, base, len(segment.lists.postings), candidates,
-                self.in_terms_of(segment), tops, 0, n,
-            )  # fmt: skip
+            with scratch() as lent:
+                score_candidates(
+                    segment.forward, base, candidates, self.in_terms_of(segment), tops, lent, 0, n
+                )
         return [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import Lists, random_lists
-from layered_cases import Collection, Segment, collections, entries
+from layered_cases import Collection, Segment, collections, entries, scratch
 
 from sparsearch.kernels.approximate import search_one
 from sparsearch.kernels.forward import LIST_WINDOW
@@ -70,10 +70,12 @@ def test_one_segment_in_one_call(collection: Collection, mass: float, count: int
     alone = Collection([segment], collection.queries)
     n = len(alone.queries)
     keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
-    search_one(
-        (segment.layers, segment.max_codes), segment.forward, segment.lists.allowed,
-        alone.in_terms_of(segment), (mass, count), (keys, sizes, np.zeros(n, np.int64)), 0, n,
-    )  # fmt: skip
+    with scratch() as lent:
+        search_one(
+            (segment.layers, segment.max_codes), segment.forward, segment.lists.allowed,
+            alone.in_terms_of(segment), (mass, count), (keys, sizes, np.zeros(n, np.int64)), lent,
+            0, n,
+        )  # fmt: skip
     found = [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]
     assert found == alone.score(alone.gather(mass, count), k)
 

@@ -21,15 +21,11 @@ def test_sorted_keys_hold_their_entries(queries: list[set[tuple[int, int]]], k: 
     for row, query in zip(keys, queries, strict=True):
         row[: len(query)] = rng.permutation([make_key(*entry) for entry in query])
     sizes = np.array([len(query) for query in queries], np.int64)
-    # As if one query more had come first, in another call.
-    shape = len(queries) + 1, k
+    shape = len(queries), k
     documents, scores, counts = np.full(shape, -1), np.zeros(shape), np.full(shape[0], -1)
-    unpack(keys, sizes, np.full(len(queries) + 1, 0.25), (documents, scores, counts), 1)
-    assert documents[0].tolist() == [-1] * k
-    assert counts.tolist() == [-1, *(min(len(query), k) for query in queries)]
-    for query, numbers, values in zip(
-        queries, documents[1:].tolist(), scores[1:].tolist(), strict=True
-    ):
+    unpack(keys, sizes, np.full(len(queries), 0.25), (documents, scores, counts))
+    assert counts.tolist() == [min(len(query), k) for query in queries]
+    for query, numbers, values in zip(queries, documents.tolist(), scores.tolist(), strict=True):
         best = sorted(query, key=lambda entry: (-entry[0], entry[1]))[:k]
         found = list(zip(values, numbers, strict=True))[: len(best)]
         assert found == [(score / 4, document) for score, document in best]

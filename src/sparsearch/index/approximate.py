@@ -1,8 +1,12 @@
-"""Searching segments whose weights are final: approximately with an effort, or exactly."""
+"""Searching segments whose weights are final: approximately with an effort, or exactly.
+
+An index of one segment takes a shorter way, `kernels.one_segment`.
+"""
 
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,8 +19,8 @@ from sparsearch.kernels.approximate import (
     gather_candidates,
     keep_best,
     score_candidates,
-    search_one,
 )
+from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -29,9 +33,13 @@ __all__ = [
     "Tops",
     "approximate_keys",
     "exact_keys",
+    "first_walk",
+    "keep_scratch",
     "score_all",
+    "take_scratch",
 ]
 
+Scratch = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]
 Tops = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]
 
 
@@ -88,7 +96,36 @@ class Efforts:
 EXACT = Efforts(None, None)
 
 _FIRST_MASS, _FIRST_MORE = 0.6, 15
-"""Effort of the approximate search that gives exact search a score to beat."""
+
+
+def first_walk(k: int) -> tuple[float, int]:
+    """Return mass and candidates of the search that gives exact search a score to beat."""
+    return _FIRST_MASS, k + k // 4 + _FIRST_MORE
+
+
+_kept = threading.local()
+
+
+def take_scratch(n_lists: int) -> Scratch:
+    """Return arrays that kernels write to and clear again (see `kernels.approximate`).
+
+    Give them back with `keep_scratch`, unless the kernel has failed and may have left them dirty.
+    """
+    scratch: Scratch | None = _kept.__dict__.pop("scratch", None)
+    if scratch is None or scratch[1].size < n_lists:
+        return _aligned_zeros(LIST_WINDOW), np.zeros(n_lists, np.int32)
+    return scratch
+
+
+def _aligned_zeros(size: int) -> npt.NDArray[np.int32]:
+    zeros = np.zeros(size + 16, np.int32)
+    skipped = -zeros.ctypes.data % 64 // 4
+    return zeros[skipped : skipped + size]
+
+
+def keep_scratch(scratch: Scratch) -> None:
+    """Keep cleared arrays for the next search of this thread."""
+    _kept.scratch = scratch
 
 
 @dataclass(frozen=True)
@@ -137,13 +174,7 @@ def _score_best(
     n_documents = sum(work.segment.n_documents for work in works)
     mass, count = effort[0], min(effort[1], n_documents)
     lists = [(work.segment.lists, work.segment.arrays["max_codes"]) for work in works]
-    if len(works) == 1:
-        work = works[0]
-        search_one(
-            lists[0], work.segment.forward, work.allowed, work.queries, (mass, count),
-            tops, start, stop,
-        )  # fmt: skip
-        return
+    scratch = take_scratch(_most_lists(works))
     keys = np.empty((stop - start, 2 * count), np.int64)
     sizes = np.zeros(stop - start, np.int64)
     bars = np.zeros(stop - start, np.uint16)
@@ -153,8 +184,9 @@ def _score_best(
     for work, own in zip(works, lists, strict=True):
         gather_candidates(
             own, work.allowed, work.base, n_documents, work.queries, (mass, scales),
-            (keys, sizes, bars), start, stop,
+            (keys, sizes, bars), scratch, start, stop,
         )  # fmt: skip
+    keep_scratch(scratch)
     keep_best(keys, sizes, count)
     _score(works, (keys, sizes), tops, start, stop)
 
@@ -168,12 +200,14 @@ def exact_keys(works: Sequence[SegmentQueries], tops: Tops, start: int, stop: in
         As for `approximate_keys`.
     """
     k = tops[0].shape[1] // 2
-    _score_best(works, (_FIRST_MASS, k + k // 4 + _FIRST_MORE), tops, start, stop)
+    _score_best(works, first_walk(k), tops, start, stop)
     set_thresholds(tops)
+    scratch = take_scratch(_most_lists(works))
     for work in works:
         segment = work.segment
         layers = segment.lists, segment.forward, segment.upper_shift
-        search_layers(layers, work.allowed, work.base, work.queries, tops, start, stop)
+        search_layers(layers, work.allowed, work.base, work.queries, tops, scratch, start, stop)
+    keep_scratch(scratch)
 
 
 def score_all(
@@ -203,8 +237,13 @@ def _score(
     start: int,
     stop: int,
 ) -> None:
+    scratch = take_scratch(_most_lists(works))
     for work in works:
-        n_lists = len(work.segment.arrays["terms"])
         score_candidates(
-            work.segment.forward, work.base, n_lists, candidates, work.queries, tops, start, stop
+            work.segment.forward, work.base, candidates, work.queries, tops, scratch, start, stop
         )
+    keep_scratch(scratch)
+
+
+def _most_lists(works: Sequence[SegmentQueries]) -> int:
+    return max(work.segment.n_lists for work in works)

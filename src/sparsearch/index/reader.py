@@ -415,15 +415,14 @@ class IndexReader:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
         allowed = snapshot.allowed(filter)
-        plan = plan_queries(snapshot, vectors, self.config.max_code)
-        return search_snapshot(snapshot, plan, int(k), allowed, options)
+        return search_snapshot(snapshot, vectors, int(k), allowed, options)
 
     def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
             reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
             raise InvalidQueryError(reason)
         efforts = EXACT if recall is None else self.tuning.efforts(recall)
-        return SearchOptions(efforts, threads)
+        return SearchOptions(self.config.max_code, efforts, threads)
 
     def _number(self, document_id: str, snapshot: Snapshot) -> int:
         if isinstance(document_id, str):

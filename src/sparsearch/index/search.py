@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +23,14 @@ from sparsearch.index.approximate import (
     Tops,
     approximate_keys,
     exact_keys,
+    first_walk,
+    keep_scratch,
     score_all,
+    take_scratch,
 )
 from sparsearch.index.snapshot import Allowed, Snapshot
 from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
+from sparsearch.kernels.one_segment import search_one_segment
 from sparsearch.kernels.plan import (
     MAX_SUM,
     choose_units,
@@ -43,11 +48,13 @@ _SAMPLED_SEGMENT = 32_768
 _SAMPLED_K = 64
 """With a smaller k, the first window of documents gives as good a threshold at once."""
 
+Work = Callable[[int, int], None]
+"""Searches queries ``start .. stop - 1``."""
+
 __all__ = ["QueryPlan", "SearchOptions", "TopK", "plan_queries", "search_snapshot"]
 
 
-@dataclass(frozen=True)
-class TopK:
+class TopK(NamedTuple):
     """The best documents of a batch of queries.
 
     Parameters
@@ -64,12 +71,13 @@ class TopK:
     counts: npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(NamedTuple):
     """How to search.
 
     Parameters
     ----------
+    max_code : int
+        The largest code of a posting, as the index is configured.
     efforts : Efforts
         Of an approximate search; by default search is exact. Segments without a forward index
         (BM25) are always searched exactly.
@@ -77,6 +85,7 @@ class SearchOptions:
         Threads that share the queries; all cores by default. Results do not depend on it.
     """
 
+    max_code: int
     efforts: Efforts = EXACT
     threads: int | None = None
 
@@ -108,15 +117,10 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
     Raises
     ------
     InvalidQueryError
-        If a query has too many terms for its score to be held in 31 bits.
+        As `search_snapshot`.
     """
+    vectors = _without_zeros(vectors, max_code)
     offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
-    if np.count_nonzero(weights) < len(weights):
-        vectors = vectors.drop_zeros()
-        offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
-    limit = MAX_SUM // 2 // max_code
-    if len(terms) > limit and int(np.diff(offsets).max()) > limit:
-        raise InvalidQueryError(f"a query may have at most {limit} terms")
     units = np.empty(len(offsets) - 1)
     located = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
     multipliers = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
@@ -134,9 +138,19 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
     return QueryPlan(offsets, units, located, multipliers)
 
 
+def _without_zeros(vectors: SparseVectors, max_code: int) -> SparseVectors:
+    """Return the queries without zeros; refuse those that have too many terms."""
+    if np.count_nonzero(vectors.weights) < vectors.nnz:
+        vectors = vectors.drop_zeros()
+    limit = MAX_SUM // 2 // max_code
+    if vectors.nnz > limit and int(np.diff(vectors.offsets).max()) > limit:
+        raise InvalidQueryError(f"a query may have at most {limit} terms")
+    return vectors
+
+
 def search_snapshot(
     snapshot: Snapshot,
-    plan: QueryPlan,
+    vectors: SparseVectors,
     k: int,
     allowed: Allowed,
     options: SearchOptions,
@@ -146,22 +160,75 @@ def search_snapshot(
     Parameters
     ----------
     snapshot : Snapshot
-    plan : QueryPlan
-        Made for this snapshot.
+    vectors : SparseVectors
+        Queries, one a row.
     k : int
         At least 0.
     allowed : Allowed
         As returned by `Snapshot.allowed`.
     options : SearchOptions
+
+    Raises
+    ------
+    InvalidQueryError
+        If a query has too many terms for its score to be held in 31 bits.
     """
-    n_queries = len(plan.units)
-    k = min(k, snapshot.n_documents)
-    scores = np.zeros((n_queries, k))
-    numbers = np.zeros((n_queries, k), np.int64)
-    counts = np.zeros(n_queries, np.int64)
+    vectors = _without_zeros(vectors, options.max_code)
+    n_queries, k = len(vectors), min(k, snapshot.n_documents)
+    found = TopK(
+        np.zeros((n_queries, k), np.int64), np.zeros((n_queries, k)), np.zeros(n_queries, np.int64)
+    )
+    if k and n_queries:
+        has_lists = snapshot.has_forward_index and allowed.few is None
+        search = _in_one_segment if has_lists and len(snapshot.segments) == 1 else _in_segments
+        work = search(snapshot, vectors, allowed, options, found)
+        _share(work, n_queries, options.threads)
+    return found
+
+
+def _in_one_segment(
+    snapshot: Snapshot,
+    vectors: SparseVectors,
+    allowed: Allowed,
+    options: SearchOptions,
+    found: TopK,
+) -> Work:
+    """Return what searches the only segment of a snapshot."""
+    segment, mask = snapshot.segments[0], allowed.masks[0]
+    k, n_documents = found.numbers.shape[1], segment.n_documents
+    arrays = vectors.offsets, vectors.term_ids, vectors.weights
+    results = found.numbers, found.scores, found.counts
+    mass, count = first_walk(k)
+    first = mass, min(count, n_documents)
+
+    def work(start: int, stop: int) -> None:
+        scratch = take_scratch(segment.n_lists)
+        for effort, low, high in _runs(arrays[0], options.efforts, start, stop):
+            walk = 1.0, 0
+            if effort is not None:
+                walk = effort.mass, min(effort.candidates_for(k), n_documents)
+            settings = options.max_code, walk, first
+            search_one_segment(
+                arrays, segment.searched, mask, settings, results, scratch, low, high
+            )
+        keep_scratch(scratch)
+
+    return work
+
+
+def _in_segments(
+    snapshot: Snapshot,
+    vectors: SparseVectors,
+    allowed: Allowed,
+    options: SearchOptions,
+    found: TopK,
+) -> Work:
+    """Return what searches any snapshot."""
+    plan = plan_queries(snapshot, vectors, options.max_code)
+    k = found.numbers.shape[1]
     works = [
-        SegmentQueries(segment, mask, base, (plan.offsets, found, factors))
-        for segment, mask, base, found, factors in zip(
+        SegmentQueries(segment, mask, base, (plan.offsets, located, factors))
+        for segment, mask, base, located, factors in zip(
             snapshot.segments, allowed.masks, snapshot.bases, plan.located, plan.multipliers,
             strict=False,
         )
@@ -170,29 +237,32 @@ def search_snapshot(
     efforts = options.efforts if snapshot.has_forward_index and few is None else EXACT
 
     def work(start: int, stop: int) -> None:
-        for effort, first, last in _runs(plan.offsets, efforts, start, stop):
+        for effort, low, high in _runs(plan.offsets, efforts, start, stop):
             if few is not None:
-                keys, sizes = score_all(works, few, k, first, last)
+                keys, sizes = score_all(works, few, k, low, high)
             else:
-                keys, sizes = _best_keys(works, k, effort, first, last)
-            unpack(keys, sizes, plan.units, (numbers, scores, counts), first)
+                keys, sizes = _best_keys(works, k, effort, low, high)
+            part = slice(low, high)
+            results = found.numbers[part], found.scores[part], found.counts[part]
+            unpack(keys, sizes, plan.units[part], results)
 
-    if k and n_queries:
-        _share(work, n_queries, options.threads)
-    return TopK(numbers, scores, counts)
+    return work
 
 
 def _runs(
     offsets: npt.NDArray[np.int64], efforts: Efforts, start: int, stop: int
-) -> Iterator[tuple[Effort | None, int, int]]:
-    """Yield the runs of queries ``start .. stop - 1`` that take the same effort."""
-    if efforts.short is efforts.long or stop - start == 1:
-        yield efforts.of(int(offsets[start + 1] - offsets[start])), start, stop
-        return
+) -> list[tuple[Effort | None, int, int]]:
+    """Return the runs of queries ``start .. stop - 1`` that take the same effort."""
+    if efforts.short is efforts.long:
+        return [(efforts.long, start, stop)]
+    if stop - start == 1:
+        return [(efforts.of(int(offsets[stop] - offsets[start])), start, stop)]
     is_short = np.diff(offsets[start : stop + 1]) <= SHORT_QUERY
     changes = start + 1 + np.flatnonzero(is_short[1:] != is_short[:-1])
-    for first, last in itertools.pairwise([start, *changes.tolist(), stop]):
-        yield efforts.of(int(offsets[first + 1] - offsets[first])), first, last
+    return [
+        (efforts.of(int(offsets[first + 1] - offsets[first])), first, last)
+        for first, last in itertools.pairwise([start, *changes.tolist(), stop])
+    ]
 
 
 def _best_keys(
@@ -269,7 +339,7 @@ def _guess(
     return True
 
 
-def _share(work, n_queries: int, threads: int | None) -> None:  # type: ignore[no-untyped-def]
+def _share(work: Work, n_queries: int, threads: int | None) -> None:
     workers = min(threads or os.cpu_count() or 1, n_queries)
     if workers <= 1:
         work(0, n_queries)

@@ -138,6 +138,17 @@ class Segment:
         return upper_shift(self.arrays["forward_codes"])
 
     @cached_property
+    def n_lists(self) -> int:
+        """Posting lists: terms that stand in a document, deleted ones included."""
+        return len(self.arrays["terms"])
+
+    @cached_property
+    def searched(self) -> tuple[Any, ...]:
+        """All that `kernels.one_segment` searches."""
+        max_codes = self.arrays["max_codes"]
+        return *self.terms_and_scales, self.lists, max_codes, self.forward, self.upper_shift
+
+    @cached_property
     def columns(self) -> dict[str, Column]:
         """Metadata columns by field."""
         return unpack_columns(self.arrays, self.attributes["columns"])

@@ -128,7 +128,7 @@ class Snapshot:
         """Whether all segments can be searched approximately."""
         return all(segment.has_forward_index for segment in self.segments)
 
-    @property
+    @cached_property
     def n_postings(self) -> int:
         """Postings in the segments, those of deleted documents included."""
         return sum(segment.n_postings for segment in self.segments)
@@ -172,17 +172,22 @@ class Snapshot:
         FilterError
             If the filter is malformed or names a field that no document has.
         """
+        if expression is None:
+            return self._live
         key = _cache_key(expression)
         # A dictionary looks up and inserts as a whole, so threads need no lock.
         found = None if key is None else self._known_masks.get(key)
         if found is None:
-            condition = None if expression is None else parse_filter(expression)
-            found = self._allowed(condition)
+            found = self._allowed(parse_filter(expression))
             if len(self._known_masks) * self.n_documents > _MASK_BYTES:
                 self._known_masks.clear()
             if key is not None:
                 self._known_masks[key] = found
         return found
+
+    @cached_property
+    def _live(self) -> Allowed:
+        return self._allowed(None)
 
     @cached_property
     def _known_masks(self) -> dict[tuple[object, ...], Allowed]:

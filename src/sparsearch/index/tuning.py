@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ import numpy.typing as npt
 from sparsearch.errors import IndexCorruptError, InvalidQueryError, shorten
 from sparsearch.index.approximate import Effort, Efforts
 from sparsearch.index.search import (
-    QueryPlan,
     SearchOptions,
     TopK,
-    plan_queries,
     search_snapshot,
 )
 from sparsearch.index.snapshot import Snapshot
@@ -111,6 +110,13 @@ class Tuning:
 
     def efforts(self, recall: float) -> Efforts:
         """Return the efforts for short and long queries; see `effort`."""
+        return self._known_efforts(recall) if isinstance(recall, float) else self._efforts(recall)
+
+    @cached_property
+    def _known_efforts(self) -> Callable[[float], Efforts]:
+        return lru_cache(maxsize=100)(self._efforts)
+
+    def _efforts(self, recall: float) -> Efforts:
         long = self.effort(recall)
         return Efforts(long if self.short is None else self.short.effort(recall), long)
 
@@ -230,8 +236,7 @@ def measure(
             progress(next(done), len(samples) * len(_EFFORTS))
 
     tuning, *short = (
-        _measure(_Trial(snapshot, plan_queries(snapshot, queries, max_code), int(k)), measured)
-        for queries in samples
+        _measure(_Trial(snapshot, queries, int(k), max_code), measured) for queries in samples
     )
     return replace(tuning, short=short[0]) if short else tuning
 
@@ -249,27 +254,26 @@ def _measure(trial: _Trial, measured: Callable[[], None]) -> Tuning:
         points.append(TunedPoint(effort, recall, error, seconds))
         measured()
     faster = [point for point in points if point.microseconds < exact_time]
-    return Tuning(
-        _frontier(faster), trial.k, trial.snapshot.n_live, len(trial.plan.units), exact_time
-    )
+    return Tuning(_frontier(faster), trial.k, trial.snapshot.n_live, len(trial.queries), exact_time)
 
 
 @dataclass(frozen=True)
 class _Trial:
     snapshot: Snapshot
-    plan: QueryPlan
+    queries: SparseVectors
     k: int
+    max_code: int
 
     def run(self, effort: Effort | None) -> tuple[TopK, float]:
         """Search all queries; return what was found and the microseconds a query took."""
         allowed = self.snapshot.allowed()
-        options = SearchOptions(Efforts(effort, effort), threads=1)
+        options = SearchOptions(self.max_code, Efforts(effort, effort), threads=1)
         times = []
         for _ in range(_ROUNDS):
             start = time.perf_counter()
-            found = search_snapshot(self.snapshot, self.plan, self.k, allowed, options)
+            found = search_snapshot(self.snapshot, self.queries, self.k, allowed, options)
             times.append(time.perf_counter() - start)
-        return found, min(times) / max(len(self.plan.units), 1) * 1e6
+        return found, min(times) / max(len(self.queries), 1) * 1e6
 
 
 def _recall(found: TopK, exact: TopK) -> tuple[float, float]:

@@ -170,7 +170,7 @@ def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulat
                 start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
                 stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
                 add_postings(places, codes, start, stop, factors[i], accumulators)
-                added += stop - start
+                added += max(stop - start, 0)
             if added > 0:
                 first = window * LIST_WINDOW
                 room = in_sample if turn == 0 else count
@@ -211,7 +211,9 @@ def fit_scales(segment, n_documents, queries, mass, scales, start, stop):  # typ
 
 
 @njit(nogil=True, cache=True)
-def gather_candidates(segment, allowed, base, n_documents, queries, walk, tops, start, stop):  # type: ignore[no-untyped-def]
+def gather_candidates(  # type: ignore[no-untyped-def]
+    segment, allowed, base, n_documents, queries, walk, tops, scratch, start, stop
+):
     """Offer a segment's documents to the candidates of queries ``start .. stop - 1``.
 
     Parameters
@@ -233,12 +235,15 @@ def gather_candidates(segment, allowed, base, n_documents, queries, walk, tops, 
         Best candidates so far by partial score (see `kernels.topk`), changed in place: int64
         [stop - start, 2 candidates], of which ``sizes`` are in use; and the partial score that one
         more must exceed, uint16.
+    scratch : tuple of (sums, weights)
+        Zeros before and after, kept from call to call because clearing them takes longer than many
+        a query: int32 [LIST_WINDOW] and int32 [posting lists, or more].
     """
     query_offsets, located, multipliers = queries
     mass, scales = walk
     keys, sizes, bars = tops
     count = keys.shape[1] // 2
-    accumulators = np.zeros(LIST_WINDOW, np.uint16)
+    accumulators = scratch[0].view(np.uint16)[:LIST_WINDOW]
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
         opened = _open_strong(
@@ -317,7 +322,7 @@ def score_documents(forward, base, candidates, weights, k, keys, size, threshold
 
 
 @njit(nogil=True, cache=True)
-def score_candidates(forward, base, n_lists, candidates, queries, tops, start, stop):  # type: ignore[no-untyped-def]
+def score_candidates(forward, base, candidates, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Score the candidates that lie in a segment, and offer them to the top k of their queries.
 
     Parameters
@@ -326,18 +331,18 @@ def score_candidates(forward, base, n_lists, candidates, queries, tops, start, s
         The segment's forward index (see `kernels.forward`).
     base : int
         Number of its first document.
-    n_lists : int
-        Its posting lists.
     candidates : tuple of (keys, sizes)
         As `gather_candidates` leaves them.
     queries, tops, start, stop
         As for `kernels.exact.search_segment`.
+    scratch : tuple of (sums, weights)
+        As for `gather_candidates`.
     """
     offsets = forward[0]
     query_offsets, located, multipliers = queries
     candidate_keys, candidate_sizes = candidates
     keys, sizes, thresholds = tops
-    weights = np.zeros(n_lists, np.int32)
+    weights = scratch[1]
     rows = np.empty(candidate_keys.shape[1], np.int64)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
@@ -360,12 +365,12 @@ def score_candidates(forward, base, n_lists, candidates, queries, tops, start, s
 
 
 @njit(nogil=True, cache=True)
-def search_one(segment, forward, allowed, queries, effort, tops, start, stop):  # type: ignore[no-untyped-def]
-    """Search an index of one segment: one call instead of three.
+def search_one(segment, forward, allowed, queries, effort, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
+    """Fill the top k of queries ``start .. stop - 1`` from the only segment of an index.
 
     Parameters
     ----------
-    segment, forward, allowed, queries
+    segment, forward, allowed, queries, scratch
         As for `gather_candidates` and `score_candidates`.
     effort : tuple of (mass, count)
         Share of the query's mass whose lists are walked; how many candidates to score.
@@ -379,8 +384,8 @@ def search_one(segment, forward, allowed, queries, effort, tops, start, stop):  
     bars = np.zeros(stop - start, np.uint16)
     scales = np.full(stop - start, np.inf)
     gather_candidates(
-        segment, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), start, stop
-    )
+        segment, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), scratch,
+        start, stop,
+    )  # fmt: skip
     keep_best(keys, sizes, count)
-    n_lists = segment[1].size
-    score_candidates(forward, 0, n_lists, (keys, sizes), queries, tops, start, stop)
+    score_candidates(forward, 0, (keys, sizes), queries, tops, scratch, start, stop)

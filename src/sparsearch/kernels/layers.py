@@ -135,7 +135,7 @@ def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, s
             start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
             stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
             add_postings(places, codes, start, stop, factors[i], accumulators)
-            added += stop - start
+            added += max(stop - start, 0)
         if added == 0 and bar >= 0:
             continue
         first = window * LIST_WINDOW
@@ -147,7 +147,7 @@ def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, s
 
 
 @njit(nogil=True, cache=True)
-def search_layers(segment, allowed, base, queries, tops, start, stop):  # type: ignore[no-untyped-def]
+def search_layers(segment, allowed, base, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Offer a segment's documents to the top k of queries ``start .. stop - 1``.
 
     Parameters
@@ -157,13 +157,14 @@ def search_layers(segment, allowed, base, queries, tops, start, stop):  # type: 
         of the lists were shifted.
     allowed, base, queries, tops, start, stop
         As for `kernels.exact.search_segment`.
+    scratch : tuple of (sums, weights)
+        As for `kernels.approximate.gather_candidates`.
     """
-    lists, _, shift = segment
+    _, _, shift = segment
     query_offsets, located, multipliers = queries
     keys, sizes, thresholds = tops
-    n_lists = lists[4].size // 2
-    weights = np.zeros(n_lists, np.int32)
-    buffers = np.zeros(LIST_WINDOW, np.int32), np.empty(LIST_WINDOW, np.int64)
+    accumulators, weights = scratch
+    buffers = accumulators, np.empty(LIST_WINDOW, np.int64)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
         slack = np.int64(0)
@@ -171,7 +172,7 @@ def search_layers(segment, allowed, base, queries, tops, start, stop):  # type: 
             if located[j] >= 0:
                 weights[located[j]] = multipliers[j]
                 slack += max(multipliers[j], 0) * ((1 << shift) - 1)
-        opened = _open(lists, located[low:high], multipliers[low:high])
+        opened = _open(segment[0], located[low:high], multipliers[low:high])
         sizes[i], thresholds[i] = _search_one(
             segment, allowed, base, opened, slack, weights, buffers, keys[i], sizes[i],
             thresholds[i],

@@ -25,7 +25,7 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def unpack(keys, sizes, units, found, start):  # type: ignore[no-untyped-def]
+def unpack(keys, sizes, units, found):  # type: ignore[no-untyped-def]
     """Turn keys into document numbers and scores, best first.
 
     Parameters
@@ -33,20 +33,19 @@ def unpack(keys, sizes, units, found, start):  # type: ignore[no-untyped-def]
     keys : ndarray of int64 [queries, capacity]
         Of which the first ``sizes`` are in use; sorted in place.
     sizes : ndarray of int64 [queries]
-    units : ndarray of float64 [all queries]
+    units : ndarray of float64 [queries]
         What one step of an integer score is worth.
     found : tuple of (documents, scores, counts)
-        int64 [all queries, k], float64 [all queries, k] and int64 [all queries]: filled in place,
-        as far as there are entries, from query ``start`` on.
-    start : int
+        int64 [queries, k], float64 [queries, k] and int64 [queries]: filled in place, as far as
+        there are entries.
     """
     documents, scores, counts = found
-    for i in range(sizes.size):
-        keys[i, : sizes[i]].sort()
-        query, last = start + i, sizes[i] - 1
-        counts[query] = min(sizes[i], documents.shape[1])
+    for query in range(sizes.size):
+        keys[query, : sizes[query]].sort()
+        last = sizes[query] - 1
+        counts[query] = min(sizes[query], documents.shape[1])
         for rank in range(counts[query]):
-            key = keys[i, last - rank]
+            key = keys[query, last - rank]
             documents[query, rank] = LAST_DOCUMENT - (key & LAST_DOCUMENT)
             scores[query, rank] = (key >> _DOCUMENT_BITS) * units[query]
 

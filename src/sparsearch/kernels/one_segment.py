@@ -1,0 +1,82 @@
+"""Searching an index of one segment: from query vectors to documents in one call.
+
+A call from Python to a kernel costs about a microsecond, and some more for every array that is
+passed, while a short query takes as little as thirty. So everything that a search of one segment
+takes is called from here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from sparsearch.kernels.approximate import search_one
+from sparsearch.kernels.layers import search_layers, set_thresholds
+from sparsearch.kernels.plan import plan_for_one
+from sparsearch.kernels.topk import unpack
+
+__all__ = ["search_one_segment"]
+
+
+@njit(nogil=True, cache=True)
+def _search_exactly(segment, allowed, first, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
+    _, _, lists, max_codes, forward, shift = segment
+    search_one((lists, max_codes), forward, allowed, queries, first, tops, scratch, start, stop)
+    set_thresholds(tops)
+    search_layers((lists, forward, shift), allowed, 0, queries, tops, scratch, start, stop)
+
+
+@njit(nogil=True, cache=True)
+def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):  # type: ignore[no-untyped-def]
+    _, _, lists, max_codes, forward, _ = segment
+    walk, first = efforts
+    keys, sizes, thresholds = tops
+    search_one((lists, max_codes), forward, allowed, queries, walk, tops, scratch, 0, n)
+    for i in range(n):
+        # Whatever was missed, k documents are returned where there are as many.
+        if sizes[i] < keys.shape[1] // 2:
+            sizes[i] = thresholds[i] = 0
+            top = keys[i : i + 1], sizes[i : i + 1], thresholds[i : i + 1]
+            _search_exactly(segment, allowed, first, queries, top, scratch, i, i + 1)
+
+
+@njit(nogil=True, cache=True)
+def search_one_segment(vectors, segment, allowed, settings, found, scratch, start, stop):  # type: ignore[no-untyped-def]
+    """Find the top k of queries ``start .. stop - 1``.
+
+    Parameters
+    ----------
+    vectors : tuple of (offsets, terms, weights)
+        Of all queries.
+    segment : tuple of (terms, scales, lists, max_codes, forward, shift)
+        The term of each list, what a step of its codes is worth, and its largest code; the layered
+        lists, the forward index, and by how many bits the codes of the lists were shifted.
+    allowed : ndarray of bool [documents] or [0]
+        Documents that may be returned; empty when all may.
+    settings : tuple of (max_code, walk, first)
+        The largest code of a posting; effort of an approximate search, as `search_one` takes it,
+        with no candidates for an exact one; effort of the approximate search that gives exact
+        search a score to beat.
+    found : tuple of (documents, scores, counts)
+        As for `kernels.topk.unpack`, k at least 1.
+    scratch : tuple of (sums, weights)
+        As for `kernels.approximate.gather_candidates`.
+    start, stop : int
+    """
+    offsets, terms, weights = vectors
+    max_code, walk, first = settings
+    n = stop - start
+    low, high = offsets[start], offsets[stop]
+    own = offsets[start : stop + 1] - low, terms[low:high], weights[low:high]
+    units = np.empty(n, np.float64)
+    located, multipliers = np.empty(high - low, np.int64), np.empty(high - low, np.int64)
+    plan_for_one(own, (segment[0], segment[1]), max_code, (units, located, multipliers))
+    queries = own[0], located, multipliers
+    keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
+    tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
+    if walk[1] == 0:
+        _search_exactly(segment, allowed, first, queries, tops, scratch, 0, n)
+    else:
+        _search_approximately(segment, allowed, (walk, first), queries, tops, scratch, n)
+    own_found = found[0][start:stop], found[1][start:stop], found[2][start:stop]
+    unpack(keys, tops[1], units, own_found)
