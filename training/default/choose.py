@@ -17,29 +17,49 @@ _WEIGHTS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
 _EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
 
+Ranks = list[NDArray[np.float64]]
+"""Reciprocal ranks of the held-out pairs of each source."""
+
 
 def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
     """Return the head with query weights, and the weight and exponent of idf for it.
 
     A query token weighs its inverse document frequency in the collection searched, divided by that
     in the training passages, to some power: 1 on average, and less where every document has it.
+
+    The smallest weight within one standard error of the best is taken (Breiman et al. 1984): what
+    these pairs cannot tell apart is decided for the words themselves.
     """
     weights = _document_weights(head, training.passages)
     ranks = _reciprocal_ranks(training, head, weights, held_out)
-    means = {choice: float(np.mean(of)) for choice, of in ranks.items()}
-    exponent, weight = max(means, key=lambda choice: means[choice])
+    means = {choice: _mean(of) for choice, of in ranks.items()}
+    best = max(means, key=lambda choice: means[choice])
+    as_good = [choice for choice, of in ranks.items() if _is_as_good(of, ranks[best])]
+    exponent, weight = min(as_good, key=lambda choice: (choice[1], -means[choice]))
     query_weights = _query_weights(head, weights, exponent)
     measured = {f"idf^{power}, weight {factor}": mean for (power, factor), mean in means.items()}
     return Mixture(head, query_weights, weight, exponent, measured)
 
 
+def _mean(ranks: Ranks) -> float:
+    """Return the mean over sources: each counts the same."""
+    return float(np.mean([of.mean() for of in ranks]))
+
+
+def _is_as_good(ranks: Ranks, best: Ranks) -> bool:
+    """Whether the mean is within one standard error of the best, pairs compared one by one."""
+    lost = [own - other for own, other in zip(best, ranks, strict=True)]
+    error = np.sqrt(sum(of.var(ddof=1) / len(of) for of in lost)) / len(lost)
+    return bool(_mean(lost) <= error)
+
+
 def _reciprocal_ranks(
     training: TrainingSet, head: Head, weights: sparse.csr_array, held_out: NDArray[np.int64]
-) -> dict[tuple[float, float], list[float]]:
-    """Return their means in each source, of each exponent and weight; weight 0 is BM25."""
+) -> dict[tuple[float, float], Ranks]:
+    """Return those of each exponent and weight; weight 0 is BM25."""
     answers = np.asarray(training.text.answers)
     sources = np.asarray(training.text.sources[: len(answers)])
-    ranks: dict[tuple[float, float], list[float]] = {}
+    ranks: dict[tuple[float, float], Ranks] = {}
     for source in np.unique(sources):
         pairs = held_out[sources[held_out] == source]
         if len(pairs) < _FEWEST_PAIRS:
@@ -53,8 +73,8 @@ def _reciprocal_ranks(
             live = sparse.diags_array(_idf(found) ** exponent)
             learned = (queries @ live @ found.T).toarray()
             for weight in (0.0, *_WEIGHTS):
-                mean = _mean_reciprocal_rank(lexical + weight * learned, places)
-                ranks.setdefault((exponent, weight), []).append(mean)
+                found_at = _reciprocal_rank(lexical + weight * learned, places)
+                ranks.setdefault((exponent, weight), []).append(found_at)
     return ranks
 
 
@@ -109,8 +129,11 @@ def _queries(
     return sparse.csr_array((query_weights[columns], (at, columns)), shape=shape)
 
 
-def _mean_reciprocal_rank(scores: NDArray[np.float32], answers: NDArray[np.int64]) -> float:
-    """Return MRR@10 for one answer a query; what has no positive score is not found."""
+def _reciprocal_rank(
+    scores: NDArray[np.float32], answers: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return RR@10 of each query, which has one answer; what has no positive score is not found."""
     own = scores[np.arange(len(answers)), answers][:, None]
     ranks = (scores > own).sum(axis=1) + 1
-    return float(np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0.0).mean())
+    found: NDArray[np.float64] = np.where((ranks <= 10) & (own[:, 0] > 0), 1 / ranks, 0.0)
+    return found
