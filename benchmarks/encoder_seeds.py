@@ -14,8 +14,8 @@ import numpy as np
 
 import sparsearch as ss
 from common import REPOSITORY, data_folder, machine, markdown_table, write_results
-from encoders_quality import COLLECTIONS, CachedEncoder, index_run
-from sparsearch.encoders import HybridEncoder, load_default
+from encoders_quality import COLLECTIONS, hybrid_run, index_run
+from sparsearch.encoders import load_default
 from sparsearch.encoders.hybrid_folder import load_hybrid
 from sparsearch.evaluation import Dataset, load_dataset
 
@@ -37,7 +37,9 @@ def main() -> None:
     better: dict[str, dict[str, str]] = {}
     for name in COLLECTIONS:
         dataset = load_dataset(str(data_folder() / name))
-        runs = runs_of(dataset, hybrids, arguments.cache)
+        runs = {"BM25": index_run(dataset, ss.Bm25Encoder())}
+        for system, hybrid in hybrids.items():
+            runs[system] = hybrid_run(dataset, hybrid, arguments.cache)
         figures[name] = {
             system: dict(ss.evaluate(run, dataset.qrels, MEASURES).mean)
             for system, run in runs.items()
@@ -46,19 +48,6 @@ def main() -> None:
         print(name, {s: round(m["nDCG@10"], 4) for s, m in figures[name].items()}, flush=True)
     weights = {name: hybrid.learned_weight for name, hybrid in hybrids.items()}
     report(figures, better, weights)
-
-
-def runs_of(
-    dataset: Dataset, hybrids: Mapping[str, HybridEncoder], cache: Path
-) -> dict[str, ss.Run]:
-    """Return the run of BM25 and of every model."""
-    runs = {"BM25": index_run(dataset, ss.Bm25Encoder())}
-    for name, hybrid in hybrids.items():
-        learned = CachedEncoder(hybrid.learned, cache)
-        runs[name] = index_run(
-            dataset, HybridEncoder(hybrid.lexical, learned, hybrid.learned_weight)
-        )
-    return runs
 
 
 def signs(dataset: Dataset, runs: Mapping[str, ss.Run]) -> dict[str, str]:

@@ -91,6 +91,12 @@ def index_run(dataset: Dataset, encoder: Encoder, k: int = K) -> ss.Run:
         return index.search_batch(dataset.judged_queries(), k=k)
 
 
+def hybrid_run(dataset: Dataset, hybrid: HybridEncoder, cache: Path) -> ss.Run:
+    """Search an index of the collection, with the learned part's vectors from the cache."""
+    learned = CachedEncoder(hybrid.learned, cache)
+    return index_run(dataset, HybridEncoder(hybrid.lexical, learned, hybrid.learned_weight))
+
+
 def dense_scores(dataset: Dataset, cache: Path) -> NDArray[np.float32]:
     """Return the cosines of all-MiniLM-L6-v2, ``[queries, documents]``."""
     encode_cached = import_module("dense").encode_cached  # of training/default
@@ -139,12 +145,7 @@ def runs_of(dataset: Dataset, tier0: Path | None, cache: Path) -> dict[str, ss.R
     hybrids = {"default": load_default()}
     if tier0 is not None and not large:
         hybrids = {"tier 0": load_hybrid(tier0), **hybrids}
-    for name, hybrid in hybrids.items():
-        learned = CachedEncoder(hybrid.learned, cache)
-        runs[name] = index_run(
-            dataset, HybridEncoder(hybrid.lexical, learned, hybrid.learned_weight)
-        )
-    return runs
+    return runs | {name: hybrid_run(dataset, hybrid, cache) for name, hybrid in hybrids.items()}
 
 
 def main() -> None:
