@@ -90,7 +90,7 @@ def interrupt(environment):
             time.sleep(0.01)
         process.send_signal(stop)
         out, err = process.communicate(timeout=60)
-        assert process.returncode == (130 if stop == signal.SIGINT else -stop)
+        assert process.returncode == (130 if stop == signal.SIGINT else -stop), err.decode()
         return Outcome(process.returncode, out.decode(), err.decode())
 
     return execute

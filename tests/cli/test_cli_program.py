@@ -199,3 +199,12 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, 4096)
     except OSError:  # Linux: the other side is closed
         return b""
+
+
+@pytest.mark.parametrize(
+    ("cause", "raised"), [(KeyboardInterrupt(), KeyboardInterrupt), (ValueError(), SystemError)]
+)
+def test_an_interrupt_that_comes_as_a_kernel_returns(cause, raised):
+    """It was an error, with a traceback and the exit code 1."""
+    with pytest.raises(raised), _console.interruptible():
+        raise SystemError("returned a result with an exception set") from cause

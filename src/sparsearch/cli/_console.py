@@ -6,7 +6,8 @@ import json
 import re
 import shlex
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from os import PathLike, fspath
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ __all__ = [
     "counted",
     "human_bytes",
     "human_time",
+    "interruptible",
     "note",
     "one_line",
     "output",
@@ -32,6 +34,20 @@ __all__ = [
 # not steer the terminal that shows it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\s]+")
 _PLAIN_WIDTH, _LEAST_WIDTH = 100, 40
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt for what becomes of one that comes as a kernel returns.
+
+    Numba then has a result and an exception at once, and Python makes a SystemError of it.
+    """
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def one_line(text: str) -> str:
