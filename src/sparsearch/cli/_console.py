@@ -40,12 +40,16 @@ _PLAIN_WIDTH, _LEAST_WIDTH = 100, 40
 def interruptible() -> Iterator[None]:
     """Raise KeyboardInterrupt for what becomes of one that comes as a kernel returns.
 
-    Numba then has a result and an exception at once, and Python makes a SystemError of it.
+    Numba then has a result and an exception at once, and Python makes a SystemError of it, and
+    another of that for each array of the result.
     """
     try:
         yield
     except SystemError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        cause: BaseException | None = error
+        while isinstance(cause, SystemError):
+            cause = cause.__cause__
+        if isinstance(cause, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
 
