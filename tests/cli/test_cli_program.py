@@ -206,8 +206,7 @@ def _read(descriptor: int) -> bytes:
 )
 def test_an_interrupt_that_comes_as_a_kernel_returns(cause, raised):
     """It was an error, with a traceback and the exit code 1."""
+    first = SystemError("returned a result with an exception set")
+    first.__cause__ = cause
     with pytest.raises(raised), _console.interruptible():
-        try:
-            raise SystemError("returned a result with an exception set") from cause
-        except SystemError as first:
-            raise SystemError("returned a result with an exception set") from first
+        raise SystemError("returned a result with an exception set") from first
