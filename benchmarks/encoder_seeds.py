@@ -10,16 +10,13 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 import sparsearch as ss
-from common import REPOSITORY, data_folder, machine, markdown_table, write_results
-from encoders_quality import COLLECTIONS, hybrid_run, index_run
+from common import REPOSITORY, data_folder, machine, write_results
+from encoders_quality import COLLECTIONS, MEASURES, hybrid_run, index_run, marks_of, table
 from sparsearch.encoders import load_default
 from sparsearch.encoders.hybrid_folder import load_hybrid
-from sparsearch.evaluation import Dataset, load_dataset
+from sparsearch.evaluation import load_dataset
 
-MEASURES = ("nDCG@10", "R@100")
 SHIPPED = "shipped"
 
 Figures = dict[str, dict[str, dict[str, float]]]
@@ -34,7 +31,7 @@ def main() -> None:
     hybrids = {SHIPPED: load_default()}
     hybrids |= {folder.name: load_hybrid(folder) for folder in arguments.models}
     figures: Figures = {}
-    better: dict[str, dict[str, str]] = {}
+    marks: dict[str, dict[str, str]] = {}
     for name in COLLECTIONS:
         dataset = load_dataset(str(data_folder() / name))
         runs = {"BM25": index_run(dataset, ss.Bm25Encoder())}
@@ -44,25 +41,17 @@ def main() -> None:
             system: dict(ss.evaluate(run, dataset.qrels, MEASURES).mean)
             for system, run in runs.items()
         }
-        better[name] = signs(dataset, runs)
+        marks[name] = marks_of(dataset, runs, "BM25", "*")
+        learned = {system: runs[system] for system in hybrids}
+        for system, mark in marks_of(dataset, learned, SHIPPED, "†").items():
+            marks[name][system] = marks[name].get(system, "") + mark
         print(name, {s: round(m["nDCG@10"], 4) for s, m in figures[name].items()}, flush=True)
     weights = {name: hybrid.learned_weight for name, hybrid in hybrids.items()}
-    report(figures, better, weights)
-
-
-def signs(dataset: Dataset, runs: Mapping[str, ss.Run]) -> dict[str, str]:
-    """Return ``*`` for what differs from BM25, and ``†`` for what differs from what is shipped."""
-    found = dict.fromkeys(runs, "")
-    learned = {name: run for name, run in runs.items() if name != "BM25"}
-    for sign, baseline, compared in (("*", "BM25", runs), ("†", SHIPPED, learned)):
-        rows = ss.compare(compared, dataset.qrels, ("nDCG@10",), baseline=baseline).rows
-        for row in rows:
-            found[row.run] += sign if row.significant else ""
-    return found
+    report(figures, marks, weights)
 
 
 def report(
-    figures: Figures, better: Mapping[str, Mapping[str, str]], weights: Mapping[str, float]
+    figures: Figures, marks: Mapping[str, Mapping[str, str]], weights: Mapping[str, float]
 ) -> None:
     """Write the results."""
     chosen = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
@@ -72,36 +61,16 @@ def report(
         f"learned part: {chosen}. * differs from BM25, † from the shipped model (paired t-test per "
         "collection, Holm's correction, p < 0.05)."
     )
-    tables = [
-        table(figures, better if measure == "nDCG@10" else {}, measure) for measure in MEASURES
-    ]
+    tables = [table(figures, marks, measure) for measure in MEASURES]
     facts = machine(["sparsearch", "onnxruntime", "numba", "numpy", "torch", "ir-measures"])
     write_results(
         "encoder-seeds",
         "The default encoder with other seeds",
         "\n\n".join([note, *tables]),
         facts,
-        {"measures": figures, "signs": dict(better), "weights": dict(weights)},
+        {"measures": figures, "marks": dict(marks), "weights": dict(weights)},
         options="FOLDER ...",
     )
-
-
-def table(figures: Figures, better: Mapping[str, Mapping[str, str]], measure: str) -> str:
-    """Return the table of one measure, and the means of what is gained over BM25."""
-    systems = list(next(iter(figures.values())))
-    values = np.array([[of[s][measure] for s in systems] for of in figures.values()])
-    rows: list[list[object]] = []
-    for name, of in zip(figures, values, strict=True):
-        marks = better.get(name, {})
-        rows.append(
-            [name, *(f"{v:.4f}{marks.get(s, '')}" for s, v in zip(systems, of, strict=True))]
-        )
-    means = values.mean(axis=0)
-    gains = (values / values[:, :1]).mean(axis=0) - 1
-    rows.append(["**mean**", *(f"{mean:.4f}" for mean in means)])
-    rows.append(["mean against BM25's", *(f"{mean / means[0] - 1:+.1%}" for mean in means)])
-    rows.append(["mean of the gains", *(f"{gain:+.1%}" for gain in gains)])
-    return markdown_table([measure, *systems], rows)
 
 
 if __name__ == "__main__":

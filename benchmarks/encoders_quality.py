@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "encodings")
     arguments = parser.parse_args()
     figures: dict[str, dict[str, dict[str, float]]] = {}
-    significant: dict[str, dict[str, bool]] = {}
+    marks: dict[str, dict[str, str]] = {}
     for name in arguments.collections:
         dataset = load_dataset(str(data_folder() / name))
         runs = runs_of(dataset, arguments.tier0, arguments.cache)
@@ -163,12 +163,11 @@ def main() -> None:
             system: dict(ss.evaluate(run, dataset.qrels, MEASURES).mean)
             for system, run in runs.items()
         }
-        compared = ss.compare(runs, dataset.qrels, ("nDCG@10",), baseline="BM25")
-        significant[name] = {row.run: row.significant for row in compared.rows}
+        marks[name] = marks_of(dataset, runs, "BM25", "*")
         print(name, {s: round(m["nDCG@10"], 4) for s, m in figures[name].items()}, flush=True)
     groups = ([name for name in figures if (name in LARGE) == large] for large in (False, True))
     parts = [{name: figures[name] for name in group} for group in groups if group]
-    tables = [_table(part, significant, measure) for part in parts for measure in MEASURES]
+    tables = [table(part, marks, measure) for part in parts for measure in MEASURES]
     body = "\n\n".join(tables)
     note = (
         "Test splits. BM25: Snowball stemming, stop words left out, k1 1.2, b 0.75; the same words "
@@ -177,25 +176,37 @@ def main() -> None:
         "Two systems: BM25 score over its maximum plus cosine over 0.7, of all documents.\n\n"
     )
     facts = machine(["sparsearch", "onnxruntime", "numba", "numpy", "torch", "ir-measures"])
-    report = {"measures": figures, "significant": significant}
+    report = {"measures": figures, "marks": marks}
     title, options = "Quality of the default encoder", "--tier0 FOLDER" if arguments.tier0 else ""
     write_results("encoders-quality", title, note + body, facts, report, options=options)
 
 
-def _table(
+def marks_of(
+    dataset: Dataset, runs: Mapping[str, ss.Run], baseline: str, mark: str
+) -> dict[str, str]:
+    """Return the mark for each run whose nDCG@10 differs significantly from the baseline's."""
+    compared = ss.compare(runs, dataset.qrels, MEASURES[:1], baseline=baseline)
+    return {row.run: mark for row in compared.rows if row.significant}
+
+
+def table(
     figures: Mapping[str, Mapping[str, Mapping[str, float]]],
-    significant: Mapping[str, Mapping[str, bool]],
+    marks: Mapping[str, Mapping[str, str]],
     measure: str,
 ) -> str:
+    """Return the table of one measure; what is marked is nDCG@10."""
     systems = list(next(iter(figures.values())))
+    values = np.array([[of[s][measure] for s in systems] for of in figures.values()])
     rows: list[list[object]] = []
-    for name, values in figures.items():
-        stars = significant[name] if measure == "nDCG@10" else {}
-        cells = [f"{values[s][measure]:.4f}{'*' if stars.get(s) else ''}" for s in systems]
+    for name, of in zip(figures, values, strict=True):
+        found = marks[name] if measure == MEASURES[0] else {}
+        cells = (f"{v:.4f}{found.get(s, '')}" for s, v in zip(systems, of, strict=True))
         rows.append([name, *cells])
-    means = {s: np.mean([values[s][measure] for values in figures.values()]) for s in systems}
-    rows.append(["**mean**", *(f"{means[s]:.4f}" for s in systems)])
-    rows.append(["against BM25", *(f"{means[s] / means['BM25'] - 1:+.1%}" for s in systems)])
+    means = values.mean(axis=0)
+    gains = (values / values[:, :1]).mean(axis=0) - 1
+    rows.append(["**mean**", *(f"{mean:.4f}" for mean in means)])
+    rows.append(["mean against BM25's", *(f"{mean / means[0] - 1:+.1%}" for mean in means)])
+    rows.append(["mean of the gains", *(f"{gain:+.1%}" for gain in gains)])
     return markdown_table([measure, *systems], rows)
 
 

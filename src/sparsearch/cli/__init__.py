@@ -10,6 +10,7 @@ import sys
 from io import TextIOWrapper
 
 from sparsearch.cli._app import app
+from sparsearch.cli._interrupts import spare_kernels
 
 __all__ = ["app", "main"]
 
@@ -19,4 +20,5 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         # What a terminal cannot show is escaped, as Python does for standard error.
         sys.stdout.reconfigure(errors="backslashreplace")
+    spare_kernels()
     app(prog_name="sparsearch")

@@ -35,7 +35,7 @@ from sparsearch.cli import (
     verify,
     warmup,
 )
-from sparsearch.cli._console import interruptible, note
+from sparsearch.cli._console import note
 from sparsearch.errors import SparsearchError
 
 __all__ = ["GROUPS", "VERBS", "app"]
@@ -79,8 +79,7 @@ class _Verbs(TyperGroup):
 @contextmanager
 def _reported() -> Iterator[None]:
     try:
-        with interruptible():
-            yield
+        yield
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (``| head``) has seen enough; the flush when Python ends must not fail again.

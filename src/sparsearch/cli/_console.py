@@ -6,8 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from os import PathLike, fspath
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
@@ -20,7 +19,6 @@ __all__ = [
     "counted",
     "human_bytes",
     "human_time",
-    "interruptible",
     "note",
     "one_line",
     "output",
@@ -34,24 +32,6 @@ __all__ = [
 # not steer the terminal that shows it.
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\s]+")
 _PLAIN_WIDTH, _LEAST_WIDTH = 100, 40
-
-
-@contextmanager
-def interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt for what becomes of one that comes as a kernel returns.
-
-    Numba then has a result and an exception at once, and Python makes a SystemError of it, and
-    another of that for each array of the result.
-    """
-    try:
-        yield
-    except SystemError as error:
-        cause: BaseException | None = error
-        while isinstance(cause, SystemError):
-            cause = cause.__cause__
-        if isinstance(cause, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
 
 
 def one_line(text: str) -> str:

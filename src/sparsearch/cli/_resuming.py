@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sparsearch.cli._console import counted, interruptible, note
+from sparsearch.cli._console import counted, note
 from sparsearch.errors import DuplicateIdError, InvalidInputError, SourceChangedError, shorten
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ class Resumable:
             When an id is taken.
         """
         try:
-            with interruptible():
-                yield
+            yield
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._interrupted()) from None
         except DuplicateIdError as error:

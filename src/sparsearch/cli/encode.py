@@ -20,7 +20,7 @@ from sparsearch.cli._arguments import (
     TextField,
     TitleField,
 )
-from sparsearch.cli._console import counted, interruptible, note, quoted, working
+from sparsearch.cli._console import counted, note, quoted, working
 from sparsearch.cli._creation import EncoderName
 from sparsearch.cli._encoding import EncodedParts, Passage, remaining
 from sparsearch.cli._progress import Progress
@@ -127,7 +127,7 @@ def _encode_all(
     encode = encoder.encode_queries if parts.of_queries else encoder.encode_documents
     before = parts.state.texts
     try:
-        with interruptible(), progress:
+        with progress:
             for chunk in remaining(passages, parts):
                 parts.add(chunk, encode([passage.content for passage in chunk]))
                 progress.advance(len(chunk))

@@ -21,7 +21,13 @@ from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, explain_document
 from sparsearch.index.facets import Facet, count_values
 from sparsearch.index.info import IndexInfo
-from sparsearch.index.search import SearchOptions, TopK, plan_queries, search_snapshot
+from sparsearch.index.search import (
+    SearchOptions,
+    TopK,
+    plan_queries,
+    search_snapshot,
+    without_zeros,
+)
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Tuning, sample_queries
@@ -259,7 +265,7 @@ class IndexReader:
         """
         snapshot = self._snapshot
         number = self._number(document_id, snapshot)
-        vector = self._one_query(query, snapshot).drop_zeros()
+        vector = without_zeros(self._one_query(query, snapshot), self.config.max_code)
         plan = plan_queries(snapshot, vector, self.config.max_code)
         text_terms = self._terms.text_terms(snapshot.document(number).content)
         return explain_document(snapshot, number, vector, plan, self._terms.vocabulary, text_terms)

@@ -51,7 +51,14 @@ _SAMPLED_K = 64
 Work = Callable[[int, int], None]
 """Searches queries ``start .. stop - 1``."""
 
-__all__ = ["QueryPlan", "SearchOptions", "TopK", "plan_queries", "search_snapshot"]
+__all__ = [
+    "QueryPlan",
+    "SearchOptions",
+    "TopK",
+    "plan_queries",
+    "search_snapshot",
+    "without_zeros",
+]
 
 
 class TopK(NamedTuple):
@@ -112,14 +119,7 @@ class QueryPlan:
 
 
 def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> QueryPlan:
-    """Find the queries' terms in every segment, and choose units and multipliers.
-
-    Raises
-    ------
-    InvalidQueryError
-        As `search_snapshot`.
-    """
-    vectors = _without_zeros(vectors, max_code)
+    """Find the terms of queries `without_zeros` in every segment; choose units and multipliers."""
     offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
     units = np.empty(len(offsets) - 1)
     located = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
@@ -138,8 +138,14 @@ def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> Q
     return QueryPlan(offsets, units, located, multipliers)
 
 
-def _without_zeros(vectors: SparseVectors, max_code: int) -> SparseVectors:
-    """Return the queries without zeros; refuse those that have too many terms."""
+def without_zeros(vectors: SparseVectors, max_code: int) -> SparseVectors:
+    """Return the queries without zeros, as searching takes them.
+
+    Raises
+    ------
+    InvalidQueryError
+        If a query has too many terms for its score to be held in 31 bits.
+    """
     if np.count_nonzero(vectors.weights) < vectors.nnz:
         vectors = vectors.drop_zeros()
     limit = MAX_SUM // 2 // max_code
@@ -171,9 +177,9 @@ def search_snapshot(
     Raises
     ------
     InvalidQueryError
-        If a query has too many terms for its score to be held in 31 bits.
+        As `without_zeros`.
     """
-    vectors = _without_zeros(vectors, options.max_code)
+    vectors = without_zeros(vectors, options.max_code)
     n_queries, k = len(vectors), min(k, snapshot.n_documents)
     found = TopK(
         np.zeros((n_queries, k), np.int64), np.zeros((n_queries, k)), np.zeros(n_queries, np.int64)

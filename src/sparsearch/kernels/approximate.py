@@ -236,8 +236,8 @@ def gather_candidates(  # type: ignore[no-untyped-def]
         [stop - start, 2 candidates], of which ``sizes`` are in use; and the partial score that one
         more must exceed, uint16.
     scratch : tuple of (sums, weights)
-        Zeros before and after, kept from call to call because clearing them takes longer than many
-        a query: int32 [LIST_WINDOW] and int32 [posting lists, or more].
+        Zeros before and after, kept from call to call instead of made for each: int32
+        [LIST_WINDOW] and int32 [posting lists, or more].
     """
     query_offsets, located, multipliers = queries
     mass, scales = walk

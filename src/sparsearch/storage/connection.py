@@ -35,8 +35,8 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
     """Commit what is done inside at its end, or nothing of it."""
-    connection.execute(f"BEGIN {kind}")
     try:
+        connection.execute(f"BEGIN {kind}")  # inside: an interrupt may come as it returns
         yield
         connection.execute("COMMIT")
     except BaseException:
