@@ -25,7 +25,7 @@ from sparsearch.storage import (
     SourceProgress,
     StoredSegment,
 )
-from sparsearch.storage.connection import transaction
+from sparsearch.storage.connection import transact
 
 
 @pytest.fixture
@@ -230,8 +230,8 @@ def test_an_interrupt_as_a_transaction_has_begun_ends_it(tmp_path: Path) -> None
     """The next one was called impossible, and the catalog damaged."""
     path = tmp_path / "catalog"
     with closing(sqlite3.connect(path, factory=Interrupted)) as connection:
-        with pytest.raises(KeyboardInterrupt), transaction(connection, "IMMEDIATE"):
-            raise AssertionError("not reached")
+        with pytest.raises(KeyboardInterrupt):
+            transact(connection, "IMMEDIATE", lambda connection: None)
         assert not connection.in_transaction
 
 

@@ -1,14 +1,6 @@
 """The index folder: catalog (SQLite), immutable segment files, checksums, the writer lock."""
 
-from sparsearch.storage.catalog import (
-    CATALOG_NAME,
-    FORMAT_VERSION,
-    Catalog,
-    CatalogState,
-    Changes,
-    SegmentRecord,
-    SourceProgress,
-)
+from sparsearch.storage.catalog import CATALOG_NAME, FORMAT_VERSION, Catalog
 from sparsearch.storage.faults import storage_faults
 from sparsearch.storage.lock import cleaner_lock, writer_lock
 from sparsearch.storage.segments import (
@@ -18,6 +10,7 @@ from sparsearch.storage.segments import (
     release_pages,
     sync_folder,
 )
+from sparsearch.storage.tables import CatalogState, Changes, SegmentRecord, SourceProgress
 
 __all__ = [
     "CATALOG_NAME",

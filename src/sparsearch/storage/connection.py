@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
-__all__ = ["BUSY_SECONDS", "connect", "read_only_state", "transaction"]
+__all__ = ["BUSY_SECONDS", "Result", "Work", "connect", "read_only_state", "transact"]
+
+Result = TypeVar("Result")
+Work: TypeAlias = Callable[[sqlite3.Connection], Result]
 
 BUSY_SECONDS = 30.0
 
@@ -32,17 +35,20 @@ def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
-    """Commit what is done inside at its end, or nothing of it."""
+def transact(connection: sqlite3.Connection, kind: str, work: Work[Result]) -> Result:
+    """Return the result of work on a connection, and commit all of it, or nothing if it fails.
+
+    Not a context manager: an interrupt that came as it was entered would leave it open.
+    """
     try:
-        connection.execute(f"BEGIN {kind}")  # inside: an interrupt may come as it returns
-        yield
+        connection.execute(f"BEGIN {kind}")
+        result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+    return result
 
 
 def read_only_state(path: Path) -> tuple[int, int, bool] | None:
