@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 from collections import Counter
@@ -121,3 +122,18 @@ def _saved(model, tokenizer, folder: Path) -> str:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return str(folder)
+
+
+@pytest.fixture(scope="session")
+def development(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A test collection of examples that no test trains on."""
+    folder = tmp_path_factory.mktemp("development")
+    (folder / "qrels").mkdir()
+    held_out = examples[120:150]
+    rows = [{"_id": str(n), "text": e.positive} for n, e in enumerate(held_out)]
+    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rows = [{"_id": str(n), "text": e.query} for n, e in enumerate(held_out)]
+    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lines = [f"{n}\t{n}\t1\n" for n in range(len(held_out))]
+    (folder / "qrels" / "dev.tsv").write_text("".join(["query-id\tcorpus-id\tscore\n", *lines]))
+    return folder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -150,6 +149,7 @@ def test_cached_gradients_are_those_of_the_whole_batch(
     from sparsearch.training.backward import Encoding, backward, parts_of
     from sparsearch.training.building import Base, build_model
     from sparsearch.training.objective import Objective
+    from sparsearch.training.processes import Processes
 
     model = build_model(
         RECIPES[recipe], Base(config.model, document_length=32), device="cpu"
@@ -172,7 +172,7 @@ def test_cached_gradients_are_those_of_the_whole_batch(
             return objective(queries, columns, None, 0)
 
         model.zero_grad()
-        losses, _ = backward(Encoding(model), parts, loss, cached=size is not None)
+        losses, _ = backward(Encoding(model), parts, loss, size is not None, Processes())
         gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
         found.append((float(sum(losses.values())), gradients))
     (whole, expected), (cached, gradients) = found
@@ -223,23 +223,12 @@ def test_the_number_of_non_zeros_is_steered(config: TrainConfig) -> None:
     assert 24 < end < 38
 
 
-def test_training_stops_early_and_keeps_the_best(
-    config: TrainConfig, examples: list[Example], tmp_path: Path
-) -> None:
-    folder = tmp_path / "development"
-    (folder / "qrels").mkdir(parents=True)
-    held_out = examples[120:150]
-    rows = [{"_id": str(n), "text": e.positive} for n, e in enumerate(held_out)]
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    rows = [{"_id": str(n), "text": e.query} for n, e in enumerate(held_out)]
-    (folder / "queries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    lines = [f"{n}\t{n}\t1\n" for n in range(len(held_out))]
-    (folder / "qrels" / "dev.tsv").write_text("".join(["query-id\tcorpus-id\tscore\n", *lines]))
+def test_training_stops_early_and_keeps_the_best(config: TrainConfig, development: Path) -> None:
     config = replace(
         config,
         recipe="tildev2",
         sparsity=SparsityConfig(),
-        development=DevelopmentConfig(str(folder), every=2, patience=2),
+        development=DevelopmentConfig(str(development), every=2, patience=2),
         # Far too fast: it gets worse sooner or later.
         optimizer=replace(config.optimizer, steps=60, learning_rate=0.3),
     )

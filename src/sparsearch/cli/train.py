@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,8 +61,10 @@ def train(
     settings = read_config(config)
     if output is not None:
         settings = replace(settings, output=str(output))
-    with _shown() as report:
+    with _shown() if _is_first() else nullcontext() as report:
         result = run(settings, report=report, note=note)
+    if not _is_first():
+        return
     if plot:
         note(f"drawn in {plot_run(settings.output)}")
     if json:
@@ -72,6 +75,11 @@ def train(
     if settings.development is not None and result.best is not None:
         change = f"{result.start:.4f} before, {result.best:.4f} after {result.best_step:,} steps"
         print(f"{settings.development.measure} on {settings.development.path}: {change}")
+
+
+def _is_first() -> bool:
+    """Return whether this is the only process, or the first of those that a launcher started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _list_recipes(json: bool) -> None:

@@ -4,6 +4,8 @@ A contrastive loss needs the vectors of all texts of a batch, but not the activa
 them. With gradient caching (Gao et al., arXiv 2101.06983) the texts are encoded part by part
 without gradients; the loss gives the gradient of each vector; then each part is encoded again, now
 with gradients, and what the loss wants of its vectors is propagated.
+
+The same holds for the vectors that other processes have made.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sparsearch.training.forward import embed, tokenize
+from sparsearch.training.processes import Processes
 
 __all__ = ["Encoding", "Part", "backward", "parts_of"]
 
@@ -66,7 +69,11 @@ def parts_of(texts: Sequence[str], task: str, size: int | None, seeds: Iterator[
 
 
 def backward(
-    encoding: Encoding, parts: Sequence[Part], objective: Callable[[Tensor], Losses], cached: bool
+    encoding: Encoding,
+    parts: Sequence[Part],
+    objective: Callable[[Tensor], Losses],
+    cached: bool,
+    processes: Processes,
 ) -> tuple[Losses, Tensor]:
     """Add the gradients of the loss of all parts to the model's.
 
@@ -74,10 +81,13 @@ def backward(
     ----------
     encoding : Encoding
     parts : sequence of Part
+        At least one for each process.
     objective : callable
         From the vectors of all parts, in their order, to the losses to be added up.
     cached : bool
         Whether gradients are cached.
+    processes : Processes
+        Those that share the parts.
 
     Returns
     -------
@@ -85,26 +95,29 @@ def backward(
     vectors : Tensor
         Of all parts, without gradients.
     """
-    if not cached:
-        vectors = torch.cat([encoding(part) for part in parts])
-        losses = objective(vectors)
-        torch.stack(list(losses.values())).sum().backward()
-        return _detached(losses), vectors.detach()
-    with torch.no_grad():
-        vectors = torch.cat([encoding(part) for part in parts])
-    vectors.requires_grad_()
+    own = parts[processes.index :: processes.count]
+    with torch.set_grad_enabled(not cached):
+        encoded = [encoding(part) for part in own]
+    gathered = _gather([rows.detach() for rows in encoded], parts, processes)
+    vectors = torch.cat(gathered).requires_grad_()
     losses = objective(vectors)
     torch.stack(list(losses.values())).sum().backward()
-    start = 0
-    for part in parts:
-        stop = start + len(part.texts)
-        again = encoding(part)
+    gradients = vectors.grad.split([len(part.texts) for part in parts])
+    for number, part in enumerate(own):
+        rows = encoding(part) if cached else encoded[number]
         # Texts of a frozen encoder take no gradient.
-        if again.requires_grad:
-            again.backward(vectors.grad[start:stop])
-        start = stop
-    return _detached(losses), vectors.detach()
+        if rows.requires_grad:
+            rows.backward(gradients[processes.index + number * processes.count])
+    processes.add_up_gradients(encoding.model.parameters())
+    return {name: loss.detach() for name, loss in losses.items()}, vectors.detach()
 
 
-def _detached(losses: Losses) -> Losses:
-    return {name: loss.detach() for name, loss in losses.items()}
+def _gather(own: list[Tensor], parts: Sequence[Part], processes: Processes) -> list[Tensor]:
+    """Return the vectors of each part, from the processes that have encoded them."""
+    shares = [parts[index :: processes.count] for index in range(processes.count)]
+    counts = [sum(len(part.texts) for part in share) for share in shares]
+    gathered: list[Tensor] = [torch.empty(0)] * len(parts)
+    for index, rows in enumerate(processes.gather(torch.cat(own), counts)):
+        sizes = [len(part.texts) for part in shares[index]]
+        gathered[index :: processes.count] = rows.split(sizes)
+    return gathered

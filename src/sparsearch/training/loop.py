@@ -13,6 +13,7 @@ import torch
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 from torch import Tensor, nn
 
+from sparsearch.errors import TrainingError
 from sparsearch.training import checkpoints
 from sparsearch.training.backward import Encoding, Part, backward, parts_of
 from sparsearch.training.batches import Batches
@@ -20,6 +21,7 @@ from sparsearch.training.config import TrainConfig
 from sparsearch.training.development import Development
 from sparsearch.training.examples import Example
 from sparsearch.training.objective import Objective
+from sparsearch.training.processes import Processes
 from sparsearch.training.run_log import RunLog, StepReport
 from sparsearch.training.schedules import CollapseWatch, learning_rate_share
 
@@ -64,8 +66,8 @@ class Trainer:
     examples : sequence of Example
     config : TrainConfig
         With a learning rate.
-    output : Path
-        Folder for checkpoints and log.
+    processes : Processes
+        Those that train together.
     """
 
     def __init__(
@@ -74,13 +76,15 @@ class Trainer:
         objective: Objective,
         examples: list[Example],
         config: TrainConfig,
-        output: Path,
+        processes: Processes,
     ) -> None:
         self.model = model
         self.objective = objective.to(model.device)
         self.config = config
         self.progress = Progress()
-        self._folder = output
+        self._folder = Path(config.output)
+        self._processes = processes
+        self._size = self._part_size()
         self._batches = Batches(examples, config.optimizer.batch_size, config.seed)
         self._optimizer = _optimizer(model, config)
         self._encoding = Encoding(model, config.optimizer.precision, config.fused_head)
@@ -102,7 +106,7 @@ class Trainer:
         """
         everything = nn.ModuleList([self.model, self.objective])
         self._resume(everything)
-        log = RunLog(self._folder / "log.jsonl", self.progress.step)
+        tell = self._teller(report)
         if self.progress.step == 0:
             self.progress.start = self._measure()
         while self.progress.step < self.config.optimizer.steps and not self._out_of_patience():
@@ -110,14 +114,26 @@ class Trainer:
             self.progress.step += 1
             if self._due():
                 done = replace(done, measure=self._measure())
-            log.append(done)
-            if report is not None:
-                report(done)
+            tell(done)
             if self.progress.step % self.config.checkpoint_every == 0:
                 self._save(everything)
         if self._development is not None:
+            self._processes.wait()
             checkpoints.load_weights(self._best, self.model)
         return self.progress
+
+    def _teller(self, report: Callable[[StepReport], None] | None) -> Callable[[StepReport], None]:
+        """Return what logs and reports a step, in the first process."""
+        if not self._processes.is_first:
+            return lambda done: None
+        log = RunLog(self._folder / "log.jsonl", self.progress.step)
+
+        def tell(done: StepReport) -> None:
+            log.append(done)
+            if report is not None:
+                report(done)
+
+        return tell
 
     @property
     def _best(self) -> Path:
@@ -153,15 +169,25 @@ class Trainer:
             return losses
 
         cached = self.config.optimizer.micro_batch is not None
-        return backward(self._encoding, self._parts(batch, step), objective, cached)
+        parts = self._parts(batch, step)
+        return backward(self._encoding, parts, objective, cached, self._processes)
 
     def _parts(self, batch: list[Example], step: int) -> list[Part]:
         """Return the queries, then all first documents, then all second ones, and so on."""
         columns = zip(*(example.documents for example in batch), strict=True)
         documents = list(itertools.chain.from_iterable(columns))
-        size, seeds = self.config.optimizer.micro_batch, _seeds(self.config.seed, step)
-        queries = parts_of([example.query for example in batch], "query", size, seeds)
-        return queries + parts_of(documents, "document", size, seeds)
+        seeds = _seeds(self.config.seed, step)
+        queries = parts_of([example.query for example in batch], "query", self._size, seeds)
+        return queries + parts_of(documents, "document", self._size, seeds)
+
+    def _part_size(self) -> int | None:
+        """Return how many texts go through a model together; every process must have some."""
+        optimizer, count = self.config.optimizer, self._processes.count
+        if optimizer.batch_size < count:
+            reason = f"optimizer.batch_size is {optimizer.batch_size}"
+            raise TrainingError(f"{reason}, too few for {count} processes")
+        share = None if count == 1 else -(-optimizer.batch_size // count)
+        return min(filter(None, (optimizer.micro_batch, share)), default=None)
 
     def _report(self, step: int, losses: dict[str, Tensor], vectors: Tensor) -> StepReport:
         active = vectors != 0
@@ -198,11 +224,14 @@ class Trainer:
     def _measure(self) -> float | None:
         if self._development is None:
             return None
-        value, progress = self._development.measure(self.model), self.progress
+        is_first, progress = self._processes.is_first, self.progress
+        value = self._development.measure(self.model) if is_first else 0.0
+        value = self._processes.of_first(value)
         progress.waited += 1
         if progress.best is None or value > progress.best:
             progress.best, progress.best_step, progress.waited = value, progress.step, 0
-            checkpoints.save_weights(self._best, self.model)
+            if is_first:
+                checkpoints.save_weights(self._best, self.model)
         return value
 
     def _out_of_patience(self) -> bool:
@@ -211,6 +240,8 @@ class Trainer:
         return patience is not None and self.progress.waited >= patience
 
     def _save(self, everything: nn.Module) -> None:
+        if not self._processes.is_first:
+            return
         controllers = {
             side: asdict(penalty.controller)
             for side, penalty in self.objective.penalties.items()

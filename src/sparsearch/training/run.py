@@ -18,6 +18,7 @@ from sparsearch.training.run_log import StepReport
 
 if TYPE_CHECKING:
     from sparsearch.training.loop import Progress
+    from sparsearch.training.processes import Processes
 
 __all__ = ["TrainResult", "train"]
 
@@ -94,22 +95,31 @@ def train(
         from sentence_transformers import SparseEncoder  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "train") from error
-    say = note or (lambda line: None)
+    from sparsearch.training.processes import Processes
+
+    processes = Processes(config.device)
+    say = note if note is not None and processes.is_first else (lambda line: None)
     recipe = recipe or recipe_named(config.recipe)
-    config = _completed(config, recipe)
+    config = replace(_completed(config, recipe), device=processes.device)
     output = Path(config.output)
     given = read_examples(config.data) if examples is None else list(examples)
-    _claim(output, config, recipe, given)
-    finished = _finished(output)
+    with processes.one_by_one():
+        _claim(output, config, recipe, given)
+        finished = _finished(output)
     if finished is not None:
         return finished
-    prepared = _prepared(given, config, output, say)
+    with processes.one_by_one():
+        prepared = _prepared(given, config, output, say)
     _check(prepared, recipe)
     torch.manual_seed(config.seed)
     say(f"building {recipe.name} from {config.model}")
     model = _build(recipe, config, prepared)
-    progress = _run(model, recipe, config, prepared, report)
-    return _saved(model, output, progress)
+    progress = _run(model, recipe, config, prepared, processes, report)
+    result = _result(output, progress)
+    with processes.one_by_one():
+        if processes.is_first:
+            _save(model, result)
+    return result
 
 
 def _completed(config: TrainConfig, recipe: Recipe) -> TrainConfig:
@@ -139,6 +149,7 @@ def _run(
     recipe: Recipe,
     config: TrainConfig,
     examples: list[Example],
+    processes: Processes,
     report: Callable[[StepReport], None] | None,
 ) -> Progress:
     from sparsearch.training.development import Development
@@ -152,19 +163,21 @@ def _run(
         return Progress(start=value, best=value)
     terms = len(model.tokenizer)
     objective = Objective(recipe, config.sparsity, terms, config.optimizer.steps)
-    return Trainer(model, objective, examples, config, Path(config.output)).run(report)
+    return Trainer(model, objective, examples, config, processes).run(report)
 
 
-def _saved(model: Any, output: Path, progress: Progress) -> TrainResult:
+def _result(output: Path, progress: Progress) -> TrainResult:
+    best_step = progress.step if progress.best is None else progress.best_step
+    folder = output / "model"
+    return TrainResult(folder, progress.step, progress.start, progress.best, best_step)
+
+
+def _save(model: Any, result: TrainResult) -> None:
     from sparsearch.training.lora import merge_adapters
 
-    folder = output / "model"
     merge_adapters(model)
-    model.save(str(folder), create_model_card=False)
-    best_step = progress.step if progress.best is None else progress.best_step
-    result = TrainResult(folder, progress.step, progress.start, progress.best, best_step)
-    _write_json(output / "result.json", {**asdict(result), "model": "model"})
-    return result
+    model.save(str(result.model), create_model_card=False)
+    _write_json(result.model.parent / "result.json", {**asdict(result), "model": "model"})
 
 
 def _finished(output: Path) -> TrainResult | None:
