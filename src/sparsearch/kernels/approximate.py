@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.intrinsics import prefetch
 from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
@@ -126,7 +127,7 @@ def _largest(rows, number):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _sweep(accumulators, count, bar, first, base, allowed, keys, size):  # type: ignore[no-untyped-def]
+def _sweep(accumulators, count, bar, first, base, keys, size):  # type: ignore[no-untyped-def]
     """Offer every document of the window whose partial score exceeds the bar; clear them all."""
     # Most groups hold nothing, and most pieces of those that do.
     groups = accumulators.reshape((-1, _GROUP))
@@ -138,10 +139,9 @@ def _sweep(accumulators, count, bar, first, base, allowed, keys, size):  # type:
             if _largest(pieces, piece) <= bar:
                 continue
             for i in range(piece * _PIECE, (piece + 1) * _PIECE):
-                row = first + i
-                if accumulators[i] <= bar or (allowed.size > 0 and not allowed[row]):
+                if accumulators[i] <= bar:
                     continue
-                keys[size] = make_key(accumulators[i], base + row)
+                keys[size] = make_key(accumulators[i], base + first + i)
                 size += 1
                 if size == 2 * count:
                     size = count
@@ -173,8 +173,9 @@ def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulat
                 added += max(stop - start, 0)
             if added > 0:
                 first = window * LIST_WINDOW
+                clear_others(accumulators, allowed, first)
                 room = in_sample if turn == 0 else count
-                size, bar = _sweep(accumulators, room, bar, first, base, allowed, keys, size)
+                size, bar = _sweep(accumulators, room, bar, first, base, keys, size)
         if turn == 0 and size > in_sample:
             bar = np.uint16(select_best(keys, size, in_sample) >> 32)
             size = in_sample

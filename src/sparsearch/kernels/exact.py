@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.lists import (
     WINDOW,
     add_sparse,
@@ -45,11 +46,10 @@ _SLACK = 2
 
 
 @njit(nogil=True, cache=True)
-def _collect(accumulators, size, bar, first, allowed, candidates):  # type: ignore[no-untyped-def]
-    """Gather the allowed local rows whose accumulator exceeds ``bar``; return how many."""
+def _collect(accumulators, size, bar, candidates):  # type: ignore[no-untyped-def]
+    """Gather the local rows whose accumulator exceeds ``bar``; return how many."""
     count = 0
     limit = np.int32(bar)
-    allow_all = allowed.size == 0
     for group in range(0, size, _GROUP):
         # Written so that it becomes vector instructions: most groups hold nothing.
         hit = np.int32(0)
@@ -60,7 +60,7 @@ def _collect(accumulators, size, bar, first, allowed, candidates):  # type: igno
         # No branch on each: the processor could not predict it.
         for i in range(group, min(group + _GROUP, size)):
             candidates[count] = i
-            count += np.int64(accumulators[i] > limit and (allow_all or allowed[first + i]))
+            count += np.int64(accumulators[i] > limit)
     return count
 
 
@@ -164,7 +164,9 @@ def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, siz
         for i in range(walked):
             walk(lists, state, i, first, end, accumulators)
         bar = threshold - suffix[walked]
-        count = _collect(accumulators, end - first, bar, first, allowed, candidates)
+        # The bar is never below 0: a document that is not allowed does not exceed it any more.
+        clear_others(accumulators[: end - first], allowed, first)
+        count = _collect(accumulators, end - first, bar, candidates)
         for i in range(walked, n_lists):
             if count == 0:
                 break

@@ -17,6 +17,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.approximate import add_postings, score_documents
+from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.topk import select_best
 
@@ -139,6 +140,7 @@ def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, s
         if added == 0 and bar >= 0:
             continue
         first = window * LIST_WINDOW
+        clear_others(accumulators, allowed, first)
         count = _sweep(accumulators, bar, first, n_rows, base, allowed, documents)
         size, threshold = score_documents(
             forward, base, documents[:count], weights, k, keys, size, threshold, 0
