@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +27,6 @@ from sparsearch.training import (
 )
 from sparsearch.training.losses import CandidatesLoss
 from sparsearch.training.regularisers import DfFlopsLoss, L1Loss
-
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "training" / "adapt_to_your_corpus.py"
 
 
 # Its trainer wraps batches of pinned memory and asks for what newer versions name otherwise.
@@ -129,23 +126,6 @@ def test_dense_and_cross_encoder_teachers_score(tiny_bert: str, tokenizer, tmp_p
         pytest.raises(TrainingError, match=r"the dense teacher .*missing cannot be loaded"),
     ):
         score_examples(lists, missing, cache)
-
-
-def test_the_example_adapts_to_a_corpus(
-    tiny_bert: str, documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
-) -> None:
-    (tmp_path / "qrels").mkdir()
-    chosen = documents[:60]
-    rows = [{"_id": d["id"], "title": d["title"], "text": d["text"]} for d in chosen]
-    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    queries = [{"_id": d["id"], "text": str(d["title"]).split(":")[-1]} for d in chosen[::6]]
-    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(q) + "\n" for q in queries))
-    lines = [f"{d['id']}\t{d['id']}\t1\n" for d in chosen[::6]]
-    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
-    arguments = [str(tmp_path), tiny_bert, "--steps", "3", "--batch-size", "4"]
-    monkeypatch.setattr("sys.argv", ["adapt", *arguments])
-    runpy.run_path(str(EXAMPLE), run_name="__main__")
-    assert "after 3 steps 0." in capsys.readouterr().out
 
 
 # -------------------------------------------------------------------------------------------------

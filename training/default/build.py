@@ -15,12 +15,14 @@ import numpy as np
 from choose import choose_mixture
 from config import TrainingConfig
 from dense import encode_cached
-from directions import Bags, fit_directions, untrained_directions
+from directions import bags_of, untrained_directions
 from head import Head, TrainingSet
 from numpy.typing import NDArray
 from package import write_package
 from texts import choose_texts
 from thresholds import thresholds_of, usable_terms
+
+from sparsearch.training.directions import fit_directions
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SHIPPED = REPOSITORY / "src" / "sparsearch" / "encoders" / "default_model"
@@ -61,11 +63,15 @@ def make_head(training: TrainingSet, held_out: NDArray[np.int64], config: Traini
     queries = training.queries.rows(pool)
     directions = untrained_directions(training.passages)
     if config.epochs > 0:
-        bags = Bags.of([training.passages, queries, training.short], config.longest)
-        directions = fit_directions(directions, bags, config)
+        bags = bags_of([training.passages, queries, training.short], config.longest)
+        directions = fit_directions(directions, bags, config.fit, _show)
     terms = usable_terms()
     thresholds = thresholds_of(directions, training.passages, queries, terms, config)
     return Head(directions, terms, thresholds)
+
+
+def _show(epoch: int, loss: float) -> None:
+    print(f"epoch {epoch}: 1 - cosine {loss:.4f}", flush=True)
 
 
 if __name__ == "__main__":

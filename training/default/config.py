@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sparsearch.training import FitConfig
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -69,3 +71,8 @@ class TrainingConfig:
     longest: int = 128
     terms_per_text: int = 700
     most_texts: float = 0.5
+
+    @property
+    def fit(self) -> FitConfig:
+        """What of this is about fitting directions."""
+        return FitConfig(self.epochs, self.batch, self.learning_rate, self.decay, self.seed)

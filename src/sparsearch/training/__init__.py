@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sparsearch.training.adapting import adapt_default
     from sparsearch.training.building import Base, build_model
     from sparsearch.training.config import (
         DevelopmentConfig,
+        FitConfig,
         NegativesConfig,
         OptimizerConfig,
         SparsityConfig,
@@ -41,6 +43,7 @@ _EXPORTS = {
     "DevelopmentConfig": "config",
     "EncoderPart": "recipes",
     "Example": "examples",
+    "FitConfig": "config",
     "LiveEncoder": "live",
     "LossPart": "recipes",
     "NegativesConfig": "config",
@@ -55,6 +58,7 @@ _EXPORTS = {
     "TeachersConfig": "config",
     "TrainConfig": "config",
     "TrainResult": "run",
+    "adapt_default": "adapting",
     "build_model": "building",
     "examples_from": "examples",
     "mine_negatives": "mining",
@@ -73,6 +77,7 @@ __all__ = [
     "DevelopmentConfig",
     "EncoderPart",
     "Example",
+    "FitConfig",
     "LiveEncoder",
     "LossPart",
     "NegativesConfig",
@@ -86,6 +91,7 @@ __all__ = [
     "TeachersConfig",
     "TrainConfig",
     "TrainResult",
+    "adapt_default",
     "build_model",
     "examples_from",
     "mine_negatives",

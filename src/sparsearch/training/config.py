@@ -14,6 +14,7 @@ from sparsearch.training.settings import from_mapping
 
 __all__ = [
     "DevelopmentConfig",
+    "FitConfig",
     "NegativesConfig",
     "OptimizerConfig",
     "SparsityConfig",
@@ -258,6 +259,28 @@ class TrainConfig:
     def to_mapping(self) -> dict[str, Any]:
         """Return it as nested mappings of JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How directions are fitted.
+
+    Parameters
+    ----------
+    epochs, batch : int
+        Passes over all bags, and bags a step.
+    learning_rate : float
+        Of Adam, at the start; it falls to 0 linearly.
+    decay : float
+        Of what is a token's own in its direction: its mean square over a batch is multiplied by it.
+    seed : int
+    """
+
+    epochs: int = 6
+    batch: int = 256
+    learning_rate: float = 1e-3
+    decay: float = 0.003
+    seed: int = 1
 
 
 def read_config(path: str | PathLike[str]) -> TrainConfig:

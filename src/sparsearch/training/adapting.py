@@ -1,0 +1,226 @@
+"""Adapting the default encoder to a corpus, without labels, queries or another model.
+
+The default encoder gives each token a direction, such that the sum over the tokens of a text points
+where its model puts the text (see `training.directions`). A field of its own uses words in its own
+way; so the directions are fitted once more, to what the corpus itself says: its texts, their
+sentences, and some words in a row of each. Nothing else of the encoder changes.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sparsearch.encoders import HybridEncoder, OnnxEncoder
+from sparsearch.encoders.default import DEFAULT_FOLDER
+from sparsearch.encoders.hybrid_folder import load_hybrid
+from sparsearch.errors import InvalidInputError, MissingExtraError, TrainingError
+from sparsearch.training.config import FitConfig
+
+__all__ = ["adapt_default", "pieces_of"]
+
+_DIRECTIONS: Final = "directions"
+_LARGEST_CODE: Final = 64
+"""Of 7 bits: with 8, sums of two products overflow in the fast kernels of some processors."""
+
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])\s+|\n")
+_FEWEST_WORDS, _MOST_WORDS = 4, 30
+_FEWEST_PIECES: Final = 100
+_LONGEST_BAG: Final = 128
+
+
+def adapt_default(
+    texts: Iterable[str],
+    output: str | Path,
+    *,
+    config: FitConfig | None = None,
+    most_pieces: int = 20_000,
+    report: Callable[[int, float], None] | None = None,
+) -> HybridEncoder:
+    """Fit the default encoder's directions to a corpus, and write the encoder to a folder.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The documents, as they will be indexed: title, a line break, text.
+    output : str or Path
+        A folder that does not exist yet; `Encoder.load` loads it afterwards.
+    config : FitConfig, optional
+    most_pieces : int
+        Of sentences and words in a row that are used, drawn by chance, and a quarter as many texts.
+    report : callable, optional
+        Called after each pass with its number and its mean of 1 - cosine.
+
+    Returns
+    -------
+    HybridEncoder
+
+    Raises
+    ------
+    MissingExtraError
+        When onnx or torch is not installed.
+    TrainingError
+        When `output` exists, or the texts are too few.
+    """
+    try:
+        import onnx
+
+        from sparsearch.training.directions import Bags, fit_directions
+    except ImportError as error:
+        raise MissingExtraError("onnx and torch", "train") from error
+    folder, config = Path(output), config or FitConfig()
+    if folder.exists():
+        raise TrainingError(f"{folder} exists; give another folder")
+    pieces = pieces_of(texts, most_pieces, config.seed)
+    graph = onnx.load(DEFAULT_FOLDER / "model.onnx", load_external_data=False)
+    encoder = OnnxEncoder(DEFAULT_FOLDER)
+    head = _Head(graph, encoder.settings.dimension)
+    windows = [row[: encoder.settings.windows.length] for row in encoder.tokens(pieces)]
+    bags = [np.intersect1d(window, head.terms)[:_LONGEST_BAG] for window in windows]
+    filled = [i for i, bag in enumerate(bags) if len(bag)]
+    vectors = _vectors(graph, encoder, [windows[i] for i in filled])
+    texts_as_bags = Bags.of([bags[i] for i in filled], vectors)
+    head.replace(fit_directions(head.directions, texts_as_bags, config, report))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Whole or not at all, whenever the process ends.
+    with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
+        made = shutil.copytree(DEFAULT_FOLDER, Path(parent) / folder.name)
+        onnx.save(graph, made / "model.onnx")
+        _rename(made, len(filled))
+        made.rename(folder)
+    return load_hybrid(folder)
+
+
+def pieces_of(texts: Iterable[str], most: int, seed: int) -> list[str]:
+    """Return what a corpus says: sentences, words in a row of them, and whole texts.
+
+    Parameters
+    ----------
+    texts : iterable of str
+    most : int
+        Of sentences and words in a row, and four times the number of whole texts.
+    seed : int
+
+    Raises
+    ------
+    TrainingError
+        When there are too few to learn from.
+    """
+    if most < _FEWEST_PIECES:
+        raise InvalidInputError(f"most_pieces is {most}; it must be at least {_FEWEST_PIECES}")
+    chance = random.Random(seed)
+    whole = [text for text in texts if text.strip()]
+    short: dict[str, None] = {}
+    for text in whole:
+        for sentence in _SENTENCE_END.split(text):
+            words = sentence.split()
+            if len(words) >= _FEWEST_WORDS:
+                short[" ".join(words[:_MOST_WORDS])] = None
+                count = chance.randint(3, 9)
+                first = chance.randrange(max(1, len(words) - count))
+                short[" ".join(words[first : first + count])] = None
+    if len(short) < _FEWEST_PIECES:
+        raise TrainingError(
+            f"the texts have {len(short)} sentences of {_FEWEST_WORDS} words and more; at least "
+            f"{_FEWEST_PIECES} are needed to adapt to them"
+        )
+    drawn = chance.sample(list(short), min(most, len(short)))
+    return drawn + chance.sample(whole, min(most // 4, len(whole)))
+
+
+class _Head:
+    """The directions in the ONNX graph of the default encoder: codes of 7 bits, scales per token.
+
+    Parameters
+    ----------
+    graph : onnx.ModelProto
+    dimension : int
+        Size of the vocabulary.
+    """
+
+    def __init__(self, graph: Any, dimension: int) -> None:
+        from onnx.numpy_helper import to_array
+
+        self._arrays = {array.name: array for array in graph.graph.initializer}
+        codes = to_array(self._arrays[f"{_DIRECTIONS}_quantized"]).astype(np.float32)
+        scales = to_array(self._arrays[f"{_DIRECTIONS}_scale"])
+        (self.terms,) = [
+            to_array(array)
+            for array in graph.graph.initializer
+            if list(array.dims) == [len(scales)] and array.data_type == array.INT64
+        ]
+        self.directions = np.zeros((dimension, len(codes)), np.float32)
+        self.directions[self.terms] = (codes * scales).T
+
+    def replace(self, directions: NDArray[np.float32]) -> None:
+        """Put other directions into the graph."""
+        from onnx.numpy_helper import from_array
+
+        own = directions[self.terms].T
+        scales = np.maximum(np.abs(own).max(axis=0) / _LARGEST_CODE, np.finfo(np.float32).tiny)
+        codes = np.clip(np.rint(own / scales), -_LARGEST_CODE, _LARGEST_CODE)
+        for part, values in (
+            ("quantized", codes.astype(np.int8)),
+            ("scale", scales.astype(np.float32)),
+            ("zero_point", np.zeros(len(scales), np.int8)),
+        ):
+            name = f"{_DIRECTIONS}_{part}"
+            self._arrays[name].CopyFrom(from_array(np.ascontiguousarray(values), name))
+
+
+def _vectors(
+    graph: Any, encoder: OnnxEncoder, windows: Sequence[NDArray[np.int32]]
+) -> NDArray[np.float32]:
+    """Return what the head sees of each window of tokens: its pooled, unit-normed state."""
+    import onnx
+    import onnxruntime
+
+    settings = encoder.settings
+    made_by = {name: node for node in graph.graph.node for name in node.output}
+    (product,) = [node for node in graph.graph.node if f"{_DIRECTIONS}_quantized" in node.input]
+    pooled = made_by[product.input[0]].input[0]
+    shortened = onnx.ModelProto()
+    shortened.CopyFrom(graph)
+    del shortened.graph.output[:]
+    kind = onnx.TensorProto.FLOAT
+    shortened.graph.output.append(onnx.helper.make_tensor_value_info(pooled, kind, [None, None]))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        shortened.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+    def vector(window: NDArray[np.int32]) -> NDArray[np.float32]:
+        ids = [*settings.prefix_ids, *window.tolist(), *settings.suffix_ids]
+        inputs = np.array([ids], np.int64)
+        feeds = {"input_ids": inputs, "attention_mask": np.ones_like(inputs)}
+        state: NDArray[np.float32] = session.run([pooled], feeds)[0][0]
+        return state
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return np.stack(list(pool.map(vector, windows)))
+
+
+def _rename(folder: Path, n_pieces: int) -> None:
+    """Say in the folder's files that this is another encoder."""
+    path = folder / "sparsearch_encoder.json"
+    settings = json.loads(path.read_text("utf-8"))
+    settings["name"] += ", adapted"
+    path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+    path = folder / "training.json"
+    facts = json.loads(path.read_text("utf-8"))
+    facts["adapted"] = {"pieces": n_pieces}
+    path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,123 @@
+"""The default encoder, adapted to a corpus without labels."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx.numpy_helper import to_array
+
+import sparsearch as ss
+from sparsearch.encoders import HybridEncoder, OnnxEncoder
+from sparsearch.encoders.default import DEFAULT_FOLDER
+from sparsearch.errors import InvalidInputError, TrainingError
+from sparsearch.training import FitConfig, adapt_default
+from sparsearch.training.adapting import _Head, _vectors, pieces_of
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "training" / "adapt_to_your_corpus.py"
+
+
+@pytest.fixture(scope="module")
+def texts(documents: list[dict[str, object]]) -> list[str]:
+    return [f"{document['title']}\n{document['text']}" for document in documents[:80]]
+
+
+def test_adapting_learns_and_makes_an_encoder(texts: list[str], tmp_path: Path) -> None:
+    losses: list[float] = []
+    adapted = adapt_default(
+        texts,
+        tmp_path / "adapted",
+        config=FitConfig(epochs=3, batch=64),
+        most_pieces=200,
+        report=lambda epoch, loss: losses.append(loss),
+    )
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.8 * losses[0]
+    default = ss.Encoder.load()
+    loaded = ss.Encoder.load(tmp_path / "adapted")
+    assert loaded.identity == adapted.identity != default.identity
+    with ss.Index.create(tmp_path / "index", loaded) as index:
+        index.add({"id": str(i), "text": text} for i, text in enumerate(texts))
+        assert index.search(texts[7][:200])[0].id == "7"
+        expected = index.search("temporary file", 5)
+    with ss.Index.open(tmp_path / "index", encoder=adapted) as index:
+        assert index.search("temporary file", 5) == expected
+    assert isinstance(default, HybridEncoder)
+    before, after = (part.learned.encode_documents(texts[:5]) for part in (default, adapted))
+    assert before.nnz > 0 < after.nnz
+    assert before != after
+
+
+def test_the_head_is_read_as_it_computes(texts: list[str]) -> None:
+    """What is fitted are the directions and states that weights are made of."""
+    graph = onnx.load(DEFAULT_FOLDER / "model.onnx")
+    encoder = OnnxEncoder(DEFAULT_FOLDER)
+    short = [text[:400] for text in texts[:12]]
+    head = _Head(graph, encoder.settings.dimension)
+    arrays = {array.name: to_array(array) for array in graph.graph.initializer}
+    terms = head.terms
+    products = _vectors(graph, encoder, encoder.tokens(short)) @ head.directions[terms].T
+    for row, tokens in enumerate(encoder.tokens(short)):
+        thresholds = np.where(np.isin(terms, tokens), arrays["own"], arrays["others"])
+        weights = products[row] - thresholds
+        largest = terms[np.argsort(-weights)[:100]]
+        found = encoder.encode_documents([short[row]])
+        stored = dict(zip(found.term_ids.tolist(), found.weights.tolist(), strict=True))
+        assert len(stored.keys() & set(largest.tolist())) >= 95  # of a hundred: 8-bit products
+        for term, weight in zip(terms.tolist(), weights.tolist(), strict=True):
+            if term in stored:
+                assert stored[term] == pytest.approx(weight, abs=0.02)
+
+
+def test_directions_are_stored_as_they_are_read() -> None:
+    graph = onnx.load(DEFAULT_FOLDER / "model.onnx")
+    head = _Head(graph, 30_522)
+    head.replace(head.directions)
+    again = _Head(graph, 30_522).directions
+    step = np.abs(head.directions).max(axis=1, keepdims=True) / 64
+    assert np.all(np.abs(again - head.directions) <= 0.51 * step)
+    onnx.checker.check_model(graph)
+
+
+def test_pieces_are_words_of_the_texts(texts: list[str]) -> None:
+    pieces = pieces_of(texts, 300, 1)
+    assert pieces == pieces_of(texts, 300, 1)
+    assert len(pieces) == 375
+    assert set(pieces[300:]) <= set(texts)
+    whole = [" ".join(text.split()) for text in texts]
+    for piece in pieces[:300]:
+        assert 3 <= len(piece.split()) <= 30
+        assert any(piece in text for text in whole)
+
+
+def test_what_cannot_be_adapted_to_is_refused(texts: list[str], tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(TrainingError, match="there exists"):
+        adapt_default(texts, tmp_path / "there")
+    with pytest.raises(TrainingError, match="have 0 sentences"):
+        adapt_default(["", "word", "?!"], tmp_path / "new")
+    with pytest.raises(InvalidInputError, match="most_pieces is 3"):
+        adapt_default(texts, tmp_path / "new", most_pieces=3)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_example_adapts_to_a_corpus(
+    documents, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
+) -> None:
+    (tmp_path / "qrels").mkdir()
+    chosen = documents[:40]
+    rows = [{"_id": d["id"], "title": d["title"], "text": d["text"]} for d in chosen]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    queries = [{"_id": d["id"], "text": str(d["title"]).split(":")[-1]} for d in chosen[::6]]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(q) + "\n" for q in queries))
+    lines = [f"{d['id']}\t{d['id']}\t1\n" for d in chosen[::6]]
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
+    monkeypatch.setattr("sys.argv", ["adapt", str(tmp_path), str(tmp_path / "adapted")])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert "pass 6" in printed
+    assert "\nadapted   nDCG@10 " in printed
