@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sparsearch as ss
 from common import data_folder, machine, write_results
-from encoders_quality import MEASURES, index_run, marks_of, table
+from encoders_quality import MEASURES, index_run, marks_of, table, texts_of
 from sparsearch.encoders import load_default
 from sparsearch.evaluation import Dataset, load_dataset
 from sparsearch.training import adapt_default
@@ -55,11 +55,7 @@ def adapted_run(dataset: Dataset) -> tuple[ss.Run, float]:
     """Adapt to the documents and search them; return the run, and the seconds adapting took."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        texts = (
-            "\n".join(str(document[part]) for part in ("title", "text") if document.get(part))
-            for document in dataset.documents()
-        )
-        adapted = adapt_default(texts, Path(folder) / "adapted")
+        adapted = adapt_default(texts_of(dataset), Path(folder) / "adapted")
         seconds = time.perf_counter() - start
         return index_run(dataset, adapted), seconds
 
