@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sparsearch as ss
 from common import data_folder, machine, write_results
-from encoders_quality import MEASURES, index_run, marks_of, table, texts_of
+from encoders_quality import MEASURES, index_run, marks_of, table
 from sparsearch.encoders import load_default
 from sparsearch.evaluation import Dataset, load_dataset
 from sparsearch.training import adapt_default
@@ -55,7 +55,7 @@ def adapted_run(dataset: Dataset) -> tuple[ss.Run, float]:
     """Adapt to the documents and search them; return the run, and the seconds adapting took."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        adapted = adapt_default(texts_of(dataset), Path(folder) / "adapted")
+        adapted = adapt_default(dataset.documents(), Path(folder) / "adapted")
         seconds = time.perf_counter() - start
         return index_run(dataset, adapted), seconds
 

@@ -23,6 +23,7 @@ from common import REPOSITORY, data_folder, machine, markdown_table, write_resul
 from sparsearch.encoders import CollectionStatistics, Encoder, HybridEncoder, load_default
 from sparsearch.encoders.hybrid_folder import load_hybrid
 from sparsearch.evaluation import Dataset, load_dataset
+from sparsearch.index.documents import check_documents
 
 sys.path.insert(0, str(REPOSITORY / "training" / "default"))
 
@@ -97,18 +98,11 @@ def hybrid_run(dataset: Dataset, hybrid: HybridEncoder, cache: Path) -> ss.Run:
     return index_run(dataset, HybridEncoder(hybrid.lexical, learned, hybrid.learned_weight))
 
 
-def texts_of(dataset: Dataset) -> list[str]:
-    """Return the documents as an index sees them: title, a line break, text."""
-    return [
-        "\n".join(str(document[name]) for name in ("title", "text") if name in document)
-        for document in dataset.documents()
-    ]
-
-
 def dense_scores(dataset: Dataset, cache: Path) -> NDArray[np.float32]:
     """Return the cosines of all-MiniLM-L6-v2, ``[queries, documents]``."""
     encode_cached = import_module("dense").encode_cached  # of training/default
-    documents = encode_cached(texts_of(dataset), cache).vectors
+    texts = [record.content for record in check_documents(dataset.documents())]
+    documents = encode_cached(texts, cache).vectors
     queries = encode_cached(list(dataset.judged_queries().values()), cache).vectors
     scores: NDArray[np.float32] = queries @ documents.T
     return scores

@@ -13,7 +13,6 @@ judgements are only measured with. The second is the new encoder's folder.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,7 +32,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     options = parser.parse_args()
     collection = load_dataset(options.collection, options.split)
-    adapted = adapt_default(texts_of(collection), options.output, report=show)
+    adapted = adapt_default(collection.documents(), options.output, report=show)
     runs = {
         "BM25": run_of(collection, ss.Bm25Encoder()),
         "default": run_of(collection, Encoder.load()),
@@ -43,12 +42,6 @@ def main() -> None:
         mean = ss.evaluate(run, collection.qrels, MEASURES).mean
         print(f"{name:8}" + "".join(f"  {measure} {mean[measure]:.4f}" for measure in MEASURES))
     print(ss.compare(runs, collection.qrels, MEASURES[:1], baseline="default"))
-
-
-def texts_of(collection: Dataset) -> Iterator[str]:
-    """Yield the documents as an index would see them."""
-    for document in collection.documents():
-        yield "\n".join(str(document[part]) for part in ("title", "text") if document.get(part))
 
 
 def run_of(collection: Dataset, encoder: Encoder) -> ss.Run:

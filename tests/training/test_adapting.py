@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import runpy
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from onnx.numpy_helper import to_array
 import sparsearch as ss
 from sparsearch.encoders import HybridEncoder, OnnxEncoder
 from sparsearch.encoders.default import DEFAULT_FOLDER
-from sparsearch.errors import InvalidInputError, TrainingError
+from sparsearch.errors import InvalidDocumentError, InvalidInputError, TrainingError
 from sparsearch.training import FitConfig, adapt_default
-from sparsearch.training.adapting import _Head, _vectors, pieces_of
+from sparsearch.training.adapting import _drawn, _Head, _vectors, pieces_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "training" / "adapt_to_your_corpus.py"
 
@@ -26,10 +27,14 @@ def texts(documents: list[dict[str, object]]) -> list[str]:
     return [f"{document['title']}\n{document['text']}" for document in documents[:80]]
 
 
+def as_documents(texts: list[str]) -> list[dict[str, str]]:
+    return [{"id": str(number), "text": text} for number, text in enumerate(texts)]
+
+
 def test_adapting_learns_and_makes_an_encoder(texts: list[str], tmp_path: Path) -> None:
     losses: list[float] = []
     adapted = adapt_default(
-        texts,
+        as_documents(texts),
         tmp_path / "adapted",
         config=FitConfig(epochs=3, batch=64),
         most_pieces=200,
@@ -41,7 +46,7 @@ def test_adapting_learns_and_makes_an_encoder(texts: list[str], tmp_path: Path) 
     loaded = ss.Encoder.load(tmp_path / "adapted")
     assert loaded.identity == adapted.identity != default.identity
     with ss.Index.create(tmp_path / "index", loaded) as index:
-        index.add({"id": str(i), "text": text} for i, text in enumerate(texts))
+        index.add(as_documents(texts))
         assert index.search(texts[7][:200])[0].id == "7"
         expected = index.search("temporary file", 5)
     with ss.Index.open(tmp_path / "index", encoder=adapted) as index:
@@ -94,14 +99,26 @@ def test_pieces_are_words_of_the_texts(texts: list[str]) -> None:
         assert any(piece in text for text in whole)
 
 
+def test_of_a_large_corpus_some_texts_are_drawn() -> None:
+    numbers = [str(number) for number in range(1000)]
+    drawn = [_drawn(numbers, 100, random.Random(seed)) for seed in range(40)]
+    assert all(len(set(texts)) == 100 for texts in drawn)
+    # Each is as likely as any other: late ones stand in as many samples as early ones.
+    late = np.mean([int(text) >= 500 for texts in drawn for text in texts])
+    assert 0.45 < late < 0.55
+    assert _drawn(numbers, 1000, random.Random(1)) == numbers
+
+
 def test_what_cannot_be_adapted_to_is_refused(texts: list[str], tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(TrainingError, match="there exists"):
-        adapt_default(texts, tmp_path / "there")
+        adapt_default(as_documents(texts), tmp_path / "there")
     with pytest.raises(TrainingError, match="have 0 sentences"):
-        adapt_default(["", "word", "?!"], tmp_path / "new")
+        adapt_default(as_documents(["", "word", "?!"]), tmp_path / "new")
     with pytest.raises(InvalidInputError, match="most_pieces is 3"):
-        adapt_default(texts, tmp_path / "new", most_pieces=3)
+        adapt_default(as_documents(texts), tmp_path / "new", most_pieces=3)
+    with pytest.raises(InvalidDocumentError, match="no id"):
+        adapt_default([{"text": "no id"}], tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 

@@ -96,8 +96,10 @@ def test_a_run_goes_on_with_more_processes(config: TrainConfig, tmp_path: Path) 
 
     with pytest.raises(KeyboardInterrupt):
         train(config, report=stop)
+    before = read_log(Path(config.output))
     done = launch(config, 2)
     assert done.returncode == 0, done.stderr
+    assert read_log(Path(config.output))[:3] == before[:3]  # from the checkpoint after step 3
     assert figures(config) == pytest.approx(figures(alone), rel=1e-3)
     assert isinstance(train(config), TrainResult)
 

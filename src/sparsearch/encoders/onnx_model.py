@@ -21,7 +21,7 @@ from sparsearch.encoders.batches import batches_by_length, padded
 from sparsearch.encoders.model_folder import ModelSettings
 from sparsearch.errors import EncoderError, FileFormatError
 
-__all__ = ["OnnxModel", "SparseEntries"]
+__all__ = ["OnnxModel", "SparseEntries", "open_session"]
 
 _BATCH_CELLS: Final = 1 << 24
 """Tokens times terms of a batch. A masked-LM head makes one float32 of each: 64 MiB a core."""
@@ -162,11 +162,12 @@ class OnnxModel:
     def _loaded(self) -> Any:
         with self._loading:
             if self._session is None:
-                self._session = _open_session(self._path)
+                self._session = _open_sparse(self._path)
             return self._session
 
 
-def _open_session(path: Path) -> Any:
+def open_session(model: str | bytes) -> Any:
+    """Return a session, of one thread a run, of a model's file or of its bytes."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -175,10 +176,13 @@ def _open_session(path: Path) -> Any:
     options.log_severity_level = 3
     # Batches differ in shape: a pattern kept for each would only add up.
     options.enable_mem_pattern = False
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _open_sparse(path: Path) -> Any:
+    """Return a session of a sparse encoder's file, whose inputs and outputs are checked."""
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(str(path))
     except Exception as error:  # the runtime's errors have no common class
         raise FileFormatError(path, None, f"cannot be loaded by ONNX Runtime: {error}") from error
     for kind, expected, found in (

@@ -107,6 +107,7 @@ def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ig
                 continue
             for i in range(piece * _PIECE, (piece + 1) * _PIECE):
                 row = first + i
+                # A bar of -1 lets in what was cleared, too.
                 if accumulators[i] > bar and row < end and (allowed.size == 0 or allowed[row]):
                     documents[count] = base + row
                     count += 1

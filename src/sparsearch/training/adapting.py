@@ -12,8 +12,9 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from os import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,9 @@ from numpy.typing import NDArray
 from sparsearch.encoders import HybridEncoder, OnnxEncoder
 from sparsearch.encoders.default import DEFAULT_FOLDER
 from sparsearch.encoders.hybrid_folder import load_hybrid
+from sparsearch.encoders.onnx_model import open_session
 from sparsearch.errors import InvalidInputError, MissingExtraError, TrainingError
+from sparsearch.index.documents import check_documents
 from sparsearch.training.config import FitConfig
 
 __all__ = ["adapt_default", "pieces_of"]
@@ -41,7 +44,7 @@ _LONGEST_BAG: Final = 128
 
 
 def adapt_default(
-    texts: Iterable[str],
+    documents: Iterable[Mapping[str, Any]],
     output: str | Path,
     *,
     config: FitConfig | None = None,
@@ -52,13 +55,14 @@ def adapt_default(
 
     Parameters
     ----------
-    texts : iterable of str
-        The documents, as they will be indexed: title, a line break, text.
+    documents : iterable of mapping
+        As for `Index.add`. Of more than `most_pieces`, so many are drawn by chance and kept in
+        memory.
     output : str or Path
         A folder that does not exist yet; `Encoder.load` loads it afterwards.
     config : FitConfig, optional
     most_pieces : int
-        Of sentences and words in a row that are used, drawn by chance, and a quarter as many texts.
+        Sentences and words in a row that are used, drawn by chance; and a quarter as many texts.
     report : callable, optional
         Called after each pass with its number and its mean of 1 - cosine.
 
@@ -70,8 +74,12 @@ def adapt_default(
     ------
     MissingExtraError
         When onnx or torch is not installed.
+    InvalidDocumentError
+        At the first malformed document.
+    InvalidInputError
+        When `most_pieces` is too small.
     TrainingError
-        When `output` exists, or the texts are too few.
+        When `output` exists, or there is too little text.
     """
     try:
         import onnx
@@ -82,6 +90,7 @@ def adapt_default(
     folder, config = Path(output), config or FitConfig()
     if folder.exists():
         raise TrainingError(f"{folder} exists; give another folder")
+    texts = (record.content for record in check_documents(documents))
     pieces = pieces_of(texts, most_pieces, config.seed)
     graph = onnx.load(DEFAULT_FOLDER / "model.onnx", load_external_data=False)
     encoder = OnnxEncoder(DEFAULT_FOLDER)
@@ -97,7 +106,7 @@ def adapt_default(
     with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
         made = shutil.copytree(DEFAULT_FOLDER, Path(parent) / folder.name)
         onnx.save(graph, made / "model.onnx")
-        _rename(made, len(filled))
+        _rename(made, config, len(filled))
         made.rename(folder)
     return load_hybrid(folder)
 
@@ -120,7 +129,7 @@ def pieces_of(texts: Iterable[str], most: int, seed: int) -> list[str]:
     if most < _FEWEST_PIECES:
         raise InvalidInputError(f"most_pieces is {most}; it must be at least {_FEWEST_PIECES}")
     chance = random.Random(seed)
-    whole = [text for text in texts if text.strip()]
+    whole = _drawn((text for text in texts if text.strip()), most, chance)
     short: dict[str, None] = {}
     for text in whole:
         for sentence in _SENTENCE_END.split(text):
@@ -137,6 +146,17 @@ def pieces_of(texts: Iterable[str], most: int, seed: int) -> list[str]:
         )
     drawn = chance.sample(list(short), min(most, len(short)))
     return drawn + chance.sample(whole, min(most // 4, len(whole)))
+
+
+def _drawn(texts: Iterable[str], most: int, chance: random.Random) -> list[str]:
+    """Return all texts, or so many of them, each as likely as any other (Vitter's algorithm R)."""
+    kept: list[str] = []
+    for number, text in enumerate(texts):
+        if number < most:
+            kept.append(text)
+        elif (place := chance.randrange(number + 1)) < most:
+            kept[place] = text
+    return kept
 
 
 class _Head:
@@ -184,7 +204,6 @@ def _vectors(
 ) -> NDArray[np.float32]:
     """Return what the head sees of each window of tokens: its pooled, unit-normed state."""
     import onnx
-    import onnxruntime
 
     settings = encoder.settings
     made_by = {name: node for node in graph.graph.node for name in node.output}
@@ -195,13 +214,7 @@ def _vectors(
     del shortened.graph.output[:]
     kind = onnx.TensorProto.FLOAT
     shortened.graph.output.append(onnx.helper.make_tensor_value_info(pooled, kind, [None, None]))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.enable_mem_pattern = False
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        shortened.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(shortened.SerializeToString())
 
     def vector(window: NDArray[np.int32]) -> NDArray[np.float32]:
         ids = [*settings.prefix_ids, *window.tolist(), *settings.suffix_ids]
@@ -214,7 +227,7 @@ def _vectors(
         return np.stack(list(pool.map(vector, windows)))
 
 
-def _rename(folder: Path, n_pieces: int) -> None:
+def _rename(folder: Path, config: FitConfig, n_pieces: int) -> None:
     """Say in the folder's files that this is another encoder."""
     path = folder / "sparsearch_encoder.json"
     settings = json.loads(path.read_text("utf-8"))
@@ -222,5 +235,5 @@ def _rename(folder: Path, n_pieces: int) -> None:
     path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
     path = folder / "training.json"
     facts = json.loads(path.read_text("utf-8"))
-    facts["adapted"] = {"pieces": n_pieces}
+    facts["adapted"] = {"pieces": n_pieces, **asdict(config)}
     path.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

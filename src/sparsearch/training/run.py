@@ -116,9 +116,9 @@ def train(
     model = _build(recipe, config, prepared)
     progress = _run(model, recipe, config, prepared, processes, report)
     result = _result(output, progress)
-    with processes.one_by_one():
-        if processes.is_first:
-            _save(model, result)
+    if processes.is_first:
+        _save(model, result)
+    processes.wait()
     return result
 
 
