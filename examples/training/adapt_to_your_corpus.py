@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import sparsearch as ss
 from sparsearch.encoders import Encoder
 from sparsearch.evaluation import Dataset, load_dataset
-from sparsearch.training import adapt_default
+from sparsearch.training import AdaptingStep, adapt_default
 
 MEASURES = ("nDCG@10", "R@100")
 
@@ -54,9 +54,10 @@ def run_of(collection: Dataset, encoder: Encoder) -> ss.Run:
         return index.search_batch(collection.judged_queries(), 100)
 
 
-def show(epoch: int, loss: float) -> None:
+def show(step: AdaptingStep) -> None:
     """Print how well sums of directions meet the model's vectors."""
-    print(f"pass {epoch}: 1 - cosine {loss:.4f}", flush=True)
+    if step.loss is not None:
+        print(f"pass {step.done} of {step.total}: 1 - cosine {step.loss:.4f}", flush=True)
 
 
 if __name__ == "__main__":

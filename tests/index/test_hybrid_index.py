@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -15,6 +16,7 @@ pytest.importorskip("onnx", reason="models are made with the onnx package")
 import sparsearch as ss
 from onnx_folders import QUERY_WEIGHTS, TABLE, TOKENS, write_folder
 from sparsearch.encoders import AnalysisConfig, HybridEncoder, OnnxEncoder
+from sparsearch.encoders.hybrid_folder import write_hybrid_settings
 from sparsearch.errors import EncoderUnavailableError, VocabularyMismatchError
 
 CONFIG = ss.Bm25Config(k1=0.9, b=0.4, analysis=AnalysisConfig(None))
@@ -168,5 +170,37 @@ def test_another_model_is_refused(model: Path, tmp_path: Path) -> None:
     with (
         ss.Index.open(tmp_path / "index") as index,
         pytest.raises(EncoderUnavailableError, match="made with the hybrid encoder of 'tiny'"),
+    ):
+        index.search("cat")
+
+
+def test_an_index_finds_its_hybrid_encoder_again(model: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(model, tmp_path / "hybrid")
+    write_hybrid_settings(encoder_of(model), folder)
+    with ss.Index.create(tmp_path / "index", ss.Encoder.load(folder)) as index:
+        add(index, TEXTS)
+        expected = index.search("cat dog", 5)
+        vector = index.encode_queries(["cat dog"])
+    with ss.Index.open(tmp_path / "index") as index:
+        assert index.search("cat dog", 5) == expected
+        assert index.info().encoder == {**encoder_of(model).identity, "source": str(folder)}
+    moved = folder.rename(tmp_path / "moved")
+    with ss.Index.open(tmp_path / "index") as index:
+        with pytest.raises(EncoderUnavailableError, match=r"does not exist.*give vectors"):
+            index.search("cat dog")
+        # what needs no model goes on, with the counts of words that deleting leaves
+        assert index.search(vector, 5) == expected
+        index.delete([expected[0].id])
+        index.optimize()
+        assert index.verify() == []
+    texts = {name: text for name, text in TEXTS.items() if name != expected[0].id}
+    with ss.Index.open(tmp_path / "index", ss.Encoder.load(moved)) as index:
+        check(index, texts)
+    moved.rename(folder)
+    change = folder / "sparsearch_hybrid.json"
+    change.write_text(change.read_text().replace(f": {WEIGHT}", f": {2 * WEIGHT}"))
+    with (
+        ss.Index.open(tmp_path / "index") as index,
+        pytest.raises(EncoderUnavailableError, match="has changed since"),
     ):
         index.search("cat")

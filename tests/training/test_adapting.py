@@ -11,12 +11,14 @@ import numpy as np
 import onnx
 import pytest
 from onnx.numpy_helper import to_array
+from typer.testing import CliRunner
 
 import sparsearch as ss
+from sparsearch.cli import app
 from sparsearch.encoders import HybridEncoder, OnnxEncoder
 from sparsearch.encoders.default import DEFAULT_FOLDER
 from sparsearch.errors import InvalidDocumentError, InvalidInputError, TrainingError
-from sparsearch.training import FitConfig, adapt_default
+from sparsearch.training import AdaptingStep, FitConfig, adapt_default
 from sparsearch.training.adapting import _drawn, _Head, _vectors, pieces_of
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "training" / "adapt_to_your_corpus.py"
@@ -32,14 +34,17 @@ def as_documents(texts: list[str]) -> list[dict[str, str]]:
 
 
 def test_adapting_learns_and_makes_an_encoder(texts: list[str], tmp_path: Path) -> None:
-    losses: list[float] = []
+    steps: list[AdaptingStep] = []
     adapted = adapt_default(
         as_documents(texts),
         tmp_path / "adapted",
         config=FitConfig(epochs=3, batch=64),
         most_pieces=200,
-        report=lambda epoch, loss: losses.append(loss),
+        report=steps.append,
     )
+    assert [step.done for step in steps if step.stage == "encoding"][-1] == steps[0].total
+    losses = [step.loss for step in steps if step.loss is not None]
+    assert len(losses) == 3
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.8 * losses[0]
     default = ss.Encoder.load()
@@ -65,7 +70,10 @@ def test_the_head_is_read_as_it_computes(texts: list[str]) -> None:
     head = _Head(graph, encoder.settings.dimension)
     arrays = {array.name: to_array(array) for array in graph.graph.initializer}
     terms = head.terms
-    products = _vectors(graph, encoder, encoder.tokens(short)) @ head.directions[terms].T
+    products = (
+        _vectors(graph, encoder, encoder.tokens(short), lambda count: None)
+        @ head.directions[terms].T
+    )
     for row, tokens in enumerate(encoder.tokens(short)):
         thresholds = np.where(np.isin(terms, tokens), arrays["own"], arrays["others"])
         weights = products[row] - thresholds
@@ -138,3 +146,25 @@ def test_the_example_adapts_to_a_corpus(
     printed = capsys.readouterr().out
     assert "pass 6" in printed
     assert "\nadapted   nDCG@10 " in printed
+
+
+def test_on_the_command_line(texts: list[str], tmp_path: Path) -> None:
+    source, out = tmp_path / "corpus.jsonl", tmp_path / "adapted"
+    lines = [json.dumps(document) for document in as_documents(texts[:40])]
+    source.write_text("\n".join([*lines, '{"text": "no id"}']) + "\n")
+
+    def run(*arguments: object, code: int = 0) -> str:
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    assert "id" in run("adapt", source, out, code=1)
+    assert not out.exists()
+    said = run("adapt", source, out, "--skip-invalid")
+    assert "skipped 1 malformed record in all" in said
+    assert f"next: sparsearch index my-index {source} --encoder {out}" in said
+    assert "exists; give another folder" in run("adapt", source, out, code=1)
+    run("index", tmp_path / "index", source, "--encoder", out, "--skip-invalid")
+    with ss.Index.open(tmp_path / "index") as index:
+        assert len(index) == 40
+        assert index.search(texts[7][:200])[0].id == "7"

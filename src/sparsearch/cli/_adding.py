@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sparsearch.index import Index
     from sparsearch.storage import SourceProgress
 
-__all__ = ["Adding", "Rejected", "open_documents"]
+__all__ = ["Adding", "Rejected", "acceptable", "open_documents"]
 
 _SHOWN = 10
 
@@ -118,7 +118,7 @@ class Adding:
         with closing(records), progress:
             documents: Documents = progress.watch(records)
             if self._rejected is not None:
-                documents = _acceptable(documents, self._rejected)
+                documents = acceptable(documents, self._rejected)
             if stored is not None:
                 documents = _after(documents, stored, resuming)
             added = add(documents)
@@ -127,8 +127,8 @@ class Adding:
         return added
 
 
-def _acceptable(documents: Documents, rejected: Rejected) -> Documents:
-    """Leave out, and report, what the index would refuse whatever it holds."""
+def acceptable(documents: Documents, rejected: Rejected) -> Documents:
+    """Leave out, and report, what an index would refuse whatever it holds."""
     from sparsearch.index.documents import check_documents
 
     for position, document in enumerate(documents):

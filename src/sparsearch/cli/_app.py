@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from sparsearch import __version__
 from sparsearch.cli import (
+    adapt,
     bench,
     compare,
     delete,
@@ -50,6 +51,7 @@ VERBS: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "evaluate": (evaluate.evaluate, evaluate.EXAMPLES),
     "compare": (compare.compare, compare.EXAMPLES),
     "train": (train.train, train.EXAMPLES),
+    "adapt": (adapt.adapt, adapt.EXAMPLES),
     "info": (info.info, info.EXAMPLES),
     "verify": (verify.verify, verify.EXAMPLES),
     "optimize": (optimize.optimize, optimize.EXAMPLES),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
+from sparsearch.cli._console import working
 from sparsearch.errors import IndexNotFoundError, InvalidInputError
 
 if TYPE_CHECKING:
     from sparsearch.encoders import Encoder
     from sparsearch.index import Index, IndexInfo
 
-__all__ = ["CreationOptions", "EncoderName", "create_or_open"]
+__all__ = ["ENCODER_NAMES", "CreationOptions", "OwnEncoder", "create_or_open", "load_encoder"]
 
-EncoderName = Literal["default", "bm25"]
+OwnEncoder = Literal["default", "bm25"]
+ENCODER_NAMES: Final = get_args(OwnEncoder)
+"""Encoders that come with sparsearch; any other is the folder of a model, or its hub name."""
+
 _BM25_OPTIONS = ("language", "stop_words", "k1", "b")
 
 
@@ -29,8 +34,9 @@ class CreationOptions:
     stop_words : bool, optional
     k1, b : float, optional
     weight_bits, segment_documents : int, optional
-    encoder : {"default", "bm25"}, optional
-        None means BM25 if an option that only BM25 has is given, else the default.
+    encoder : str, optional
+        "default", "bm25", the folder of a model or its hub name. None means BM25 if an option that
+        only BM25 has is given, else the default.
     """
 
     language: str | None = None
@@ -39,7 +45,7 @@ class CreationOptions:
     b: float | None = None
     weight_bits: int | None = None
     segment_documents: int | None = None
-    encoder: EncoderName | None = None
+    encoder: str | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by name."""
@@ -55,12 +61,13 @@ class CreationOptions:
         """
         encoder = info.encoder or {}
         words = encoder.get("lexical", encoder)
-        kind = "default" if encoder.get("type") == "hybrid" else encoder.get("type")
-        settings = {**info.config, **words, **words.get("analysis", {}), "encoder": kind}
+        settings = {**info.config, **words, **words.get("analysis", {})}
+        settings["encoder"] = _name_of(encoder)
         if "language" in settings and settings["language"] is None:
             settings["language"] = "none"
         for name, value in self.given().items():
-            if settings.get(name) != value:
+            known = settings.get(name)
+            if known != value and not (name == "encoder" and known == _whole_path(value)):
                 option = ("--no-" if value is False else "--") + name.replace("_", "-")
                 reason = f"{info.path} was created with {name} {settings.get(name, 'unset')}"
                 raise InvalidInputError(
@@ -102,19 +109,45 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
 
 
 def _encoder(given: dict[str, Any]) -> Encoder:
-    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder, load_default
+    from sparsearch.encoders import AnalysisConfig, Bm25Config, Bm25Encoder
 
     words = _only(given, *_BM25_OPTIONS)
     chosen = given.get("encoder", "bm25" if words else "default")
-    if chosen == "default":
+    if chosen != "bm25":
         for name in words:
             option = "--" + name.replace("_", "-")
-            raise InvalidInputError(f"{option} goes with --encoder bm25; the default has its own")
-        return load_default()
+            raise InvalidInputError(f"{option} goes with --encoder bm25; {chosen} has its own")
+        return load_encoder(chosen)
     analysis = _only(given, "language", "stop_words")
     if analysis.get("language") == "none":
         analysis["language"] = None
     return Bm25Encoder(Bm25Config(**_only(given, "k1", "b"), analysis=AnalysisConfig(**analysis)))
+
+
+def load_encoder(chosen: str, **options: Any) -> Encoder:
+    """Load the default encoder or a model, saying so while it takes time.
+
+    Raises
+    ------
+    EncoderUnavailableError
+        When there is no such model.
+    """
+    from sparsearch.encoders import Encoder
+
+    with working("loading the model"):
+        return Encoder.load(None if chosen == "default" else chosen, **options)
+
+
+def _name_of(encoder: Mapping[str, Any]) -> str | None:
+    """Return what --encoder would be for an encoder of this identity."""
+    kind = encoder.get("type")
+    name = encoder.get("source") or ("default" if kind == "hybrid" else kind)
+    return None if name is None else str(name)
+
+
+def _whole_path(source: str) -> str:
+    """Return a source of a model as an index remembers it."""
+    return str(Path(source).resolve()) if Path(source).is_dir() else source
 
 
 def _only(given: dict[str, Any], *names: str) -> dict[str, Any]:

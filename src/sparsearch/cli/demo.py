@@ -15,7 +15,7 @@ import typer
 
 from sparsearch.cli._arguments import Hits
 from sparsearch.cli._console import human_bytes, note, one_line, output, quoted
-from sparsearch.cli._creation import CreationOptions, EncoderName, create_or_open
+from sparsearch.cli._creation import CreationOptions, OwnEncoder, create_or_open
 from sparsearch.cli._hits import HitPrinter
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
@@ -62,9 +62,10 @@ def demo(
         str | None, typer.Option(metavar="QUESTION", help="Ask this, not the demo's questions.")
     ] = None,
     encoder: Annotated[
-        EncoderName,
+        OwnEncoder,
         typer.Option(
-            help="What makes vectors of text: as for index. BM25 takes seconds, not minutes."
+            help="What makes vectors of text: the encoder that comes with sparsearch, or BM25, "
+            "which takes seconds, not minutes."
         ),
     ] = "default",
     k: Hits = 3,
@@ -91,7 +92,7 @@ def demo(
     print("  sparsearch index my-index my-documents.jsonl")
 
 
-def _cache_folder(encoder: EncoderName) -> Path:
+def _cache_folder(encoder: OwnEncoder) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME", "")
     try:
         base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -20,8 +20,8 @@ from sparsearch.cli._arguments import (
     TextField,
     TitleField,
 )
-from sparsearch.cli._console import counted, note, quoted, working
-from sparsearch.cli._creation import EncoderName
+from sparsearch.cli._console import counted, note, quoted
+from sparsearch.cli._creation import ENCODER_NAMES, load_encoder
 from sparsearch.cli._encoding import EncodedParts, Passage, remaining
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
@@ -89,8 +89,7 @@ def encode(
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     rejected = Rejected() if skip_invalid else None
     reader = None if queries else open_documents(source, format, fields, rejected)
-    with working("loading the model"):
-        chosen = _load(encoder, backend=backend, recipe=recipe, quantize=quantize)
+    chosen = _load(encoder, backend=backend, recipe=recipe, quantize=quantize)
     parts = EncodedParts(out, {"encoder": chosen.identity, "queries": queries})
     started = time.perf_counter()
     with parts.locked():
@@ -109,9 +108,7 @@ def encode(
 
 
 def _load(source: str, **options: Any) -> Encoder:
-    from sparsearch.encoders import Encoder
-
-    chosen = None if source in get_args(EncoderName) else Encoder.load(source, **options)
+    chosen = None if source in ENCODER_NAMES else load_encoder(source, **options)
     if chosen is None or chosen.saturation is not None:
         raise InvalidInputError(
             f"the weights of {source} depend on the whole collection: index the documents, then "

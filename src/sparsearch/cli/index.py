@@ -19,7 +19,7 @@ from sparsearch.cli._arguments import (
     WeightBits,
 )
 from sparsearch.cli._console import counted, human_bytes, note, quoted, working
-from sparsearch.cli._creation import CreationOptions, EncoderName, create_or_open
+from sparsearch.cli._creation import ENCODER_NAMES, CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.readers import FieldMapping
 
@@ -30,6 +30,7 @@ EXAMPLES = (
     "sparsearch index papers papers.jsonl.gz",
     "sparsearch index papers more.csv --id-field doi --text-field abstract",
     "sparsearch index notes my-notes/ --format text --language german",
+    "sparsearch index papers papers.jsonl.gz --encoder naver/splade-v3",
     "zcat dump.jsonl.gz | sparsearch index papers -",
 )
 
@@ -42,10 +43,13 @@ def index(
     title_field: TitleField = None,
     text_field: TextField = None,
     encoder: Annotated[
-        EncoderName | None,
+        str | None,
         typer.Option(
-            help="What makes vectors of text: the English encoder that comes with sparsearch, or "
-            "BM25 alone, many times faster.  [default: default; bm25 with any option of BM25]",
+            metavar="default|bm25|MODEL",
+            autocompletion=lambda: list(ENCODER_NAMES),
+            help="What makes vectors of text: the English encoder that comes with sparsearch; BM25 "
+            "alone, many times faster; or a model, its folder or its name on the Hugging Face "
+            "hub.  [default: default; bm25 with any option of BM25]",
         ),
     ] = None,
     language: Annotated[

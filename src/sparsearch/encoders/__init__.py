@@ -7,7 +7,7 @@ from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.loading import LoadedEncoder, export_model
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
-from sparsearch.encoders.registry import encoder_from_identity, gives_final_weights
+from sparsearch.encoders.registry import encoder_from_identity, saturation_from_identity
 from sparsearch.encoders.text_terms import NamesTextTerms
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "Saturation",
     "encoder_from_identity",
     "export_model",
-    "gives_final_weights",
     "load_default",
+    "saturation_from_identity",
 ]

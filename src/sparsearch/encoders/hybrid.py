@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from numbers import Real
 from typing import Any, Final
@@ -12,12 +13,13 @@ import numpy as np
 
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
+from sparsearch.encoders.settings import checked_settings
 from sparsearch.encoders.text_terms import NamesTextTerms
 from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import InvalidInputError, VocabularyMismatchError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["LEARNED_MARK", "HybridEncoder"]
+__all__ = ["LEARNED_MARK", "HybridEncoder", "hybrid_saturation"]
 
 LEARNED_MARK: Final = "~"
 """Begins the name of every learned term. No word of BM25 contains it."""
@@ -46,6 +48,9 @@ class HybridEncoder(Encoder):
         Factor of its query weights. Finite and above 0.
     vocabulary : Vocabulary, optional
         The terms so far; by default those of `learned`.
+    source : str, optional
+        Absolute path of its folder, or name on the hub, so that an index can load it again; None
+        for the encoder that comes with sparsearch.
 
     Raises
     ------
@@ -61,6 +66,7 @@ class HybridEncoder(Encoder):
         learned: Encoder,
         learned_weight: float,
         vocabulary: Vocabulary | None = None,
+        source: str | None = None,
     ) -> None:
         if learned.saturation is not None:
             raise InvalidInputError("the learned encoder gives term counts; its weights are final")
@@ -72,6 +78,7 @@ class HybridEncoder(Encoder):
             raise VocabularyMismatchError("the vocabulary does not begin with the learned terms")
         self._n_learned = len(names)
         self._learned = learned
+        self._source = source
         self._lexical = Bm25Encoder(lexical, vocabulary)
 
     @property
@@ -102,14 +109,23 @@ class HybridEncoder(Encoder):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Type, version, and the identities of its parts."""
-        return {
+        """Type, version, the identities of its parts, and its source if it has one."""
+        parts = {
             "type": "hybrid",
             "version": _VERSION,
             "lexical": self._lexical.identity,
             "learned": self._learned.identity,
             "learned_weight": self._weight,
         }
+        return parts if self._source is None else {**parts, "source": self._source}
+
+    def made(self, identity: Mapping[str, Any]) -> bool:
+        """Whether an encoder of this `identity` gives the same vectors; it may lie elsewhere."""
+        return {**identity, "source": None} == {**self.identity, "source": None}
+
+    def over(self, vocabulary: Vocabulary) -> HybridEncoder:
+        """Return the same encoder with another vocabulary; raises as the class."""
+        return HybridEncoder(self.lexical, self._learned, self._weight, vocabulary, self._source)
 
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
         """Return each text's learned weights and its counts of words; raises as both encoders."""
@@ -159,6 +175,24 @@ class HybridEncoder(Encoder):
 
     def __repr__(self) -> str:
         return f"HybridEncoder({self.lexical}, {self._learned}, {self._weight})"
+
+
+def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Saturation:
+    """Return the saturation of a hybrid encoder, of which only this is known.
+
+    Raises
+    ------
+    InvalidInputError
+        When the settings of its words are missing or malformed.
+    """
+    names = ("type", "version", "k1", "b", "analysis")
+    lexical = checked_settings(identity.get("lexical"), "lexical", names)
+    config = Bm25Encoder.from_identity(lexical, Vocabulary()).config
+    terms = range(len(vocabulary))
+    first = bisect_left(
+        terms, True, key=lambda term: not vocabulary.term(term).startswith(LEARNED_MARK)
+    )
+    return Saturation(config.k1, config.b, first)
 
 
 def _checked_weight(value: object) -> float:

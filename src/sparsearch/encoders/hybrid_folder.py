@@ -24,13 +24,15 @@ def is_hybrid_folder(folder: Path) -> bool:
     return (folder / HYBRID_NAME).is_file()
 
 
-def load_hybrid(folder: str | Path) -> HybridEncoder:
+def load_hybrid(folder: str | Path, source: str | None = None) -> HybridEncoder:
     """Load a hybrid encoder.
 
     Parameters
     ----------
     folder : str or Path
         A model folder (see `OnnxEncoder`) with a ``sparsearch_hybrid.json``.
+    source : str, optional
+        Where an index shall find it; see `HybridEncoder`.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def load_hybrid(folder: str | Path) -> HybridEncoder:
             settings["lexical"], "lexical", ("type", "version", "k1", "b", "analysis")
         )
         config = Bm25Encoder.from_identity(lexical, Vocabulary()).config
-        return HybridEncoder(config, learned, settings["learned_weight"])
+        return HybridEncoder(config, learned, settings["learned_weight"], source=source)
     except FileFormatError:
         raise
     except SparsearchError as error:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sparsearch.encoders.checkpoint import read_checkpoint
 from sparsearch.encoders.default import load_default
 from sparsearch.encoders.hub import fetch_model, is_hub_name
+from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.hybrid_folder import is_hybrid_folder, load_hybrid
 from sparsearch.encoders.model_folder import SETTINGS_NAME, ModelFolder
 from sparsearch.encoders.onnx_encoder import NetworkEncoder, OnnxEncoder
@@ -33,7 +34,7 @@ from sparsearch.vectors import SparseVectors, Vocabulary
 if TYPE_CHECKING:
     from sparsearch.encoders.torch_model import CheckpointParts
 
-__all__ = ["LoadOptions", "LoadedEncoder", "export_model", "load_encoder"]
+__all__ = ["LoadOptions", "LoadedEncoder", "export_model", "hybrid_from_identity", "load_encoder"]
 
 _VERSION: Final = 1
 _CACHE_VERSION: Final = "2"
@@ -122,24 +123,9 @@ class LoadedEncoder(Encoder):
         names = ("type", "version", "source", "digest", "backend", "recipe", "quantize")
         given = checked_settings(identity, "model", names)
         options = {name: given[name] for name in ("backend", "recipe", "quantize")}
-        source = given["source"]
-        if not isinstance(source, str):
-            raise InvalidInputError(f"the source of a model is {shorten(source)}, not a string")
-        try:
-            loaded = load_encoder(source, **options)
-        except EncoderUnavailableError as error:
-            advice = (
-                "give vectors instead of text, or open the index with encoder=Encoder.load(...)"
-            )
-            raise EncoderUnavailableError(f"{error}; or {advice}") from error
-        if not loaded.made(identity):
-            raise EncoderUnavailableError(
-                f"{source} has changed since the index was made (its files have the digest "
-                f"{loaded.identity['digest'][:12]}, not {shorten(given['digest'], 14)}), so that "
-                "its vectors would not fit; bring the old files back, or encode the documents anew"
-            )
+        loaded = _load_again(identity, options)
         if len(vocabulary) and vocabulary != loaded.vocabulary:
-            raise VocabularyMismatchError(f"{source} has other terms than the index")
+            raise VocabularyMismatchError(f"{given['source']} has other terms than the index")
         return loaded
 
     def made(self, identity: Mapping[str, Any]) -> bool:
@@ -198,6 +184,49 @@ class LoadedEncoder(Encoder):
         return f"LoadedEncoder({shorten(self._source)})"
 
 
+def hybrid_from_identity(identity: Mapping[str, Any], vocabulary: Vocabulary) -> HybridEncoder:
+    """Return the hybrid encoder of this identity over a vocabulary: the default, or another's.
+
+    Raises
+    ------
+    EncoderUnavailableError
+        When it is the default of another version of sparsearch, or is gone or has changed.
+    VocabularyMismatchError
+        When the vocabulary does not begin with its learned terms.
+    """
+    if identity.get("source") is not None:
+        loaded = _load_again(identity, {})
+        assert isinstance(loaded, HybridEncoder), "what made a hybrid's identity is a hybrid"
+        return loaded.over(vocabulary)
+    encoder = _load_default()
+    if not encoder.made(identity):
+        learned = identity.get("learned")
+        name = learned.get("name") if isinstance(learned, Mapping) else None
+        raise EncoderUnavailableError(
+            f"this index was made with the hybrid encoder of {name!r}, which is not the one that "
+            "comes with this sparsearch; give it: Index.open(path, encoder=...)"
+        )
+    return encoder.over(vocabulary)
+
+
+def _load_again(identity: Mapping[str, Any], options: Mapping[str, Any]) -> Encoder:
+    """Load an encoder from the source that its identity names; make sure that it is the same."""
+    source = identity["source"]
+    if not isinstance(source, str):
+        raise InvalidInputError(f"the source of a model is {shorten(source)}, not a string")
+    try:
+        loaded = load_encoder(source, **options)
+    except EncoderUnavailableError as error:
+        advice = "give vectors instead of text, or open the index with encoder=Encoder.load(...)"
+        raise EncoderUnavailableError(f"{error}; or {advice}") from error
+    if not loaded.made(identity):
+        raise EncoderUnavailableError(
+            f"{source} has changed since the index was made, so that its vectors would not fit; "
+            "bring the old files back, or encode the documents anew"
+        )
+    return loaded
+
+
 def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     """Load an encoder; see `Encoder.load`."""
     chosen = LoadOptions(**options)
@@ -254,7 +283,7 @@ def _load_model_folder(root: Path, name: str, options: LoadOptions) -> Encoder:
         )
     try:
         if is_hybrid_folder(root):
-            return load_hybrid(root)
+            return load_hybrid(root, name)
         folder = ModelFolder(root)
         return LoadedEncoder(OnnxEncoder(root), name, folder.digest, options)
     except FileFormatError as error:
@@ -327,7 +356,7 @@ def _cache_folder() -> Path:
     return base / "sparsearch" / "models"
 
 
-def _load_default() -> Encoder:
+def _load_default() -> HybridEncoder:
     try:
         return load_default()
     except FileFormatError as error:

@@ -6,27 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sparsearch.encoders.bm25 import Bm25Encoder
-from sparsearch.encoders.default import default_from_identity
-from sparsearch.encoders.loading import LoadedEncoder
-from sparsearch.encoders.protocol import Encoder
+from sparsearch.encoders.hybrid import hybrid_saturation
+from sparsearch.encoders.loading import LoadedEncoder, hybrid_from_identity
+from sparsearch.encoders.protocol import Encoder, Saturation
 from sparsearch.errors import EncoderUnavailableError, InvalidInputError, shorten
 from sparsearch.vectors import Vocabulary
 
-__all__ = ["encoder_from_identity", "gives_final_weights"]
+__all__ = ["encoder_from_identity", "saturation_from_identity"]
 
 _BUILDERS: dict[str, Callable[[Mapping[str, Any], Vocabulary], Encoder]] = {
     "bm25": Bm25Encoder.from_identity,
-    "hybrid": default_from_identity,
+    "hybrid": hybrid_from_identity,
     "model": LoadedEncoder.from_identity,
 }
-
-_FINAL: frozenset[object] = frozenset({"model"})
-"""Types of encoder whose `saturation` is None whatever their settings."""
-
-
-def gives_final_weights(identity: Mapping[str, Any]) -> bool:
-    """Whether an encoder of this `identity` is known, without building it, to saturate nothing."""
-    return identity.get("type") in _FINAL
 
 
 def encoder_from_identity(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Encoder:
@@ -47,3 +39,19 @@ def encoder_from_identity(identity: Mapping[str, Any], vocabulary: Vocabulary) -
         known = ", ".join(_BUILDERS)
         raise EncoderUnavailableError(f"no encoder of type {shorten(kind)}; known: {known}")
     return builder(identity, vocabulary)
+
+
+def saturation_from_identity(
+    identity: Mapping[str, Any], vocabulary: Vocabulary
+) -> Saturation | None:
+    """Return the `saturation` of the encoder that has this `identity`, over its vocabulary.
+
+    No model is loaded: an index can be cleaned up when its model is gone. Raises as
+    `encoder_from_identity`.
+    """
+    kind = identity.get("type")
+    if kind == "model":
+        return None
+    if kind == "hybrid":
+        return hybrid_saturation(identity, vocabulary)
+    return encoder_from_identity(identity, vocabulary).saturation

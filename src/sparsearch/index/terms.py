@@ -13,8 +13,8 @@ from sparsearch.encoders import (
     NamesTextTerms,
     Saturation,
     encoder_from_identity,
-    gives_final_weights,
     load_default,
+    saturation_from_identity,
 )
 from sparsearch.errors import (
     EncoderError,
@@ -94,9 +94,9 @@ class Terms:
     @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
-        if self._identity is None or gives_final_weights(self._identity):
-            return None  # so that an index can be cleaned up when its model is gone
-        return self.encoder.saturation
+        if self._identity is None or self._encoder is not None:
+            return self._encoder.saturation if self._encoder else None
+        return saturation_from_identity(self._identity, self.vocabulary or Vocabulary())
 
     @property
     def vocabulary(self) -> Vocabulary | None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sparsearch.training.adapting import adapt_default
+    from sparsearch.training.adapting import AdaptingStep, adapt_default
     from sparsearch.training.building import Base, build_model
     from sparsearch.training.config import (
         DevelopmentConfig,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from sparsearch.training.teachers import ScoreCache, score_examples
 
 _EXPORTS = {
+    "AdaptingStep": "adapting",
     "Base": "building",
     "DevelopmentConfig": "config",
     "EncoderPart": "recipes",
@@ -73,6 +74,7 @@ _EXPORTS = {
 
 __all__ = [
     "RECIPES",
+    "AdaptingStep",
     "Base",
     "DevelopmentConfig",
     "EncoderPart",

@@ -14,11 +14,11 @@ import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from os import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ from sparsearch.errors import InvalidInputError, MissingExtraError, TrainingErro
 from sparsearch.index.documents import check_documents
 from sparsearch.training.config import FitConfig
 
-__all__ = ["adapt_default", "pieces_of"]
+__all__ = ["AdaptingStep", "adapt_default", "pieces_of"]
 
 _DIRECTIONS: Final = "directions"
 _LARGEST_CODE: Final = 64
@@ -43,13 +43,33 @@ _FEWEST_PIECES: Final = 100
 _LONGEST_BAG: Final = 128
 
 
+@dataclass(frozen=True)
+class AdaptingStep:
+    """How far adapting got.
+
+    Parameters
+    ----------
+    stage : {"encoding", "fitting"}
+        Dense vectors of what the corpus says come first, then passes over them.
+    done, total : int
+        Pieces, or passes.
+    loss : float, optional
+        Of the pass: the mean of 1 - cosine.
+    """
+
+    stage: Literal["encoding", "fitting"]
+    done: int
+    total: int
+    loss: float | None = None
+
+
 def adapt_default(
     documents: Iterable[Mapping[str, Any]],
     output: str | Path,
     *,
     config: FitConfig | None = None,
     most_pieces: int = 20_000,
-    report: Callable[[int, float], None] | None = None,
+    report: Callable[[AdaptingStep], None] = lambda step: None,
 ) -> HybridEncoder:
     """Fit the default encoder's directions to a corpus, and write the encoder to a folder.
 
@@ -64,7 +84,7 @@ def adapt_default(
     most_pieces : int
         Sentences and words in a row that are used, drawn by chance; and a quarter as many texts.
     report : callable, optional
-        Called after each pass with its number and its mean of 1 - cosine.
+        Called after each step.
 
     Returns
     -------
@@ -98,9 +118,16 @@ def adapt_default(
     windows = [row[: encoder.settings.windows.length] for row in encoder.tokens(pieces)]
     bags = [np.intersect1d(window, head.terms)[:_LONGEST_BAG] for window in windows]
     filled = [i for i, bag in enumerate(bags) if len(bag)]
-    vectors = _vectors(graph, encoder, [windows[i] for i in filled])
+
+    def encoded(count: int) -> None:
+        report(AdaptingStep("encoding", count, len(filled)))
+
+    def fitted(epoch: int, loss: float) -> None:
+        report(AdaptingStep("fitting", epoch, config.epochs, loss))
+
+    vectors = _vectors(graph, encoder, [windows[i] for i in filled], encoded)
     texts_as_bags = Bags.of([bags[i] for i in filled], vectors)
-    head.replace(fit_directions(head.directions, texts_as_bags, config, report))
+    head.replace(fit_directions(head.directions, texts_as_bags, config, fitted))
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Whole or not at all, whenever the process ends.
     with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
@@ -108,7 +135,7 @@ def adapt_default(
         onnx.save(graph, made / "model.onnx")
         _rename(made, config, len(filled))
         made.rename(folder)
-    return load_hybrid(folder)
+    return load_hybrid(folder, str(folder.resolve()))
 
 
 def pieces_of(texts: Iterable[str], most: int, seed: int) -> list[str]:
@@ -200,7 +227,10 @@ class _Head:
 
 
 def _vectors(
-    graph: Any, encoder: OnnxEncoder, windows: Sequence[NDArray[np.int32]]
+    graph: Any,
+    encoder: OnnxEncoder,
+    windows: Sequence[NDArray[np.int32]],
+    report: Callable[[int], None],
 ) -> NDArray[np.float32]:
     """Return what the head sees of each window of tokens: its pooled, unit-normed state."""
     import onnx
@@ -223,8 +253,12 @@ def _vectors(
         state: NDArray[np.float32] = session.run([pooled], feeds)[0][0]
         return state
 
+    vectors = []
     with ThreadPoolExecutor(cpu_count()) as pool:
-        return np.stack(list(pool.map(vector, windows)))
+        for made in pool.map(vector, windows):
+            vectors.append(made)
+            report(len(vectors))
+    return np.stack(vectors)
 
 
 def _rename(folder: Path, config: FitConfig, n_pieces: int) -> None:

@@ -1,0 +1,70 @@
+"""``sparsearch index --encoder``: a model of one's own, and being asked for another later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tiny_models
+from typer.testing import CliRunner
+
+from sparsearch import Encoder, Index
+from sparsearch.cli import app
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    """Run the program in this process; return what it writes to both outputs."""
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.jsonl"
+    records = [{"id": str(i), "text": text} for i, text in enumerate(tiny_models.texts(30))]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+def test_a_model_reads_documents_and_questions(
+    exported: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(exported.parent)
+    run("index", tmp_path / "i", corpus, "--encoder", exported.name)
+    monkeypatch.chdir(tmp_path)
+    found = [json.loads(line) for line in run("search", "i", "cat dog", "--json").splitlines()]
+    with Index.create(tmp_path / "j", Encoder.load(exported)) as index:
+        index.add({"id": str(i), "text": text} for i, text in enumerate(tiny_models.texts(30)))
+        expected = [hit.id for hit in index.search("cat dog")]
+    assert expected
+    assert [hit["id"] for hit in found] == expected
+    # the same encoder may be named again, however its folder is written
+    assert "already indexed" in run("index", "i", corpus, "--encoder", exported)
+
+
+@pytest.mark.parametrize("other", ["default", "bm25", "elsewhere"])
+def test_an_index_keeps_its_encoder(
+    exported: Path, corpus: Path, tmp_path: Path, other: str
+) -> None:
+    run("index", tmp_path / "i", corpus, "--encoder", exported)
+    said = run("index", tmp_path / "i", corpus, "--encoder", other, code=1)
+    assert f"created with encoder {exported}, not {other}" in said
+    assert "leave out --encoder" in said
+
+
+def test_options_of_bm25_do_not_go_with_a_model(
+    exported: Path, corpus: Path, tmp_path: Path
+) -> None:
+    said = run("index", tmp_path / "i", corpus, "--encoder", exported, "--k1", 1, code=1)
+    assert "--k1 goes with --encoder bm25" in said
+    assert not (tmp_path / "i").exists()
+
+
+def test_a_model_that_is_not_there(corpus: Path, tmp_path: Path) -> None:
+    said = run("index", tmp_path / "i", corpus, "--encoder", tmp_path / "nothing", code=1)
+    assert "does not exist" in said
+    assert not (tmp_path / "i").exists()
