@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sparsearch.encoders import Bm25Config, Bm25Encoder, Encoder
     from sparsearch.errors import SparsearchError
     from sparsearch.evaluation import compare, evaluate
-    from sparsearch.index import Index, IndexConfig
+    from sparsearch.index import Feedback, Index, IndexConfig
     from sparsearch.runs import Hit, Qrels, Run
     from sparsearch.training import TrainConfig, train
     from sparsearch.vectors import SparseVectors, Vocabulary
@@ -27,6 +27,7 @@ _EXPORTS = {
     "Client": "sparsearch.client",
     "Encoder": "sparsearch.encoders",
     "Hit": "sparsearch.runs",
+    "Feedback": "sparsearch.index",
     "Index": "sparsearch.index",
     "IndexConfig": "sparsearch.index",
     "Qrels": "sparsearch.runs",
@@ -46,6 +47,7 @@ __all__ = [
     "Bm25Encoder",
     "Client",
     "Encoder",
+    "Feedback",
     "Hit",
     "Index",
     "IndexConfig",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sparsearch.cli._filters import parse_filters
 from sparsearch.errors import FilterError
-from sparsearch.index import Index
+from sparsearch.index import Feedback, Index
 from sparsearch.runs import Run
 
 
@@ -248,3 +248,24 @@ def test_the_shorthand_says_the_same_as_json(field, operator, value):
 def test_anything_as_a_vector(run, papers, query):
     outcome = run("search", "--vector", "--", papers, query)
     assert outcome.code in (0, 1)
+
+
+def test_feedback_finds_more(run, papers):
+    plain = run("search", papers, "sparse", "--json").json
+    widened = run("search", papers, "sparse", "--feedback", "--explain", "--json").json
+    assert {row["id"] for row in widened} > {row["id"] for row in plain}
+    for row in widened:
+        assert sum(row["terms"].values()) == pytest.approx(row["score"])
+    (why,) = run("explain", papers, "sparse", widened[-1]["id"], "--feedback", "--json").json
+    assert why["score"] == pytest.approx(widened[-1]["score"])
+    with Index.open(papers) as index:
+        expected = index.search("sparse", feedback=Feedback())
+    assert [row["id"] for row in widened] == [hit.id for hit in expected]
+
+
+def test_feedback_for_a_file_of_queries(run, papers, tmp_path):
+    (tmp_path / "q.tsv").write_text("q1\tsparse\nq2\tnothing known\n")
+    outcome = run("search", papers, "--queries", tmp_path / "q.tsv", "--feedback")
+    with Index.open(papers) as index:
+        expected = index.search("sparse", feedback=Feedback())
+    assert [line.split()[2] for line in outcome.out.splitlines()] == [hit.id for hit in expected]

@@ -36,9 +36,12 @@ def test_codes_names_and_numbers_are_found_as_well_as_by_bm25(tmp_path: Path) ->
     for name in ("bm25", "default"):
         with ss.Index.create(tmp_path / name, name) as index:
             index.add(documents)
-            run = index.search_batch({code: code for code in wanted}, k=10)
-        found[name] = sum(
-            _reciprocal_rank(run[code], owner) for code, owner in wanted.items()
-        ) / len(wanted)
+            queries = {code: code for code in wanted}
+            runs = {name: index.search_batch(queries, k=10)}
+            runs[f"{name}, feedback"] = index.search_batch(queries, k=10, feedback=ss.Feedback())
+        for kind, run in runs.items():
+            ranks = [_reciprocal_rank(run[code], owner) for code, owner in wanted.items()]
+            found[kind] = sum(ranks) / len(ranks)
     # One rank lower for a few of the queries is what the learned part may cost.
     assert found["default"] >= found["bm25"] - 0.01
+    assert found["default, feedback"] >= found["bm25"] - 0.01

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from serving import PAPERS, Served, run
 
-from sparsearch import AsyncClient, Client, Index, SparseVectors
+from sparsearch import AsyncClient, Client, Feedback, Index, SparseVectors
 from sparsearch.client import AsyncCollection, RemoteCollection
 from sparsearch.errors import (
     AccessDeniedError,
@@ -62,6 +62,8 @@ READINGS: dict[str, Callable[[Any], object]] = {
     "search by weights": lambda i: i.search({"spars": 1.0, "soup": 2.0}),
     "search by a vector": lambda i: i.search(SparseVectors.from_dicts([{"spars": 1.0}])),
     "search approximately": lambda i: i.search("sparse", recall=0.9),
+    "search with feedback": lambda i: i.search("sparse", feedback=Feedback()),
+    "search_batch with feedback": lambda i: i.search_batch(["sparse"], feedback=Feedback(2, 3)),
     "search_batch": lambda i: i.search_batch({"q1": "sparse", "q2": "nothing known"}, 5),
     "search_batch of a list": lambda i: i.search_batch(["soup", "dense"]),
     "search_batch of vectors": lambda i: i.search_batch(SparseVectors.from_dicts([{"soup": 1.0}])),

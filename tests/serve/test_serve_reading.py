@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving import PAPERS, Served, error_of
 
-from sparsearch import Index, SparseVectors
+from sparsearch import Feedback, Index, SparseVectors
 from sparsearch.serve import Limits
 
 WORDS = ("sparse", "dense", "vectors", "soup", "posting", "unknown", "the")
@@ -51,6 +52,26 @@ def test_search_by_weights(http: httpx.Client, index: Index) -> None:
     assert answer["hits"] == hit_fields(index.search(query))
     assert answer["exact"] is True
     assert answer["generation"] == index.generation
+
+
+def test_searches_with_feedback(http: httpx.Client, index: Index) -> None:
+    feedback = Feedback(documents=2, terms=5, weight=0.5)
+    body = {"query": "sparse", "feedback": asdict(feedback), "explain": True}
+    hits = http.post("/search", json=body).json()["hits"]
+    expected = index.search("sparse", feedback=feedback)
+    assert [(hit["id"], hit["score"]) for hit in hits] == [(h.id, h.score) for h in expected]
+    assert {hit["id"] for hit in hits} > {hit.id for hit in index.search("sparse")}
+    for hit in hits:
+        total = sum(term["contribution"] for term in hit["terms"])
+        assert total == pytest.approx(hit["score"])
+    body = {"queries": ["sparse", "soup"], "feedback": {}}
+    found = http.post("/search/batch", json=body).json()["rankings"]
+    run = index.search_batch(["sparse", "soup"], feedback=Feedback())
+    assert [tuple(ranking["ids"]) for ranking in found] == [run.ids(name) for name in run]
+    for wrong in (True, {"documents": 0}, {"terms": 10**6}, {"weight": 0}, {"more": 1}):
+        answer = http.post("/search", json={"query": "sparse", "feedback": wrong})
+        assert answer.status_code == 422
+        assert "feedback" in answer.json()["error"]["message"]
 
 
 def test_hits_have_the_fields_asked_for(http: httpx.Client) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "SourceFormat",
     "TextField",
     "TitleField",
+    "UseFeedback",
     "VectorFormat",
     "VectorQuery",
     "WeightBits",
@@ -89,6 +90,14 @@ SegmentDocuments = Annotated[
 ]
 
 VectorFormat = Literal["jsonl", "npz", "csr"]
+
+UseFeedback = Annotated[
+    bool,
+    typer.Option(
+        "--feedback",
+        help="Widen each query by what its best documents say: finds more, takes longer.",
+    ),
+]
 
 DocumentSource = Annotated[
     str,

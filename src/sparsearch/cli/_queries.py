@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,17 @@ from sparsearch.errors import FileFormatError, InvalidQueryError, shorten
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
-    from sparsearch.runs import Run
+    from sparsearch.runs import Hit, Run
     from sparsearch.vectors import SparseVectors
 
-__all__ = ["parse_query", "read_queries", "read_text_queries", "search_file", "typed_lines"]
+__all__ = [
+    "How",
+    "parse_query",
+    "read_queries",
+    "read_text_queries",
+    "search_file",
+    "typed_lines",
+]
 
 
 def parse_query(index: Index, text: str, is_vector: bool) -> str | SparseVectors:
@@ -86,30 +94,61 @@ def _asked(prompt: str) -> Iterator[bytes]:
     print()
 
 
-def search_file(
-    index: Index,
-    path: Path,
-    k: int,
-    filter: dict[str, Any] | None = None,
-    recall: float | None = None,
-) -> Run:
+@dataclass(frozen=True)
+class How:
+    """How queries are searched; as the options of the command line.
+
+    Parameters
+    ----------
+    k : int
+    filter : dict, optional
+    recall : float, optional
+    feedback : bool
+        Whether they are widened by what their best documents say.
+    """
+
+    k: int
+    filter: dict[str, Any] | None = None
+    recall: float | None = None
+    feedback: bool = False
+
+    def run(self, index: Index, queries: Mapping[str, str] | SparseVectors) -> Run:
+        """Return the rankings of many queries."""
+        return index.search_batch(queries, self.k, self.filter, **self._rest())
+
+    def hits(self, index: Index, query: str | SparseVectors) -> list[Hit]:
+        """Return the hits of one query."""
+        return index.search(query, self.k, self.filter, **self._rest())
+
+    def searched(self, index: Index, query: str | SparseVectors) -> str | SparseVectors:
+        """Return what is searched for a query."""
+        if not self.feedback:
+            return query
+        queries = [query] if isinstance(query, str) else query
+        return index.expand(queries, self.filter, recall=self.recall)
+
+    def _rest(self) -> dict[str, Any]:
+        from sparsearch.index import Feedback
+
+        return {"recall": self.recall, "feedback": Feedback() if self.feedback else None}
+
+
+def search_file(index: Index, path: Path, how: How) -> Run:
     """Return the rankings of all queries of a file: of text or, without an encoder, of vectors."""
     if index.info().encoder is None:
-        return _search_vectors(index, path, k, filter, recall)
-    run = index.search_batch(read_text_queries(path), k, filter, recall=recall)
+        return _search_vectors(index, path, how)
+    run = how.run(index, read_text_queries(path))
     run.name = "sparsearch"
     return run
 
 
-def _search_vectors(
-    index: Index, path: Path, k: int, filter: dict[str, Any] | None, recall: float | None
-) -> Run:
+def _search_vectors(index: Index, path: Path, how: How) -> Run:
     from sparsearch.cli._vector_files import read_vector_batches
     from sparsearch.runs import Run
 
     rankings: dict[str, Any] = {}
     for batch in read_vector_batches(path):
-        found = index.search_batch(batch.vectors, k, filter, recall=recall)
+        found = how.run(index, batch.vectors)
         for query, row in zip(batch.ids, found, strict=True):
             if query in rankings:
                 raise FileFormatError(path, None, f"query {shorten(query)} is given twice")

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile, Recall
+from sparsearch.cli._arguments import (
+    Hits,
+    IndexFolder,
+    JsonOutput,
+    QueriesFile,
+    Recall,
+    UseFeedback,
+)
 from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
-from sparsearch.cli._queries import search_file
+from sparsearch.cli._queries import How, search_file
 from sparsearch.cli._writing import write_text
 
 if TYPE_CHECKING:
@@ -50,6 +57,7 @@ def evaluate(
     ] = None,
     k: Hits = 1000,
     recall: Recall = None,
+    feedback: UseFeedback = False,
     queries: QueriesFile = None,
     run: Annotated[
         Path | None,
@@ -76,10 +84,11 @@ def evaluate(
     with open_index(index) as target:
         collection = load_dataset(dataset, split)
         with working("searching"):
+            how = How(k, None, recall, feedback)
             if queries is not None:
-                found = search_file(target, queries, k, recall=recall)
+                found = search_file(target, queries, how)
             else:
-                found = target.search_batch(collection.judged_queries(), k, recall=recall)
+                found = how.run(target, collection.judged_queries())
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._arguments import IndexFolder, JsonOutput, VectorQuery
+from sparsearch.cli._arguments import IndexFolder, JsonOutput, UseFeedback, VectorQuery
 from sparsearch.cli._console import one_line, print_table, write_json
 from sparsearch.cli._opening import open_index
-from sparsearch.cli._queries import parse_query
+from sparsearch.cli._queries import How, parse_query
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -35,6 +35,7 @@ def explain(
     ],
     json: JsonOutput = False,
     vector: VectorQuery = False,
+    feedback: UseFeedback = False,
 ) -> None:
     """Show what each query term adds to a document's score.
 
@@ -43,7 +44,8 @@ def explain(
     """
     with open_index(index) as target:
         parsed = parse_query(target, query, vector)
-        explanation = target.explain(parsed, id)
+        searched = How(1, feedback=feedback).searched(target, parsed)
+        explanation = target.explain(searched, id)
         missing = _missing_terms(target, parsed, explanation)
     if json:
         write_json({"query": query, **asdict(explanation), "missing": missing})

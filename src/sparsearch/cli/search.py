@@ -14,13 +14,14 @@ from sparsearch.cli._arguments import (
     JsonOutput,
     QueriesFile,
     Recall,
+    UseFeedback,
     VectorQuery,
 )
 from sparsearch.cli._console import one_line, output, write_json
 from sparsearch.cli._filters import parse_filters
 from sparsearch.cli._hits import HitPrinter
 from sparsearch.cli._opening import open_index
-from sparsearch.cli._queries import parse_query, search_file, typed_lines
+from sparsearch.cli._queries import How, parse_query, search_file, typed_lines
 from sparsearch.cli._writing import write_text
 from sparsearch.errors import FilterError
 
@@ -68,6 +69,7 @@ def search(
         ),
     ] = None,
     recall: Recall = None,
+    feedback: UseFeedback = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each term adds to the score.")
     ] = False,
@@ -101,10 +103,12 @@ def search(
     condition = _condition(filter or [])
     with open_index(index) as target:
         if queries is not None:
-            found = search_file(target, queries, k or _HITS_OF_RUN, condition, recall)
+            how = How(k or _HITS_OF_RUN, condition, recall, feedback)
+            found = search_file(target, queries, how)
             write_text(run or Path("-"), found.trec_lines())
             return
-        session = _Session(target, k or _HITS, condition, recall, explain, json, vector)
+        how = How(k or _HITS, condition, recall, feedback)
+        session = _Session(target, how, explain, json, vector)
         if query:
             session.answer(" ".join(query))
             return
@@ -127,17 +131,18 @@ class _Session:
     """Answers queries one by one."""
 
     index: Index
-    k: int
-    filter: dict[str, Any] | None
-    recall: float | None
+    how: How
     explain: bool
     json: bool
     vector: bool
 
     def answer(self, text: str) -> None:
         query = parse_query(self.index, text, self.vector)
-        hits = self.index.search(query, self.k, self.filter, recall=self.recall)
-        explanations = [self.index.explain(query, hit.id) for hit in hits] if self.explain else []
+        hits = self.how.hits(self.index, query)
+        explanations = []
+        if self.explain:
+            searched = self.how.searched(self.index, query)
+            explanations = [self.index.explain(searched, hit.id) for hit in hits]
         if self.json:
             for rank, hit in enumerate(hits, start=1):
                 reasons = explanations[rank - 1] if explanations else None

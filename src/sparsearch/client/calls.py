@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from sparsearch.runs import Hit, Run
 from sparsearch.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from sparsearch.index import Document, Explanation, Facet
+    from sparsearch.index import Document, Explanation, Facet, Feedback
 
 __all__ = ["Call", "CollectionCalls", "Query", "Stats", "list_collections"]
 
@@ -190,9 +190,11 @@ class CollectionCalls:
         filter: Mapping[str, Any] | None,
         recall: float | None,
         fields: Sequence[str] | None,
+        feedback: Feedback | None,
     ) -> Call[list[Hit]]:
         """Search."""
         body = {"query": _query(query), "k": k, "filter": filter, "recall": recall}
+        body["feedback"] = None if feedback is None else asdict(feedback)
         body["fields"] = None if fields is None else list(fields)
         return Call("POST", self.path("search"), lambda answer: _hits(answer["hits"]), body)
 
@@ -202,6 +204,7 @@ class CollectionCalls:
         k: int,
         filter: Mapping[str, Any] | None,
         recall: float | None,
+        feedback: Feedback | None,
     ) -> Call[Run]:
         """Search for many queries."""
         given: list[Any]
@@ -218,6 +221,7 @@ class CollectionCalls:
             return Run.from_rankings({name: (row["ids"], row["scores"]) for name, row in rows})
 
         body = {"queries": given, "k": k, "filter": filter, "recall": recall}
+        body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("search", "batch"), parse, body)
 
     def explain(self, query: Query, document_id: str) -> Call[Explanation]:

@@ -11,7 +11,7 @@ from sparsearch.client.calls import Call, CollectionCalls, Query, Stats, list_co
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
 
 if TYPE_CHECKING:
-    from sparsearch.index import Document, Explanation, Facet
+    from sparsearch.index import Document, Explanation, Facet, Feedback
     from sparsearch.runs import Hit, Run
     from sparsearch.vectors import SparseVectors
 
@@ -145,19 +145,20 @@ class RemoteCollection:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query. See `Index.search`.
 
         Parameters
         ----------
-        query, k, filter, recall
+        query, k, filter, recall, feedback
             As for `Index.search`.
         fields : sequence of str, optional
             What of each hit to send: ``title``, ``text`` and metadata fields; everything by
             default.
         """
-        return self._client.call(self._calls.search(query, k, filter, recall, fields))
+        return self._client.call(self._calls.search(query, k, filter, recall, fields, feedback))
 
     def search_batch(
         self,
@@ -166,9 +167,10 @@ class RemoteCollection:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
     ) -> Run:
         """Return the rankings of many queries. See `Index.search_batch`."""
-        return self._client.call(self._calls.search_batch(queries, k, filter, recall))
+        return self._client.call(self._calls.search_batch(queries, k, filter, recall, feedback))
 
     def explain(self, query: Query, document_id: str) -> Explanation:
         """Return each query term's contribution to a score. See `Index.explain`."""
@@ -295,10 +297,13 @@ class AsyncCollection:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query."""
-        return await self._client.call(self._calls.search(query, k, filter, recall, fields))
+        return await self._client.call(
+            self._calls.search(query, k, filter, recall, fields, feedback)
+        )
 
     async def search_batch(
         self,
@@ -307,9 +312,12 @@ class AsyncCollection:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
     ) -> Run:
         """Return the rankings of many queries."""
-        return await self._client.call(self._calls.search_batch(queries, k, filter, recall))
+        return await self._client.call(
+            self._calls.search_batch(queries, k, filter, recall, feedback)
+        )
 
     async def explain(self, query: Query, document_id: str) -> Explanation:
         """Return each query term's contribution to a score."""

@@ -4,6 +4,7 @@ from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermContribution
 from sparsearch.index.facets import Facet
+from sparsearch.index.feedback import Feedback
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import TopK
@@ -13,6 +14,7 @@ __all__ = [
     "Document",
     "Explanation",
     "Facet",
+    "Feedback",
     "Index",
     "IndexConfig",
     "IndexInfo",

@@ -20,6 +20,7 @@ from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, explain_document
 from sparsearch.index.facets import Facet, count_values
+from sparsearch.index.feedback import Feedback, expanded
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.search import (
     SearchOptions,
@@ -122,6 +123,7 @@ class IndexReader:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query.
 
@@ -137,6 +139,8 @@ class IndexReader:
             Search approximately: expect this share of the exact best k among the hits, whose
             scores are exact in any case (see docs/search.md, and `tune`). By default, and with
             BM25 always, the search is exact.
+        feedback : Feedback, optional
+            Search for the query as `expand` widens it; ``Feedback()`` has sensible settings.
 
         Returns
         -------
@@ -150,8 +154,10 @@ class IndexReader:
             If text is given and the index has no encoder.
         """
         snapshot = self._snapshot
+        options = self._options(recall, 1)
         vector = self._one_query(query, snapshot)
-        top = self._top_k(snapshot, vector, k, filter, self._options(recall, 1))
+        vector = self._widened(snapshot, vector, filter, options, feedback)
+        top = self._top_k(snapshot, vector, k, filter, options)
         hits: list[Hit] = []
         for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
             if len(hits) == top.counts[0]:
@@ -167,6 +173,7 @@ class IndexReader:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        feedback: Feedback | None = None,
         threads: int | None = None,
     ) -> Run:
         """Return the rankings of many queries.
@@ -175,7 +182,7 @@ class IndexReader:
         ----------
         queries : mapping of query id to text, sequence of texts, or SparseVectors
             Queries without ids are numbered from "0".
-        k, filter, recall
+        k, filter, recall, feedback
             As in `search`.
         threads : int, optional
             All cores by default. Results do not depend on it.
@@ -191,7 +198,9 @@ class IndexReader:
         else:
             names = [str(i) for i in range(len(queries))]
             vectors = self._terms.for_queries(queries, snapshot)
-        top = self._top_k(snapshot, vectors, k, filter, self._options(recall, threads))
+        options = self._options(recall, threads)
+        vectors = self._widened(snapshot, vectors, filter, options, feedback)
+        top = self._top_k(snapshot, vectors, k, filter, options)
         rankings = {}
         for name, numbers, scores, count in zip(
             names, top.numbers, top.scores, top.counts.tolist(), strict=True
@@ -252,6 +261,37 @@ class IndexReader:
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use for these texts."""
         return self._terms.for_queries(texts, self._snapshot)
+
+    def expand(
+        self,
+        queries: Sequence[str] | SparseVectors,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        feedback: Feedback = Feedback(),  # noqa: B008 - it is frozen
+        recall: float | None = None,
+        threads: int | None = None,
+    ) -> SparseVectors:
+        """Return queries widened by what their best documents say (pseudo-relevance feedback).
+
+        They find documents that are worded differently; see docs/search.md for what that brings
+        and costs. What ``search(feedback=...)`` searches for; give it to `explain`.
+
+        Parameters
+        ----------
+        queries : sequence of texts, or SparseVectors
+        filter, recall, threads
+            Of the search for the documents that are believed; as in `search_batch`.
+        feedback : Feedback, optional
+
+        Returns
+        -------
+        SparseVectors
+            One row a query.
+        """
+        snapshot = self._snapshot
+        vectors = self._terms.for_queries(queries, snapshot)
+        options = self._options(recall, threads)
+        return self._widened(snapshot, vectors, filter, options, feedback)
 
     def explain(
         self, query: str | Mapping[Any, float] | SparseVectors, document_id: str
@@ -409,6 +449,23 @@ class IndexReader:
                 "use search_batch for more"
             )
         return self._terms.for_queries(vector, snapshot)
+
+    def _widened(
+        self,
+        snapshot: Snapshot,
+        vectors: SparseVectors,
+        filter: Mapping[str, Any] | None,
+        options: SearchOptions,
+        feedback: Feedback | None,
+    ) -> SparseVectors:
+        if feedback is None:
+            return vectors
+        if not isinstance(feedback, Feedback):
+            raise InvalidQueryError(f"feedback is {shorten(feedback)}; give Feedback() or None")
+        top = self._top_k(snapshot, vectors, feedback.documents, filter, options)
+        saturation = self._terms.saturation
+        first_word = 0 if saturation is None else saturation.first_term
+        return expanded(snapshot, vectors, top, first_word, feedback)
 
     def _top_k(
         self,

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sparsearch.index.columns import Column, unpack_columns
 from sparsearch.kernels.forward import upper_shift
+from sparsearch.kernels.lookup import postings_of
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -213,7 +214,7 @@ class Segment:
     def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:
         """Return the stored vectors of documents given by ascending rows.
 
-        Without a forward index, this reads all postings.
+        Without a forward index, they are looked for in all posting lists.
         """
         terms, scales = self.terms_and_scales
         if self.has_forward_index:
@@ -227,16 +228,12 @@ class Segment:
 
     def _inverted(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """Return the lists and codes of the postings of documents, and how many each has."""
-        place = np.full(self.n_documents, -1, np.int64)
-        place[rows] = np.arange(len(rows))
-        places = place[self.arrays["rows"]]
-        chosen = np.flatnonzero(places >= 0)
-        sizes = np.diff(self.arrays["offsets"])
-        lists = np.repeat(np.arange(len(sizes)), sizes)[chosen]
+        arrays = self.arrays
+        places, lists, at = postings_of(arrays["offsets"], arrays["rows"], rows)
         # Postings stand in order of terms, so a stable sort by document leaves each row in order.
-        order = np.argsort(places[chosen], kind="stable")
-        counts = np.bincount(places[chosen], minlength=len(rows))
-        return lists[order], self.arrays["codes"][chosen][order], counts
+        order = np.argsort(places, kind="stable")
+        counts = np.bincount(places, minlength=len(rows))
+        return lists[order], arrays["codes"][at[order]], counts
 
     def _row_of(self, document_id: str, value: np.uint64, at: int) -> int:
         # Entries of one hash ascend by row; the last with this very id is the newest.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sparsearch.index.config import IndexConfig
+from sparsearch.index.feedback import Feedback
 from sparsearch.index.index import Index
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -94,3 +95,4 @@ def _search(index: Index, queries: SparseVectors) -> None:
         for condition in (None, {"n": {">": 9}}, {"n": 5}):
             for recall in (None, 0.9):
                 index.search_batch(queries, k, condition, recall=recall)
+    index.search_batch(queries, feedback=Feedback())

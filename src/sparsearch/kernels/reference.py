@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["find_terms", "merge_lists", "search_segment", "transpose"]
+__all__ = ["find_terms", "merge_lists", "postings_of", "search_segment", "transpose"]
 
 Array = npt.NDArray[Any]
 
@@ -40,6 +40,13 @@ def merge_lists(
     counts = np.bincount(terms, minlength=n_terms)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return offsets, np.concatenate(all_rows)[order], np.concatenate(all_values)[order]
+
+
+def postings_of(offsets: Array, rows: Array, wanted: Array) -> Array:
+    """Twin of `kernels.lookup.postings_of`."""
+    lists = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    at = np.flatnonzero(np.isin(rows, wanted))
+    return np.stack([np.searchsorted(wanted, rows[at]), lists[at], at])
 
 
 def find_terms(terms: Array, query_terms: Array) -> Array:

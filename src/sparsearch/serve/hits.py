@@ -6,22 +6,29 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from sparsearch.index import Index
+from sparsearch.index import Feedback, Index
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.metrics import Metrics
-from sparsearch.serve.models import SearchRequest
+from sparsearch.serve.models import BatchRequest, SearchRequest
 from sparsearch.serve.passages import passage
 from sparsearch.serve.rendering import explanation_terms, hit_body, json_bytes
 from sparsearch.serve.words import words_by_term
 
-__all__ = ["answer_searches", "group_of"]
+__all__ = ["answer_searches", "feedback_of", "group_of"]
 
 
 def group_of(collection: Collection, request: SearchRequest) -> Hashable:
     """Return what searches must have in common to be answered by one call."""
     if request.filter is not None:
         return object()
-    return collection.name, type(request.query), request.k, request.recall
+    kind = type(request.query), feedback_of(request)
+    return collection.name, kind, request.k, request.recall
+
+
+def feedback_of(request: SearchRequest | BatchRequest) -> Feedback | None:
+    """Return the feedback that a request asks for."""
+    given = request.feedback
+    return None if given is None else Feedback(given.documents, given.terms, given.weight)
 
 
 def answer_searches(
@@ -38,6 +45,9 @@ def answer_searches(
     queries = collection.queries([request.query for request in requests])
     first = requests[0]
     start = time.perf_counter()
+    if feedback := feedback_of(first):
+        how: dict[str, Any] = {"feedback": feedback, "recall": first.recall, "threads": 1}
+        queries = index.expand(queries, first.filter, **how)
     top = index.top_k(queries, first.k, first.filter, recall=first.recall)
     seconds = time.perf_counter() - start
     exact = first.recall is None or not index.can_approximate
@@ -70,6 +80,9 @@ def _hits(
     ]
     if request.explain or request.passage is not None:
         query = collection.query(request.query)
+        if feedback := feedback_of(request):
+            queries = [query] if isinstance(query, str) else query
+            query = index.expand(queries, request.filter, feedback=feedback, recall=request.recall)
         for body, document in zip(bodies, documents, strict=True):
             words = words_by_term(index, (document.title, document.text), collection.splits_words)
             terms = explanation_terms(index.explain(query, document.id), words)

@@ -90,6 +90,25 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+class FeedbackSettings(_Request):
+    """How far queries are widened by what their best documents say."""
+
+    documents: Whole = Field(default=5, ge=1, le=100, description="How many are believed.")
+    terms: Whole = Field(default=50, ge=1, le=1000, description="How many of theirs are added.")
+    weight: float = Field(
+        default=0.2, gt=0, le=100, description="Norm of what is added, over that of the query."
+    )
+
+
+Feedback = Annotated[
+    FeedbackSettings | None,
+    Field(
+        description="Widen the query by what its best documents say (pseudo-relevance feedback), "
+        "with these settings, for example {}: finds more, takes longer."
+    ),
+]
+
+
 class ErrorBody(BaseModel):
     """What went wrong; further properties name what the error is about."""
 
@@ -185,6 +204,7 @@ class SearchRequest(_Request):
     k: Whole = Field(default=10, ge=0)
     filter: Filter = None
     recall: Recall = None
+    feedback: Feedback = None
     fields: list[str] | None = Field(
         default=None,
         description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
@@ -232,6 +252,7 @@ class BatchRequest(_Request):
     k: Whole = Field(default=100, ge=0)
     filter: Filter = None
     recall: Recall = None
+    feedback: Feedback = None
 
 
 class Ranking(BaseModel):

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.hits import answer_searches, group_of
+from sparsearch.serve.hits import answer_searches, feedback_of, group_of
 from sparsearch.serve.rendering import (
     document_body,
     explanation_terms,
@@ -89,7 +89,8 @@ async def search_batch(
         index = collection.index.view()
         start = time.perf_counter()
         queries = collection.queries(request.queries)
-        run = index.search_batch(queries, request.k, request.filter, recall=request.recall)
+        how: dict[str, Any] = {"recall": request.recall, "feedback": feedback_of(request)}
+        run = index.search_batch(queries, request.k, request.filter, **how)
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start
         return {"rankings": rankings, "seconds": seconds, "generation": index.generation}

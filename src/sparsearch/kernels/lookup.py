@@ -1,0 +1,65 @@
+"""From posting lists back to documents."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+__all__ = ["postings_of"]
+
+_SEARCH_STEPS = 80
+"""What a binary search costs, in entries that could be gone through instead."""
+
+_SPARSENESS = 64
+"""Places of the table a document: few entries that are not wanted are looked at twice."""
+
+
+@njit(nogil=True, cache=True)
+def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
+    """Find the postings of some documents.
+
+    Long lists are searched. Short ones are gone through, with a small table that tells of most
+    documents that they are not wanted.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64 [lists + 1]
+    rows : ndarray of uint32 [postings]
+        Documents, ascending in each list.
+    wanted : ndarray of int64 [documents]
+        Ascending.
+
+    Returns
+    -------
+    ndarray of int64 [3, found]
+        Place in `wanted`, list, and place in `rows` of each posting, list by list.
+    """
+    size = 1 << 12
+    while size < _SPARSENESS * wanted.size:
+        size <<= 1
+    last = np.uint32(size - 1)
+    likely = np.zeros(size, np.bool_)
+    for row in wanted:
+        likely[np.uint32(row) & last] = True
+    found = np.empty((3, 256 * (wanted.size + 1)), np.int64)
+    n_found = 0
+    for number in range(offsets.size - 1):
+        start, stop = offsets[number], offsets[number + 1]
+        if n_found + wanted.size > found.shape[1]:
+            larger = np.empty((3, 2 * (found.shape[1] + wanted.size)), np.int64)
+            larger[:, :n_found] = found[:, :n_found]
+            found = larger
+        if stop - start > _SEARCH_STEPS * wanted.size:
+            for place in range(wanted.size):
+                start += np.searchsorted(rows[start:stop], wanted[place])
+                if start < stop and rows[start] == wanted[place]:
+                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, start
+                    n_found += 1
+            continue
+        for at in range(start, stop):
+            if likely[rows[at] & last]:
+                place = np.searchsorted(wanted, np.int64(rows[at]))
+                if place < wanted.size and wanted[place] == rows[at]:
+                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
+                    n_found += 1
+    return found[:, :n_found]
