@@ -67,4 +67,5 @@ def test_options_of_bm25_do_not_go_with_a_model(
 def test_a_model_that_is_not_there(corpus: Path, tmp_path: Path) -> None:
     said = run("index", tmp_path / "i", corpus, "--encoder", tmp_path / "nothing", code=1)
     assert "does not exist" in said
+    assert "or give --encoder default or bm25" in said
     assert not (tmp_path / "i").exists()

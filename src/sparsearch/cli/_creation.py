@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from sparsearch.cli._console import working
-from sparsearch.errors import IndexNotFoundError, InvalidInputError
+from sparsearch.errors import EncoderUnavailableError, IndexNotFoundError, InvalidInputError
 
 if TYPE_CHECKING:
     from sparsearch.encoders import Encoder
@@ -117,7 +117,11 @@ def _encoder(given: dict[str, Any]) -> Encoder:
         for name in words:
             option = "--" + name.replace("_", "-")
             raise InvalidInputError(f"{option} goes with --encoder bm25; {chosen} has its own")
-        return load_encoder(chosen)
+        try:
+            return load_encoder(chosen)
+        except EncoderUnavailableError as error:
+            names = " or ".join(ENCODER_NAMES)
+            raise EncoderUnavailableError(f"{error}; or give --encoder {names}") from error
     analysis = _only(given, "language", "stop_words")
     if analysis.get("language") == "none":
         analysis["language"] = None

@@ -54,7 +54,7 @@ class AdaptingStep:
     done, total : int
         Pieces, or passes.
     loss : float, optional
-        Of the pass: the mean of 1 - cosine.
+        Of a pass that is done: the mean of 1 - cosine.
     """
 
     stage: Literal["encoding", "fitting"]
@@ -126,6 +126,7 @@ def adapt_default(
         report(AdaptingStep("fitting", epoch, config.epochs, loss))
 
     vectors = _vectors(graph, encoder, [windows[i] for i in filled], encoded)
+    report(AdaptingStep("fitting", 0, config.epochs))
     texts_as_bags = Bags.of([bags[i] for i in filled], vectors)
     head.replace(fit_directions(head.directions, texts_as_bags, config, fitted))
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,333 @@
+"""Searching one committed state of an index."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparsearch.encoders import Encoder
+from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
+from sparsearch.index.approximate import EXACT
+from sparsearch.index.config import IndexConfig
+from sparsearch.index.documents import Document
+from sparsearch.index.explain import Explanation, explain_document
+from sparsearch.index.feedback import Feedback, expanded
+from sparsearch.index.search import (
+    SearchOptions,
+    TopK,
+    plan_queries,
+    search_snapshot,
+    without_zeros,
+)
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.terms import Terms
+from sparsearch.index.tuning import TUNING, Tuning, sample_queries
+from sparsearch.runs import Hit, Run
+from sparsearch.storage import Catalog, SegmentFiles
+from sparsearch.vectors import SparseVectors, Vocabulary
+
+__all__ = ["Searcher"]
+
+
+class Searcher:
+    """What `Index` does to search.
+
+    Parameters
+    ----------
+    path : Path
+        The index folder.
+    catalog : Catalog
+        Of the index.
+    encoder : Encoder, optional
+        The index's encoder, if the caller has it at hand.
+    """
+
+    def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.config = IndexConfig.from_settings(catalog.settings["config"])
+        self._catalog = catalog
+        self._files = SegmentFiles(path / "segments")
+        self._guard = threading.RLock()
+        self._is_writing = False
+        self._snapshot = Snapshot.open(catalog, self._files)
+        self._terms = Terms(catalog, encoder)
+        self._tuning: Tuning | None = None
+
+    @property
+    def generation(self) -> int:
+        """Number of the commit that this `Index` searches."""
+        return self._snapshot.generation
+
+    @property
+    def can_approximate(self) -> bool:
+        """Whether `recall` makes a difference; in an index of BM25 it does not."""
+        return self._snapshot.has_forward_index
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Strings of the terms; None if the index knows only term ids, or nothing yet."""
+        return self._terms.vocabulary
+
+    @property
+    def has_term_ids(self) -> bool:
+        """Whether it holds vectors whose terms are ids without strings."""
+        snapshot = self._snapshot
+        without_encoder = self._catalog.settings["encoder"] is None
+        return without_encoder and snapshot.vocabulary_size == 0 and snapshot.n_postings > 0
+
+    def search(
+        self,
+        query: str | Mapping[Any, float] | SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        feedback: Feedback | None = None,
+    ) -> list[Hit]:
+        """Return the best documents for a query.
+
+        Parameters
+        ----------
+        query : str, mapping of term to weight, or SparseVectors of one row
+        k : int
+            How many at most. Documents without a positive score are never returned.
+        filter : mapping, optional
+            Condition on metadata (see docs/filters.md); k documents that meet it are returned if
+            there are as many.
+        recall : float, optional
+            Search approximately: expect this share of the exact best k among the hits, whose
+            scores are exact in any case (see docs/search.md, and `tune`). By default, and with
+            BM25 always, the search is exact.
+        feedback : Feedback, optional
+            Search for the query as `expand` widens it; ``Feedback()`` has sensible settings.
+
+        Returns
+        -------
+        list of Hit
+            By score descending, then in insertion order.
+
+        Raises
+        ------
+        InvalidQueryError, FilterError
+        EncoderUnavailableError
+            If text is given and the index has no encoder.
+        """
+        snapshot = self._snapshot
+        options = self._options(recall, 1)
+        vector = self._one_query(query, snapshot)
+        vector = self._widened(snapshot, vector, filter, options, feedback)
+        top = self._top_k(snapshot, vector, k, filter, options)
+        hits: list[Hit] = []
+        for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
+            if len(hits) == top.counts[0]:
+                break
+            document = snapshot.document(number)
+            hits.append(Hit(document.id, score, document.title, document.text, document.metadata))
+        return hits
+
+    def search_batch(
+        self,
+        queries: Mapping[str, str] | Sequence[str] | SparseVectors,
+        k: int = 100,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        feedback: Feedback | None = None,
+        threads: int | None = None,
+    ) -> Run:
+        """Return the rankings of many queries.
+
+        Parameters
+        ----------
+        queries : mapping of query id to text, sequence of texts, or SparseVectors
+            Queries without ids are numbered from "0".
+        k, filter, recall, feedback
+            As in `search`.
+        threads : int, optional
+            All cores by default. Results do not depend on it.
+
+        Returns
+        -------
+        Run
+        """
+        snapshot = self._snapshot
+        if isinstance(queries, Mapping):
+            names, texts = list(queries), list(queries.values())
+            vectors = self._terms.for_queries(texts, snapshot)
+        else:
+            names = [str(i) for i in range(len(queries))]
+            vectors = self._terms.for_queries(queries, snapshot)
+        options = self._options(recall, threads)
+        vectors = self._widened(snapshot, vectors, filter, options, feedback)
+        top = self._top_k(snapshot, vectors, k, filter, options)
+        rankings = {}
+        for name, numbers, scores, count in zip(
+            names, top.numbers, top.scores, top.counts.tolist(), strict=True
+        ):
+            ids = [snapshot.id(number) for number in numbers[:count].tolist()]
+            rankings[name] = (ids, scores[:count])
+        return Run.from_rankings(rankings)
+
+    def top_k(
+        self,
+        queries: Sequence[str] | SparseVectors,
+        k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        threads: int | None = 1,
+    ) -> TopK:
+        """Return document numbers and scores as arrays: the least work a search can be.
+
+        Numbers are places in insertion order; `ids_of` turns them into ids, `documents_of` into
+        documents. They hold until the index is refreshed or written to.
+        """
+        snapshot = self._snapshot
+        options = self._options(recall, threads)
+        return self._top_k(snapshot, self._terms.for_queries(queries, snapshot), k, filter, options)
+
+    def sample_queries(self) -> SparseVectors:
+        """Return the long queries that `tune` measures with where none are given.
+
+        Returns
+        -------
+        SparseVectors
+            At most 300 rows, fewer in a small index: the 32 heaviest terms of each of some
+            documents that are spread evenly over the index.
+        """
+        vectors, _ = sample_queries(self._snapshot)
+        return SparseVectors.from_trusted(
+            vectors.offsets, vectors.term_ids, vectors.weights, self._terms.vocabulary
+        )
+
+    @property
+    def tuning(self) -> Tuning:
+        """What effort each recall takes: as last measured by `tune`, or sensible defaults."""
+        if self._tuning is None:
+            self._tuning = Tuning.from_json(self._catalog.settings.get(TUNING))
+        return self._tuning
+
+    def ids_of(self, numbers: Iterable[int]) -> list[str]:
+        """Return the ids of document numbers given by `top_k`."""
+        snapshot = self._snapshot
+        return [snapshot.id(number) for number in numbers]
+
+    def documents_of(self, numbers: Iterable[int]) -> list[Document]:
+        """Return the documents of numbers given by `top_k`."""
+        snapshot = self._snapshot
+        return [snapshot.document(number) for number in numbers]
+
+    def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors that `search` would use for these texts."""
+        return self._terms.for_queries(texts, self._snapshot)
+
+    def expand(
+        self,
+        queries: Sequence[str] | SparseVectors,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        feedback: Feedback = Feedback(),  # noqa: B008 - it is frozen
+        recall: float | None = None,
+        threads: int | None = None,
+    ) -> SparseVectors:
+        """Return queries widened by what their best documents say (pseudo-relevance feedback).
+
+        They find documents that are worded differently; see docs/search.md for what that brings
+        and costs. What ``search(feedback=...)`` searches for; give it to `explain`.
+
+        Parameters
+        ----------
+        queries : sequence of texts, or SparseVectors
+        filter, recall, threads
+            Of the search for the documents that are believed; as in `search_batch`.
+        feedback : Feedback, optional
+
+        Returns
+        -------
+        SparseVectors
+            One row a query.
+        """
+        snapshot = self._snapshot
+        vectors = self._terms.for_queries(queries, snapshot)
+        options = self._options(recall, threads)
+        return self._widened(snapshot, vectors, filter, options, feedback)
+
+    def explain(
+        self, query: str | Mapping[Any, float] | SparseVectors, document_id: str
+    ) -> Explanation:
+        """Return each query term's contribution to a document's score.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If no document has this id.
+        """
+        snapshot = self._snapshot
+        number = self._number(document_id, snapshot)
+        vector = without_zeros(self._one_query(query, snapshot), self.config.max_code)
+        plan = plan_queries(snapshot, vector, self.config.max_code)
+        text_terms = self._terms.text_terms(snapshot.document(number).content)
+        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary, text_terms)
+
+    def _one_query(
+        self, query: str | Mapping[Any, float] | SparseVectors, snapshot: Snapshot
+    ) -> SparseVectors:
+        if isinstance(query, str):
+            return self._terms.for_queries([query], snapshot)
+        vector = query
+        if isinstance(query, Mapping):
+            vector = SparseVectors.from_dicts([query])
+        if not isinstance(vector, SparseVectors) or len(vector) != 1:
+            raise InvalidQueryError(
+                "a query must be text, a mapping of term to weight, or SparseVectors of one row; "
+                "use search_batch for more"
+            )
+        return self._terms.for_queries(vector, snapshot)
+
+    def _widened(
+        self,
+        snapshot: Snapshot,
+        vectors: SparseVectors,
+        filter: Mapping[str, Any] | None,
+        options: SearchOptions,
+        feedback: Feedback | None,
+    ) -> SparseVectors:
+        if feedback is None:
+            return vectors
+        if not isinstance(feedback, Feedback):
+            raise InvalidQueryError(f"feedback is {shorten(feedback)}; give Feedback() or None")
+        top = self._top_k(snapshot, vectors, feedback.documents, filter, options)
+        saturation = self._terms.saturation
+        first_word = 0 if saturation is None else saturation.first_term
+        return expanded(snapshot, vectors, top, first_word, feedback)
+
+    def _top_k(
+        self,
+        snapshot: Snapshot,
+        vectors: SparseVectors,
+        k: int,
+        filter: Mapping[str, Any] | None,
+        options: SearchOptions,
+    ) -> TopK:
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+            raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
+        allowed = snapshot.allowed(filter)
+        return search_snapshot(snapshot, vectors, int(k), allowed, options)
+
+    def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
+            raise InvalidQueryError(reason)
+        efforts = EXACT if recall is None else self.tuning.efforts(recall)
+        return SearchOptions(self.config.max_code, efforts, threads)
+
+    def _number(self, document_id: str, snapshot: Snapshot) -> int:
+        if isinstance(document_id, str):
+            number = int(snapshot.find([document_id])[0])
+            if number >= 0:
+                return number
+        raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
