@@ -13,25 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_models
-from typer.testing import CliRunner
+from verbs import run
 
 from sparsearch import Encoder, Index
-from sparsearch.cli import app
 from sparsearch.cli._encoding import PART_TEXTS
 from sparsearch.vectors import load_npz, read_json_vectors
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 LAST = {"id": "y", "text": "a"}
 MANY = 12 * PART_TEXTS + 100
-
-
-def run(*arguments: object, code: int = 0) -> str:
-    """Run the program in this process; return what it writes to both outputs."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def write_lines(path: Path, records: list[dict[str, object]]) -> Path:

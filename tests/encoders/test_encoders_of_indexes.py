@@ -7,19 +7,9 @@ from pathlib import Path
 
 import pytest
 import tiny_models
-from typer.testing import CliRunner
+from verbs import run
 
 from sparsearch import Encoder, Index
-from sparsearch.cli import app
-
-
-def run(*arguments: object, code: int = 0) -> str:
-    """Run the program in this process; return what it writes to both outputs."""
-    result = CliRunner().invoke(app, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 @pytest.fixture
