@@ -9,6 +9,7 @@ and used again.
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
@@ -56,6 +57,7 @@ def kept_index(folder: Path, dataset: Dataset, encoder: ss.Encoder) -> ss.Index:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
         with ss.Index.create(unfinished, encoder) as index:
             index.add(dataset.documents())
             index.optimize()
@@ -71,6 +73,7 @@ def milliseconds(index: ss.Index, dataset: Dataset) -> list[str]:
 
 
 def timed(index: ss.Index, query: str) -> tuple[float, float, float]:
+    """Return the seconds of each of the three."""
     start = time.perf_counter()
     index.top_k([query], 10)
     searched = time.perf_counter()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,14 @@ def test_a_model_that_is_not_there(corpus: Path, tmp_path: Path) -> None:
     assert "does not exist" in said
     assert "or give --encoder default or bm25" in said
     assert not (tmp_path / "i").exists()
+
+
+def test_a_folder_named_as_an_encoder_is_not_that_encoder(
+    exported: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(exported, "default")
+    run("index", "i", corpus, "--encoder", "./default")
+    assert "already indexed" in run("index", "i", corpus, "--encoder", "./default")
+    said = run("index", "i", corpus, "--encoder", "default", code=1)
+    assert f"created with encoder {tmp_path / 'default'}, not default" in said

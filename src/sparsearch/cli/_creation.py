@@ -66,8 +66,7 @@ class CreationOptions:
         if "language" in settings and settings["language"] is None:
             settings["language"] = "none"
         for name, value in self.given().items():
-            known = settings.get(name)
-            if known != value and not (name == "encoder" and known == _whole_path(value)):
+            if settings.get(name) != (_remembered(value) if name == "encoder" else value):
                 option = ("--no-" if value is False else "--") + name.replace("_", "-")
                 reason = f"{info.path} was created with {name} {settings.get(name, 'unset')}"
                 raise InvalidInputError(
@@ -149,9 +148,11 @@ def _name_of(encoder: Mapping[str, Any]) -> str | None:
     return None if name is None else str(name)
 
 
-def _whole_path(source: str) -> str:
-    """Return a source of a model as an index remembers it."""
-    return str(Path(source).resolve()) if Path(source).is_dir() else source
+def _remembered(encoder: str) -> str:
+    """Return what --encoder was given as `_name_of` names it."""
+    from sparsearch.encoders.loading import remembered_source
+
+    return encoder if encoder in ENCODER_NAMES else remembered_source(encoder)
 
 
 def _only(given: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sparsearch.errors import FileFormatError, InvalidQueryError, shorten
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
-    from sparsearch.runs import Hit, Run
+    from sparsearch.runs import Run
     from sparsearch.vectors import SparseVectors
 
 __all__ = [
@@ -107,30 +107,26 @@ class How:
         Whether they are widened by what their best documents say.
     """
 
-    k: int
+    k: int = 10
     filter: dict[str, Any] | None = None
     recall: float | None = None
     feedback: bool = False
 
     def run(self, index: Index, queries: Mapping[str, str] | SparseVectors) -> Run:
         """Return the rankings of many queries."""
-        return index.search_batch(queries, self.k, self.filter, **self._rest())
+        from sparsearch.index import Feedback
 
-    def hits(self, index: Index, query: str | SparseVectors) -> list[Hit]:
-        """Return the hits of one query."""
-        return index.search(query, self.k, self.filter, **self._rest())
+        feedback = Feedback() if self.feedback else None
+        return index.search_batch(
+            queries, self.k, self.filter, recall=self.recall, feedback=feedback
+        )
 
     def searched(self, index: Index, query: str | SparseVectors) -> str | SparseVectors:
-        """Return what is searched for a query."""
+        """Return what is searched for a query: itself or, with feedback, what it becomes."""
         if not self.feedback:
             return query
         queries = [query] if isinstance(query, str) else query
         return index.expand(queries, self.filter, recall=self.recall)
-
-    def _rest(self) -> dict[str, Any]:
-        from sparsearch.index import Feedback
-
-        return {"recall": self.recall, "feedback": Feedback() if self.feedback else None}
 
 
 def search_file(index: Index, path: Path, how: How) -> Run:

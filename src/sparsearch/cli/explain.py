@@ -44,7 +44,7 @@ def explain(
     """
     with open_index(index) as target:
         parsed = parse_query(target, query, vector)
-        searched = How(1, feedback=feedback).searched(target, parsed)
+        searched = How(feedback=feedback).searched(target, parsed)
         explanation = target.explain(searched, id)
         missing = _missing_terms(target, parsed, explanation)
     if json:

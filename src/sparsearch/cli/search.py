@@ -138,11 +138,11 @@ class _Session:
 
     def answer(self, text: str) -> None:
         query = parse_query(self.index, text, self.vector)
-        hits = self.how.hits(self.index, query)
-        explanations = []
-        if self.explain:
-            searched = self.how.searched(self.index, query)
-            explanations = [self.index.explain(searched, hit.id) for hit in hits]
+        how = self.how
+        searched = how.searched(self.index, query)
+        hits = self.index.search(searched, how.k, how.filter, recall=how.recall)
+        explained = hits if self.explain else []
+        explanations = [self.index.explain(searched, hit.id) for hit in explained]
         if self.json:
             for rank, hit in enumerate(hits, start=1):
                 reasons = explanations[rank - 1] if explanations else None

@@ -19,7 +19,7 @@ from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import InvalidInputError, VocabularyMismatchError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["LEARNED_MARK", "HybridEncoder", "hybrid_saturation"]
+__all__ = ["LEARNED_MARK", "HybridEncoder", "hybrid_saturation", "lexical_config"]
 
 LEARNED_MARK: Final = "~"
 """Begins the name of every learned term. No word of BM25 contains it."""
@@ -177,6 +177,19 @@ class HybridEncoder(Encoder):
         return f"HybridEncoder({self.lexical}, {self._learned}, {self._weight})"
 
 
+def lexical_config(identity: object) -> Bm25Config:
+    """Return the settings of words, given as the identity of their encoder.
+
+    Raises
+    ------
+    InvalidInputError
+        When a setting is missing or malformed.
+    """
+    names = ("type", "version", "k1", "b", "analysis")
+    settings = checked_settings(identity, "lexical", names)
+    return Bm25Encoder.from_identity(settings, Vocabulary()).config
+
+
 def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Saturation:
     """Return the saturation of a hybrid encoder, of which only this is known.
 
@@ -185,9 +198,7 @@ def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Sa
     InvalidInputError
         When the settings of its words are missing or malformed.
     """
-    names = ("type", "version", "k1", "b", "analysis")
-    lexical = checked_settings(identity.get("lexical"), "lexical", names)
-    config = Bm25Encoder.from_identity(lexical, Vocabulary()).config
+    config = lexical_config(identity.get("lexical"))
     terms = range(len(vocabulary))
     first = bisect_left(
         terms, True, key=lambda term: not vocabulary.term(term).startswith(LEARNED_MARK)

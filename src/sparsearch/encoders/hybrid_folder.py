@@ -6,12 +6,10 @@ import json
 from pathlib import Path
 from typing import Final
 
-from sparsearch.encoders.bm25 import Bm25Encoder
-from sparsearch.encoders.hybrid import HybridEncoder
+from sparsearch.encoders.hybrid import HybridEncoder, lexical_config
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.settings import checked_settings
 from sparsearch.errors import FileFormatError, SparsearchError, shorten
-from sparsearch.vectors import Vocabulary
 
 __all__ = ["HYBRID_NAME", "is_hybrid_folder", "load_hybrid", "write_hybrid_settings"]
 
@@ -52,10 +50,7 @@ def load_hybrid(folder: str | Path, source: str | None = None) -> HybridEncoder:
         if settings["format"] != _FORMAT:
             reason = f"is of format {shorten(settings['format'])}; this sparsearch knows {_FORMAT}"
             raise FileFormatError(path, None, reason)
-        lexical = checked_settings(
-            settings["lexical"], "lexical", ("type", "version", "k1", "b", "analysis")
-        )
-        config = Bm25Encoder.from_identity(lexical, Vocabulary()).config
+        config = lexical_config(settings["lexical"])
         return HybridEncoder(config, learned, settings["learned_weight"], source=source)
     except FileFormatError:
         raise

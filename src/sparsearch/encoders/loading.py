@@ -34,7 +34,14 @@ from sparsearch.vectors import SparseVectors, Vocabulary
 if TYPE_CHECKING:
     from sparsearch.encoders.torch_model import CheckpointParts
 
-__all__ = ["LoadOptions", "LoadedEncoder", "export_model", "hybrid_from_identity", "load_encoder"]
+__all__ = [
+    "LoadOptions",
+    "LoadedEncoder",
+    "export_model",
+    "hybrid_from_identity",
+    "load_encoder",
+    "remembered_source",
+]
 
 _VERSION: Final = 1
 _CACHE_VERSION: Final = "2"
@@ -237,8 +244,7 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     if not isinstance(source, (str, PathLike)) or not os.fspath(source):
         raise InvalidInputError(f"the source of an encoder is {shorten(source)}, not a path")
     root = _folder_of(source)
-    # A folder is remembered by its whole path, so that an index finds it from anywhere.
-    name = str(root.resolve()) if Path(source).is_dir() else os.fspath(source)
+    name = remembered_source(source)
     if (root / SETTINGS_NAME).is_file():
         return _load_model_folder(root, name, chosen)
     parts = _parts(root, chosen.recipe)
@@ -262,6 +268,12 @@ def export_model(
     if expected_digest not in (None, parts.digest):
         raise EncoderUnavailableError(f"{root} changed since it was loaded; load it again")
     _exporter()(parts, Path(folder), quantize=quantize)
+
+
+def remembered_source(source: str | PathLike[str]) -> str:
+    """Return a source as an identity names it: a folder by its whole path, to be found anywhere."""
+    path = Path(source)
+    return str(path.resolve()) if path.is_dir() else os.fspath(source)
 
 
 def _folder_of(source: str | PathLike[str]) -> Path:

@@ -22,8 +22,8 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["Feedback", "expanded"]
 
-_PORTION = 1024
-"""Queries whose documents are in memory at a time."""
+_PORTION = 5120
+"""Documents whose vectors are in memory at a time, or those of one query."""
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,9 @@ def expanded(
         As many rows.
     """
     portions = []
-    for start in range(0, len(queries), _PORTION):
-        part = slice(start, start + _PORTION)
+    step = max(1, _PORTION // max(1, top.numbers.shape[1]))
+    for start in range(0, len(queries), step):
+        part = slice(start, start + step)
         found = TopK(top.numbers[part], top.scores[part], top.counts[part])
         own = _entries(queries[part])
         n_queries = len(found.counts)
@@ -118,13 +119,11 @@ def _said(snapshot: Snapshot, top: TopK) -> _Entries:
     """Return the weighted mean of each query's documents, times inverse document frequency."""
     queries, ranks = np.nonzero(np.arange(top.numbers.shape[1]) < top.counts[:, None])
     numbers, which = np.unique(top.numbers[queries, ranks], return_inverse=True)
-    documents = snapshot.vectors(numbers, None)
-    sizes = np.diff(documents.offsets)[which]
-    ends = np.cumsum(sizes)
-    at = np.arange(sizes.sum()) + np.repeat(documents.offsets[which] - ends + sizes, sizes)
-    shares = np.repeat(_shares(top)[queries, ranks], sizes)
-    weights = documents.weights[at].astype(np.float64) * shares
-    terms, place = np.unique(documents.term_ids[at], return_inverse=True)
+    documents = snapshot.vectors(numbers, None)[which]
+    sizes = np.diff(documents.offsets)
+    weights = documents.weights.astype(np.float64)
+    weights *= np.repeat(_shares(top)[queries, ranks], sizes)
+    terms, place = np.unique(documents.term_ids, return_inverse=True)
     frequencies = snapshot.document_frequencies(terms)
     # That of BM25: never negative, whatever the frequency.
     idf = np.log1p((snapshot.n_documents - frequencies + 0.5) / (frequencies + 0.5))
@@ -157,9 +156,15 @@ def _summed(entries: _Entries) -> _Entries:
     return _Entries(queries[starts], terms[starts], sums)
 
 
+def _kinds(entries: _Entries, first_word: int) -> npt.NDArray[np.int64]:
+    """Return a number for each query's learned terms, and the next for its words."""
+    kinds: npt.NDArray[np.int64] = 2 * entries.queries + (entries.terms >= first_word)
+    return kinds
+
+
 def _best(entries: _Entries, first_word: int, n_terms: int) -> _Entries:
     """Return the heaviest terms of each kind of each query; of ties, those of lower number."""
-    kinds = 2 * entries.queries + (entries.terms >= first_word)
+    kinds = _kinds(entries, first_word)
     order = np.lexsort((entries.terms, -entries.weights, kinds))
     starts = np.flatnonzero(np.diff(kinds[order], prepend=-1))
     sizes = np.diff(np.append(starts, len(order)))
@@ -172,7 +177,7 @@ def _scaled(
     added: _Entries, own: _Entries, n_queries: int, first_word: int, weight: float
 ) -> _Entries:
     """Return what is added, each kind of terms with `weight` times the norm it has in the query."""
-    kinds = [2 * part.queries + (part.terms >= first_word) for part in (added, own)]
+    kinds = [_kinds(part, first_word) for part in (added, own)]
     norms = [
         np.sqrt(np.bincount(kind, part.weights**2, 2 * n_queries))
         for kind, part in zip(kinds, (added, own), strict=True)

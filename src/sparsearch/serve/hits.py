@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from sparsearch.index import Feedback, Index
@@ -13,6 +13,7 @@ from sparsearch.serve.models import BatchRequest, SearchRequest
 from sparsearch.serve.passages import passage
 from sparsearch.serve.rendering import explanation_terms, hit_body, json_bytes
 from sparsearch.serve.words import words_by_term
+from sparsearch.vectors import SparseVectors
 
 __all__ = ["answer_searches", "feedback_of", "group_of"]
 
@@ -55,41 +56,44 @@ def answer_searches(
     for _ in requests:
         timer.observe(seconds)
     answer = {"exact": exact, "seconds": seconds, "generation": index.generation}
-    found = zip(top.numbers.tolist(), top.scores.tolist(), top.counts.tolist(), strict=True)
-    return [
-        json_bytes({"hits": _hits(collection, index, request, n[:count], s[:count]), **answer})
-        for request, (n, s, count) in zip(requests, found, strict=True)
-    ]
+    rows = zip(top.numbers.tolist(), top.scores.tolist(), top.counts.tolist(), strict=True)
+    answers = []
+    for place, (numbers, scores, count) in enumerate(rows):
+        query = queries[place : place + 1] if isinstance(queries, SparseVectors) else queries[place]
+        found = dict(zip(numbers[:count], scores, strict=False))
+        hits = _hits(collection, index, requests[place], query, found)
+        answers.append(json_bytes({"hits": hits, **answer}))
+    return answers
 
 
 def _hits(
     collection: Collection,
     index: Index,
     request: SearchRequest,
-    numbers: Sequence[int],
-    scores: Sequence[float],
+    query: str | SparseVectors,
+    found: Mapping[int, float],
 ) -> list[dict[str, Any]]:
-    """Return the hits with what the request asks for, and no more read than that takes."""
+    """Return the hits with what the request asks for, and no more read than that takes.
+
+    `query` is what was searched for, `found` the scores by document number, best first.
+    """
+    scores = found.values()
     if request.fields == [] and not request.explain:
-        ids = index.ids_of(numbers)
+        ids = index.ids_of(found)
         return [{"id": i, "score": s, "metadata": {}} for i, s in zip(ids, scores, strict=True)]
-    documents = index.documents_of(numbers)
+    documents = index.documents_of(found)
     bodies = [
         hit_body(document, score, request.fields)
         for document, score in zip(documents, scores, strict=True)
     ]
     if request.explain or request.passage is not None:
-        query = collection.query(request.query)
-        if feedback := feedback_of(request):
-            queries = [query] if isinstance(query, str) else query
-            query = index.expand(queries, request.filter, feedback=feedback, recall=request.recall)
         for body, document in zip(bodies, documents, strict=True):
             words = words_by_term(index, (document.title, document.text), collection.splits_words)
             terms = explanation_terms(index.explain(query, document.id), words)
             if request.explain:
                 body["terms"] = terms
             if request.passage is not None and "text" in body:
-                found = {word for term in terms for word in term["words"]}
-                body["passage"] = document.text and passage(document.text, found, request.passage)
+                marked = {word for term in terms for word in term["words"]}
+                body["passage"] = document.text and passage(document.text, marked, request.passage)
                 body["text_length"] = len(body.pop("text") or "")
     return bodies

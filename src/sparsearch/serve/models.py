@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
+from sparsearch.index import Feedback
+
 __all__ = [
     "BatchRequest",
     "BatchResponse",
@@ -35,6 +37,7 @@ __all__ = [
     "VectorResponse",
 ]
 
+_FEEDBACK = Feedback()
 _LARGEST = 3.4028234663852886e38  # of float32
 _WEIGHTS_SCHEMA = {
     "type": "object",
@@ -93,14 +96,21 @@ class _Request(BaseModel):
 class FeedbackSettings(_Request):
     """How far queries are widened by what their best documents say."""
 
-    documents: Whole = Field(default=5, ge=1, le=100, description="How many are believed.")
-    terms: Whole = Field(default=50, ge=1, le=1000, description="How many of theirs are added.")
+    documents: Whole = Field(
+        default=_FEEDBACK.documents, ge=1, le=100, description="How many are believed."
+    )
+    terms: Whole = Field(
+        default=_FEEDBACK.terms, ge=1, le=1000, description="How many of theirs are added."
+    )
     weight: float = Field(
-        default=0.2, gt=0, le=100, description="Norm of what is added, over that of the query."
+        default=_FEEDBACK.weight,
+        gt=0,
+        le=100,
+        description="Norm of what is added, over that of the query.",
     )
 
 
-Feedback = Annotated[
+UseFeedback = Annotated[
     FeedbackSettings | None,
     Field(
         description="Widen the query by what its best documents say (pseudo-relevance feedback), "
@@ -204,7 +214,7 @@ class SearchRequest(_Request):
     k: Whole = Field(default=10, ge=0)
     filter: Filter = None
     recall: Recall = None
-    feedback: Feedback = None
+    feedback: UseFeedback = None
     fields: list[str] | None = Field(
         default=None,
         description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
@@ -252,7 +262,7 @@ class BatchRequest(_Request):
     k: Whole = Field(default=100, ge=0)
     filter: Filter = None
     recall: Recall = None
-    feedback: Feedback = None
+    feedback: UseFeedback = None
 
 
 class Ranking(BaseModel):
