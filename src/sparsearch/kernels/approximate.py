@@ -16,6 +16,7 @@ from numba import njit
 from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.intrinsics import prefetch
+from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "search_one",
 ]
 
-_GROUP = 256
+_GROUP = 512
 _PIECE = 32
 _SAMPLE_WINDOWS = 8
 _CACHE_LINE = 64
@@ -118,35 +119,23 @@ def add_postings(places, codes, start, stop, factor, accumulators):  # type: ign
 
 
 @njit(nogil=True, cache=True)
-def _largest(rows, number):  # type: ignore[no-untyped-def]
-    # Written so that it becomes vector instructions.
-    largest = np.uint16(0)
-    for i in range(rows.shape[1]):
-        largest = max(largest, rows[number, i])
-    return largest
-
-
-@njit(nogil=True, cache=True)
 def _sweep(accumulators, count, bar, first, base, keys, size):  # type: ignore[no-untyped-def]
     """Offer every document of the window whose partial score exceeds the bar; clear them all."""
     # Most groups hold nothing, and most pieces of those that do.
-    groups = accumulators.reshape((-1, _GROUP))
-    pieces = accumulators.reshape((-1, _PIECE))
-    for group in range(groups.shape[0]):
-        if _largest(groups, group) <= bar:
-            continue
-        for piece in range(group * (_GROUP // _PIECE), (group + 1) * (_GROUP // _PIECE)):
-            if _largest(pieces, piece) <= bar:
-                continue
-            for i in range(piece * _PIECE, (piece + 1) * _PIECE):
-                if accumulators[i] <= bar:
+    for group in range(0, accumulators.size, _GROUP):
+        if largest(accumulators, group, group + _GROUP) > bar:
+            for piece in range(group, group + _GROUP, _PIECE):
+                if largest(accumulators, piece, piece + _PIECE) <= bar:
                     continue
-                keys[size] = make_key(accumulators[i], base + first + i)
-                size += 1
-                if size == 2 * count:
-                    size = count
-                    bar = np.uint16(select_best(keys, 2 * count, count) >> 32)
-    accumulators[:] = 0
+                for i in range(piece, piece + _PIECE):
+                    if accumulators[i] <= bar:
+                        continue
+                    keys[size] = make_key(accumulators[i], base + first + i)
+                    size += 1
+                    if size == 2 * count:
+                        size = count
+                        bar = np.uint16(select_best(keys, 2 * count, count) >> 32)
+        clear(accumulators, group, group + _GROUP)
     return size, bar
 
 

@@ -23,6 +23,7 @@ from sparsearch.kernels.lists import (
     stretch,
     walk,
 )
+from sparsearch.kernels.sweeping import largest
 from sparsearch.kernels.topk import make_key, select_best
 
 __all__ = ["SAMPLE_WINDOW", "guess_thresholds", "search_segment"]
@@ -33,7 +34,8 @@ _FIRST_WINDOW = 1024
 SAMPLE_WINDOW = 256
 """Neighbouring documents scored at a time to guess a threshold."""
 
-_GROUP = 8
+_GROUP = 128
+_PIECE = 8
 _PROBE_COST = 6
 """Postings that can be added in the time it takes to look one document up."""
 
@@ -50,17 +52,17 @@ def _collect(accumulators, size, bar, candidates):  # type: ignore[no-untyped-de
     """Gather the local rows whose accumulator exceeds ``bar``; return how many."""
     count = 0
     limit = np.int32(bar)
+    # Most groups hold nothing, and most pieces of those that do.
     for group in range(0, size, _GROUP):
-        # Written so that it becomes vector instructions: most groups hold nothing.
-        hit = np.int32(0)
-        for i in range(_GROUP):
-            hit |= np.int32(accumulators[group + i] > limit)
-        if hit == 0:
+        if largest(accumulators, group, group + _GROUP) <= limit:
             continue
-        # No branch on each: the processor could not predict it.
-        for i in range(group, min(group + _GROUP, size)):
-            candidates[count] = i
-            count += np.int64(accumulators[i] > limit)
+        for piece in range(group, group + _GROUP, _PIECE):
+            if largest(accumulators, piece, piece + _PIECE) <= limit:
+                continue
+            # No branch on each: the processor could not predict it.
+            for i in range(np.uint64(piece), np.uint64(min(piece + _PIECE, size))):
+                candidates[count] = i
+                count += np.int64(accumulators[i] > limit)
     return count
 
 

@@ -19,11 +19,12 @@ from numba import njit
 from sparsearch.kernels.approximate import add_postings, score_documents
 from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import select_best
 
 __all__ = ["search_layers", "set_thresholds"]
 
-_GROUP = 64
+_GROUP = 256
 _PIECE = 8
 
 _REST_SHARE = 0.25
@@ -85,33 +86,21 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _any_above(rows, number, bar):  # type: ignore[no-untyped-def]
-    # Written so that it becomes vector instructions.
-    hit = np.int32(0)
-    for i in range(rows.shape[1]):
-        hit |= np.int32(rows[number, i] > bar)
-    return hit != 0
-
-
-@njit(nogil=True, cache=True)
 def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ignore[no-untyped-def]
     """Gather the window's documents whose partial score exceeds the bar; clear them all."""
-    groups = accumulators.reshape((-1, _GROUP))
-    pieces = accumulators.reshape((-1, _PIECE))
     count = 0
-    for group in range(groups.shape[0]):
-        if not _any_above(groups, group, bar):
-            continue
-        for piece in range(group * (_GROUP // _PIECE), (group + 1) * (_GROUP // _PIECE)):
-            if not _any_above(pieces, piece, bar):
-                continue
-            for i in range(piece * _PIECE, (piece + 1) * _PIECE):
-                row = first + i
-                # A bar of -1 lets in what was cleared, too.
-                if accumulators[i] > bar and row < end and (allowed.size == 0 or allowed[row]):
-                    documents[count] = base + row
-                    count += 1
-    accumulators[:] = 0
+    for group in range(0, accumulators.size, _GROUP):
+        if largest(accumulators, group, group + _GROUP) > bar:
+            for piece in range(group, group + _GROUP, _PIECE):
+                if largest(accumulators, piece, piece + _PIECE) <= bar:
+                    continue
+                for i in range(piece, piece + _PIECE):
+                    row = first + i
+                    # A bar of -1 lets in what was cleared, too.
+                    if accumulators[i] > bar and row < end and (allowed.size == 0 or allowed[row]):
+                        documents[count] = base + row
+                        count += 1
+        clear(accumulators, group, group + _GROUP)
     return count
 
 
