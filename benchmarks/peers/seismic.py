@@ -40,6 +40,7 @@ from sparsearch import SparseVectors
 SHARES = (0.1, 0.2, 0.4, 0.8)
 CUTS = (2, 3, 4, 5, 6, 8, 10, 12)
 FACTORS = (0.6, 0.7, 0.8, 0.9, 1.0)
+QUICK_SHARES, QUICK_SHARES_OF_MILLIONS = (0.2, 0.4), (0.1, 0.2)
 LARGEST_VALUE = 255 / 64
 
 
@@ -58,7 +59,9 @@ class Seismic(Engine):
             return {"values": "f16", "n_postings": postings, **common, **others}
 
         if quick:
-            return [Case(build(share), searches) for share in (0.2, 0.4)]
+            many = collection.documents > 4_000_000
+            shares = QUICK_SHARES_OF_MILLIONS if many else QUICK_SHARES
+            return [Case(build(share), searches) for share in shares]
         cases = [
             Case(build(share, centroid_fraction=fraction, summary_energy=energy), searches)
             for share in SHARES

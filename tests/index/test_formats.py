@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sparsearch import Index
+from sparsearch import Index, SparseVectors
+from sparsearch.errors import IndexVersionError
+from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.storage import FORMAT_VERSION
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -37,3 +39,15 @@ def test_an_index_of_an_earlier_version(written: Path, tmp_path: Path) -> None:
         text.optimize()
         assert text.search("hound")[0].id == "doc/5"
         assert text.verify() == []
+
+
+def test_windows_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreleased versions had smaller ones, whose places would be taken for other documents."""
+    n_documents = LIST_WINDOW + 1
+    with Index.create(tmp_path / "index", encoder=None) as index:
+        vectors = SparseVectors.from_dicts([{0: 1.0}] * n_documents)
+        index.add_vectors([str(i) for i in range(n_documents)], vectors)
+        index.optimize()
+    monkeypatch.setattr("sparsearch.index.segment.LIST_WINDOW", 2 * LIST_WINDOW)
+    with pytest.raises(IndexVersionError, match="windows of another size: index the documents"):
+        Index.open(tmp_path / "index")

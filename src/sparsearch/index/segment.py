@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.errors import IndexVersionError
 from sparsearch.index.columns import Column, unpack_columns
-from sparsearch.kernels.forward import upper_shift
+from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
 from sparsearch.kernels.lookup import postings_of
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -83,7 +84,15 @@ class Segment:
     def open(cls, files: SegmentFiles, stored: StoredSegment) -> Segment:
         """Memory-map a segment; raises as `SegmentFiles.open` does."""
         arrays, attributes = files.open(stored)
-        return cls(stored, arrays, attributes)
+        segment = cls(stored, arrays, attributes)
+        n_windows = -(-segment.n_documents // LIST_WINDOW)
+        if segment.has_forward_index and segment.lists[3].shape[1] != n_windows + 1:
+            folder = files.folder / stored.uid
+            raise IndexVersionError(
+                f"{folder} was written by an unreleased sparsearch, in windows of another size: "
+                "index the documents again"
+            )
+        return segment
 
     @cached_property
     def n_documents(self) -> int:

@@ -32,9 +32,9 @@ __all__ = [
     "upper_shift",
 ]
 
-LIST_WINDOW = 8192
-"""Documents to a window, whose accumulators (uint16) fit the first-level cache with room to spare.
-Part of the file format."""
+LIST_WINDOW = 16384
+"""Documents to a window: accumulators of 16 bits fit a first-level cache, those of 32 bits a
+second-level one. Part of the file format."""
 
 STRONG_SHARE = 0.8
 """A posting is strong if it weighs at least this share of the mean weight of a unit of mass, which
