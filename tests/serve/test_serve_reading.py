@@ -64,6 +64,8 @@ def test_searches_with_feedback(http: httpx.Client, index: Index) -> None:
     for hit in hits:
         total = sum(term["contribution"] for term in hit["terms"])
         assert total == pytest.approx(hit["score"])
+        why = {"query": "sparse", "id": hit["id"], "feedback": asdict(feedback)}
+        assert http.post("/explain", json=why).json()["score"] == pytest.approx(hit["score"])
     body = {"queries": ["sparse", "soup"], "feedback": {}}
     found = http.post("/search/batch", json=body).json()["rankings"]
     run = index.search_batch(["sparse", "soup"], feedback=Feedback())

@@ -75,18 +75,6 @@ class Collection:
             "writable": int(self.writer.can_write),
         }
 
-    def query(self, query: str | Mapping[str, float]) -> str | SparseVectors:
-        """Return a query as the index takes it.
-
-        Raises
-        ------
-        InvalidVectorError
-            If a weight is no float32.
-        """
-        if isinstance(query, str):
-            return query
-        return self.vectors([query], self.index.has_term_ids)
-
     def queries(
         self, queries: Sequence[str | Mapping[str, float]]
     ) -> Sequence[str] | SparseVectors:

@@ -9,13 +9,13 @@ from typing import Any
 from sparsearch.index import Feedback, Index
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.metrics import Metrics
-from sparsearch.serve.models import BatchRequest, SearchRequest
+from sparsearch.serve.models import BatchRequest, ExplainRequest, SearchRequest
 from sparsearch.serve.passages import passage
 from sparsearch.serve.rendering import explanation_terms, hit_body, json_bytes
 from sparsearch.serve.words import words_by_term
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["answer_searches", "feedback_of", "group_of"]
+__all__ = ["answer_searches", "feedback_of", "group_of", "query_of", "widened"]
 
 
 def group_of(collection: Collection, request: SearchRequest) -> Hashable:
@@ -26,10 +26,26 @@ def group_of(collection: Collection, request: SearchRequest) -> Hashable:
     return collection.name, kind, request.k, request.recall
 
 
-def feedback_of(request: SearchRequest | BatchRequest) -> Feedback | None:
+def feedback_of(request: SearchRequest | BatchRequest | ExplainRequest) -> Feedback | None:
     """Return the feedback that a request asks for."""
     given = request.feedback
     return None if given is None else Feedback(given.documents, given.terms, given.weight)
+
+
+def widened(
+    index: Index, queries: Sequence[str] | SparseVectors, request: SearchRequest | ExplainRequest
+) -> Sequence[str] | SparseVectors:
+    """Return what is searched for: the queries themselves or, with feedback, what they become."""
+    feedback = feedback_of(request)
+    if feedback is None:
+        return queries
+    how: dict[str, Any] = {"feedback": feedback, "recall": request.recall, "threads": 1}
+    return index.expand(queries, request.filter, **how)
+
+
+def query_of(queries: Sequence[str] | SparseVectors, place: int) -> str | SparseVectors:
+    """Return one of several queries, as `Index.explain` takes it."""
+    return queries[place : place + 1] if isinstance(queries, SparseVectors) else queries[place]
 
 
 def answer_searches(
@@ -46,9 +62,7 @@ def answer_searches(
     queries = collection.queries([request.query for request in requests])
     first = requests[0]
     start = time.perf_counter()
-    if feedback := feedback_of(first):
-        how: dict[str, Any] = {"feedback": feedback, "recall": first.recall, "threads": 1}
-        queries = index.expand(queries, first.filter, **how)
+    queries = widened(index, queries, first)
     top = index.top_k(queries, first.k, first.filter, recall=first.recall)
     seconds = time.perf_counter() - start
     exact = first.recall is None or not index.can_approximate
@@ -59,7 +73,7 @@ def answer_searches(
     rows = zip(top.numbers.tolist(), top.scores.tolist(), top.counts.tolist(), strict=True)
     answers = []
     for place, (numbers, scores, count) in enumerate(rows):
-        query = queries[place : place + 1] if isinstance(queries, SparseVectors) else queries[place]
+        query = query_of(queries, place)
         found = dict(zip(numbers[:count], scores, strict=False))
         hits = _hits(collection, index, requests[place], query, found)
         answers.append(json_bytes({"hits": hits, **answer}))

@@ -281,10 +281,17 @@ class BatchResponse(BaseModel):
 
 
 class ExplainRequest(_Request):
-    """A query and a document."""
+    """A query and a document.
+
+    With feedback, what is explained is the widened query, for which filter and recall have to be
+    those of the search.
+    """
 
     query: Query
     id: str
+    filter: Filter = None
+    recall: Recall = None
+    feedback: UseFeedback = None
 
 
 class ExplainResponse(BaseModel):

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.hits import answer_searches, feedback_of, group_of
+from sparsearch.serve.hits import answer_searches, feedback_of, group_of, query_of, widened
 from sparsearch.serve.rendering import (
     document_body,
     explanation_terms,
@@ -106,7 +106,8 @@ async def explain(
 
     def work() -> dict[str, Any]:
         index = collection.index.view()
-        explanation = index.explain(collection.query(request.query), request.id)
+        queries = widened(index, collection.queries([request.query]), request)
+        explanation = index.explain(query_of(queries, 0), request.id)
         document = index.get(request.id)
         words = words_by_term(index, (document.title, document.text), collection.splits_words)
         terms = explanation_terms(explanation, words)

@@ -169,6 +169,27 @@ def test_exact_and_approximate_say_how_long_they_took(open_page) -> None:
     expect(pane.get_by_label("Exact")).to_be_checked()
 
 
+def test_feedback_widens_the_query(open_page, site) -> None:
+    page = open_page("q=posting&c=articles")
+    switch = page.get_by_role("region", name="Results").get_by_label("Feedback")
+    expect(titles(page)).to_have_text(expected_titles(site, "posting"))
+    wider = expected_titles(site, "posting", feedback={})
+    assert len(wider) > len(expected_titles(site, "posting"))
+    with page.expect_request("**/search") as asked:
+        switch.check()
+    assert json.loads(asked.value.post_data)["feedback"] == {}
+    expect(titles(page)).to_have_text(wider)
+    assert state_of(page)["c"] == ["articles~feedback"]
+    last = page.locator(".hit").last
+    score = last.locator(".total .value").inner_text()
+    last.get_by_role("link").click()
+    page.get_by_role("tab", name="Score").click()
+    expect(page.get_by_role("dialog").locator("caption b")).to_have_text(score)
+    page.reload()
+    page.get_by_role("button", name="Close").click()
+    expect(switch).to_be_checked()
+
+
 def test_two_collections_side_by_side(open_page) -> None:
     page = open_page("q=sparse+retrieval")
     expect(titles(page)).not_to_have_count(0)

@@ -40,9 +40,9 @@ export class DocumentView {
     if (this.dialog.open) this.dialog.close();
   }
 
-  /** Show a document and, if there is a query, why it has its score. */
-  async show(collection, id, query, info) {
-    const request = JSON.stringify([collection, id, query]);
+  /** Show a document and, if there is a query, why it has its score when searched like this. */
+  async show(collection, id, query, settings, info) {
+    const request = JSON.stringify([collection, id, query, settings]);
     if (request === this.#shown) return;
     this.#shown = request;
     this.#running?.abort();
@@ -53,7 +53,7 @@ export class DocumentView {
     try {
       const [document, explanation, vector] = await Promise.all([
         api.getDocument(collection, id, signal),
-        query === null ? null : api.explain(collection, { query, id }, signal),
+        query === null ? null : api.explain(collection, { query, id, ...settings }, signal),
         api.getVector(collection, id, signal),
       ]);
       if (!signal.aborted) this.#fill(document, explanation, vector, info);

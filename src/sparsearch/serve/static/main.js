@@ -6,7 +6,7 @@ import { byId, count, make } from "./dom.js";
 import { Facets } from "./facets.js";
 import { listenToKeys } from "./keyboard.js";
 import { Pane } from "./pane.js";
-import { readQuery, takesWeights } from "./query.js";
+import { readQuery, settingsOf, takesWeights } from "./query.js";
 import { FIRST_K, MOST_K, readState, writeState } from "./state.js";
 
 const TYPING_PAUSE_MS = 120;
@@ -81,10 +81,11 @@ async function explainQuery() {
 async function openDocument() {
   const { open } = state;
   if (!open || !state.panes[open.pane]) return documentView.hide();
-  const { collection } = state.panes[open.pane];
-  const facts = await info(collection).catch(() => null);
+  const pane = state.panes[open.pane];
+  const facts = await info(pane.collection).catch(() => null);
   if (facts && state.open === open) {
-    documentView.show(collection, open.id, readQuery(state.query, facts), facts);
+    const query = readQuery(state.query, facts);
+    documentView.show(pane.collection, open.id, query, settingsOf(pane, state.filter), facts);
   }
 }
 
@@ -157,16 +158,18 @@ function sayThatNothingWorks(error) {
 /** Show the state, without the collections that there are not. */
 function settle() {
   const known = state.panes.filter(({ collection }) => collections.includes(collection));
-  const first = collections.slice(0, 1).map((collection) => ({ collection, recall: null }));
+  const first = collections.slice(0, 1).map(searchedPlainly);
   if (!first.length) byId("shared").textContent = "This key opens no collection of this server.";
   change({ panes: known.length ? known : first });
 }
+
+const searchedPlainly = (collection) => ({ collection, recall: null, feedback: false });
 
 function toggleComparison() {
   const [first] = state.panes;
   if (!first) return;
   const other = collections.find((name) => name !== first.collection) ?? first.collection;
-  const second = { collection: other, recall: null };
+  const second = searchedPlainly(other);
   change({ panes: state.panes.length === 2 ? [first] : [first, second], open: null });
 }
 

@@ -5,7 +5,7 @@ import { byId, count, duration, make, refill } from "./dom.js";
 import { compareHits, hitItems } from "./hits.js";
 import { kindOf } from "./bars.js";
 import { MOST_K } from "./state.js";
-import { readQuery } from "./query.js";
+import { readQuery, settingsOf } from "./query.js";
 
 const SLOW_MS = 150;
 /** So many characters of each text are shown; the whole text is loaded when the hit is opened. */
@@ -15,7 +15,7 @@ export class Pane {
   /**
    * @param {number} place 0 or 1.
    * @param {Object} page What the pane asks of the page:
-   *   choose(place, {collection, recall}), more(), address(place, id), needKey(error),
+   *   choose(place, {collection, recall, feedback}), more(), address(place, id), needKey(error),
    *   info(collection), dropFilter(), shown(place).
    */
   constructor(place, page) {
@@ -31,6 +31,7 @@ export class Pane {
       collection: part(".collection select"),
       modes: [...this.element.querySelectorAll("[type=radio]")],
       recall: part(".recall select"),
+      feedback: part(".feedback input"),
       status: part(".status"),
       message: part(".message"),
       hits: part(".hits"),
@@ -47,7 +48,9 @@ export class Pane {
   #choose() {
     const approximate = this.parts.modes[1].checked;
     const recall = approximate ? Number(this.parts.recall.value) : null;
-    this.page.choose(this.place, { collection: this.parts.collection.value, recall });
+    const { collection, feedback } = this.parts;
+    const chosen = { collection: collection.value, recall, feedback: feedback.checked };
+    this.page.choose(this.place, chosen);
   }
 
   /** List the collections to choose from. */
@@ -83,9 +86,8 @@ export class Pane {
   }
 
   async #search(request, query, info, signal) {
-    const { filter, k, recall } = request;
-    const body = { query, k, recall, explain: true, passage: PASSAGE };
-    if (Object.keys(filter).length) body.filter = filter;
+    const settings = settingsOf(request, request.filter);
+    const body = { query, k: request.k, ...settings, explain: true, passage: PASSAGE };
     const start = performance.now();
     const answer = await api.search(request.collection, body, signal);
     const elapsed = performance.now() - start;
@@ -93,8 +95,9 @@ export class Pane {
     this.#showAnswer(answer, info, request, elapsed);
   }
 
-  #showControls({ collection, recall }, info) {
+  #showControls({ collection, recall, feedback }, info) {
     const { collection: select, modes, recall: share } = this.parts;
+    this.parts.feedback.checked = feedback;
     select.value = collection;
     modes[0].checked = recall === null || !info.approximate;
     modes[1].checked = !modes[0].checked;

@@ -5,6 +5,14 @@ const WEIGHTED = /^(.+):([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)$/i;
 /** Return whether a collection holds vectors from outside, so that queries are weights. */
 export const takesWeights = (info) => info.encoder === null;
 
+/** Return how to search, as the API takes it. */
+export function settingsOf({ recall, feedback }, filter) {
+  const settings = { recall };
+  if (feedback) settings.feedback = {};
+  if (Object.keys(filter).length) settings.filter = filter;
+  return settings;
+}
+
 /** Return the query to send; null if there is nothing to search for. */
 export function readQuery(text, info) {
   if (!text.trim()) return null;

@@ -7,7 +7,7 @@ export const MOST_K = 100;
 /**
  * @typedef {Object} State
  * @property {string} query
- * @property {{collection: string, recall: number|null}[]} panes One, or two to compare.
+ * @property {{collection: string, recall: number|null, feedback: boolean}[]} panes One, or two to compare.
  * @property {Object} filter By field: {in: [values]} or {">=": number, "<=": number}.
  * @property {number} k
  * @property {{pane: number, id: string}|null} open The document that is open.
@@ -27,9 +27,10 @@ export function readState(hash) {
 }
 
 function readPane(text) {
-  const [collection, recall] = text.split("~");
-  const share = parseFloat(recall);
-  return { collection, recall: share > 0 && share <= 1 ? share : null };
+  const [collection, ...settings] = text.split("~");
+  const share = parseFloat(settings[0]);
+  const recall = share > 0 && share <= 1 ? share : null;
+  return { collection, recall, feedback: settings.includes("feedback") };
 }
 
 function readFilter(text) {
@@ -57,8 +58,8 @@ function isCondition(condition) {
 export function writeState(state) {
   const parts = new URLSearchParams();
   if (state.query) parts.set("q", state.query);
-  for (const { collection, recall } of state.panes) {
-    parts.append("c", recall === null ? collection : `${collection}~${recall}`);
+  for (const { collection, recall, feedback } of state.panes) {
+    parts.append("c", [collection, recall, feedback && "feedback"].filter(Boolean).join("~"));
   }
   if (Object.keys(state.filter).length) parts.set("filter", JSON.stringify(state.filter));
   if (state.k !== FIRST_K) parts.set("k", state.k);
