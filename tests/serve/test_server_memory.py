@@ -34,15 +34,11 @@ print(resident() - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other mallocs keep other amounts")
 def test_freed_memory_is_given_back_where_a_server_wishes():
-    left = {
-        wish: int(
-            subprocess.run(
-                [sys.executable, "-c", FREE_MEMORY, wish],
-                capture_output=True,
-                text=True,
-                check=True,
-            ).stdout
-        )
-        for wish in ("kept", "returned")
-    }
-    assert left["returned"] + 8 < left["kept"]
+    # The least of three: whatever else a process does only adds, 20 MB once on a busy machine.
+    least = {wish: min(_left(wish) for _ in range(3)) for wish in ("kept", "returned")}
+    assert least["returned"] + 8 < least["kept"]
+
+
+def _left(wish: str) -> int:
+    command = [sys.executable, "-c", FREE_MEMORY, wish]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
