@@ -11,6 +11,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from small_index import document, make_index, results
@@ -20,6 +21,11 @@ from sparsearch.errors import IndexNotFoundError
 from sparsearch.vectors import VectorBatch
 
 CORPUS = 160
+
+
+def create(folder: Path) -> None:
+    """Create the index, unless it is there."""
+    _open(folder, None).close()
 
 
 def index_text(folder: Path) -> None:
@@ -99,8 +105,10 @@ def run_and_kill(job: str, folder: Path, seconds: float) -> str:
     if child == 0:
         status = 1
         try:
-            JOBS[job](folder)
+            (create if job == "create" else JOBS[job])(folder)
             status = 0
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
     end = time.monotonic() + seconds
@@ -116,9 +124,11 @@ def run_and_kill(job: str, folder: Path, seconds: float) -> str:
 
 def main() -> None:
     """Answer lines until the input ends."""
-    with tempfile.TemporaryDirectory() as folder, make_index(Path(folder) / "index") as index:
-        index.optimize()
-        results(index)
+    with tempfile.TemporaryDirectory() as folder:
+        with make_index(Path(folder) / "index") as index:
+            index.optimize()
+            results(index)
+        index_vectors(Path(folder) / "vectors")
     for line in sys.stdin:
         seconds, job, folder = line.rstrip("\n").split(" ", 2)
         print(run_and_kill(job, Path(folder), float(seconds)), flush=True)

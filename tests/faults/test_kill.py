@@ -105,3 +105,19 @@ def test_killed_at_random_moments(tmp_path: Path, server: Server, job: str, agai
             stored, before = committed(job, folder), stored
             assert stored >= before
         assert answers(job, folder) == expected
+
+
+def test_killed_while_creating(tmp_path: Path, server: Server) -> None:
+    seconds = []
+    for name in ("first", "second"):
+        begin = time.monotonic()
+        assert server.run_and_kill("create", tmp_path / name, 60)
+        seconds.append(time.monotonic() - begin)
+    moments = random.Random(1)
+    for number in range(KILLS):
+        folder = tmp_path / str(number)
+        while not server.run_and_kill("create", folder, moments.uniform(0, min(seconds))):
+            pass
+        with Index.open(folder) as index:
+            assert index.verify() == []
+            assert len(index) == 0

@@ -42,7 +42,7 @@ def test_create_makes_the_folders_above_it(tmp_path: Path) -> None:
 
 
 def test_create_takes_an_empty_folder_and_what_a_killed_creation_left(tmp_path: Path) -> None:
-    for name in ("lock", "catalog.sqlite", "catalog.sqlite-wal"):
+    for name in ("lock", "catalog.sqlite", "catalog.sqlite-journal", "catalog.sqlite-wal"):
         (tmp_path / name).touch()
     with pytest.raises(IndexNotFoundError):
         Index.open(tmp_path)

@@ -15,6 +15,7 @@ _OWN_ENTRIES = (
     "lock",
     "cleaner.lock",
     CATALOG_NAME,
+    f"{CATALOG_NAME}-journal",
     f"{CATALOG_NAME}-wal",
     f"{CATALOG_NAME}-shm",
 )
