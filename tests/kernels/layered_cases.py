@@ -13,6 +13,7 @@ import numpy as np
 from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists
 
+from sparsearch.index.layered import layered_lists
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.approximate import (
     fit_scales,
@@ -20,7 +21,7 @@ from sparsearch.kernels.approximate import (
     keep_best,
     score_candidates,
 )
-from sparsearch.kernels.forward import LIST_WINDOW, layered_lists, upper_shift
+from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
 from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.layers import search_layers
 from sparsearch.kernels.topk import LAST_DOCUMENT

@@ -8,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import Lists, random_lists
 
-from sparsearch.index.layered import choose_scales
+from sparsearch.index.layered import choose_scales, layered_lists
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.forward import (
     LIST_WINDOW,
     STRONG_SHARE,
+    copy_entries,
+    largest_codes,
     largest_weights,
-    layered_lists,
     quantise,
     upper_shift,
 )
@@ -39,6 +40,8 @@ def layer(forward: Arrays, scales: np.ndarray) -> Arrays:
     """Return the layered lists by the kernel, after comparing them with their twin."""
     shift = upper_shift(forward[2])
     lists = layered_lists(forward, scales, shift)
+    for threads in (2, 5):
+        assert_same(layered_lists(forward, scales, shift, threads), lists)
     assert_same(lists, reference.layered_lists(forward, scales, shift))
     assert [part.dtype for part in lists] == [
         np.int64, np.uint16, np.uint8, np.uint32, np.uint8,
@@ -179,3 +182,28 @@ def test_quantise(data: st.DataObject, max_code: int, spread: int) -> None:
     assert max_codes.dtype == codes.dtype
     # No finer scale would do: the largest weight of each list has a code of full length.
     assert ((max_codes > max_code // 2) | (largest < 2.0**-110)).all()
+
+
+@given(lists_and_scales(), st.data(), st.sampled_from([np.uint16, np.uint32]))
+@settings(max_examples=100)
+def test_copying_documents(
+    case: tuple[Lists, np.ndarray], data: st.DataObject, dtype: type
+) -> None:
+    lists, _ = case
+    offsets, numbers, codes = forward_of(lists)
+    codes = np.maximum(codes, 1)
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    rows = np.flatnonzero(rng.random(lists.n_rows) < data.draw(st.sampled_from([0.0, 0.5, 1.0])))
+    kept = np.repeat(np.isin(np.arange(lists.n_rows), rows), np.diff(offsets))
+    n_lists = len(lists.postings)
+    largest = np.zeros(n_lists, codes.dtype)
+    np.maximum.at(largest, numbers[kept], codes[kept])
+    np.testing.assert_array_equal(largest_codes((offsets, numbers, codes), rows, n_lists), largest)
+
+    room = np.iinfo(codes.dtype).max // np.maximum(largest.astype(int), 1)
+    longer = -np.floor(np.log2(room)).astype(int)
+    steps = rng.integers(longer, 1 + rng.choice([0, 3, 16, 200], n_lists))
+    places = rng.permutation(n_lists).astype(dtype)
+    found = np.empty(kept.sum(), dtype), np.empty(kept.sum(), codes.dtype)
+    copy_entries((offsets, numbers, codes), rows, places, steps, *found)
+    assert_same(found, reference.copy_entries((offsets, numbers, codes), rows, places, steps))

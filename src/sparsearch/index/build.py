@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
-from sparsearch.index.layered import FinalVectors, choose_scales, layered_arrays, merge_vectors
+from sparsearch.index.layered import (
+    choose_scales,
+    code_vectors,
+    layered_arrays,
+    merge_vectors,
+)
 from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
 from sparsearch.kernels.invert import merge_lists, transpose
 from sparsearch.kernels.lists import split_codes, window_starts
@@ -93,6 +98,7 @@ def build_segment(
     metadata: Sequence[Mapping[str, Any]],
     vectors: SparseVectors,
     weighting: Weighting,
+    threads: int,
 ) -> NewSegment:
     """Return the arrays of a segment of new documents.
 
@@ -102,6 +108,8 @@ def build_segment(
     vectors : SparseVectors
         One row a document; weights positive.
     weighting : Weighting
+    threads : int
+        How many work on the posting lists, where weights are final.
     """
     columns = ColumnBuilder()
     for row, fields in enumerate(metadata):
@@ -110,8 +118,10 @@ def build_segment(
     terms, local_terms = _renumber(vectors.term_ids)
     saturation = weighting.saturation
     if saturation is None:
-        final = FinalVectors(terms, vectors.offsets, local_terms, vectors.weights)
-        postings = layered_arrays(final, weighting.max_code)
+        coded = code_vectors(
+            terms, vectors.offsets, local_terms, vectors.weights, weighting.max_code
+        )
+        postings = layered_arrays(coded, threads)
     else:
         rows = np.empty(vectors.nnz, np.uint32)
         values = vectors.weights if saturation.first_term else _as_counts(vectors.weights)
@@ -131,7 +141,9 @@ def build_segment(
 
 
 def merge_segments(
-    parts: Sequence[tuple[Segment, npt.NDArray[np.bool_] | None]], weighting: Weighting
+    parts: Sequence[tuple[Segment, npt.NDArray[np.bool_] | None]],
+    weighting: Weighting,
+    threads: int,
 ) -> NewSegment:
     """Return the arrays of one segment that holds the live documents of several, in order.
 
@@ -141,6 +153,8 @@ def merge_segments(
         Segments with the mask of their deleted documents.
     weighting : Weighting
         Codes are computed anew with it; this is also how a change of average length takes effect.
+    threads : int
+        As for `build_segment`.
     """
     moves = _new_rows(parts)
     segments = [segment for segment, _ in parts]
@@ -151,7 +165,8 @@ def merge_segments(
     live = [np.flatnonzero(new_rows >= 0) for new_rows in moves]
     total = sum(map(len, live))
     if weighting.saturation is None:
-        postings = layered_arrays(merge_vectors(segments, live), weighting.max_code)
+        coded = merge_vectors(segments, live, weighting.max_code, threads)
+        postings = layered_arrays(coded, threads)
     else:
         lengths = np.concatenate(
             [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]

@@ -21,6 +21,7 @@ from sparsearch.vectors import SparseVectors
 __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
 
 _TEXT_FIELDS = ("title", "text")
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
 _MAX_DEPTH = 100
 """Of nested metadata; what is stored can be read again however deep the caller's stack is."""
@@ -108,13 +109,13 @@ def _check_id(position: int, document_id: object) -> str:
 def _encode_payload(position: int, document_id: str, fields: Mapping[str, Any]) -> bytes:
     """Return a document's fields as UTF-8 JSON; raise InvalidDocumentError naming a bad field."""
     try:
-        return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
+        return _JSON.encode(fields).encode()
     except (TypeError, ValueError, RecursionError) as error:
         # Slow and precise, only once it is known that something is wrong.
         for name, value in fields.items():
             _check_unicode(position, document_id, f"field {shorten(name)}", name)
             try:
-                json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+                _JSON.encode(value).encode()
             except (TypeError, ValueError, RecursionError) as reason:
                 raise InvalidDocumentError(
                     position, document_id, f"field {shorten(name)} cannot be stored: {reason}"
@@ -256,4 +257,6 @@ def _with_vector(position: int, document_id: object, fields: object) -> Record:
             position, document_id, f"a document must be a mapping, not {kind}"
         )
     checked_id = _check_id(position, document_id)
+    if not fields:
+        return Record(checked_id, "", b"{}", {})
     return _record(position, checked_id, fields, needs_text=False)

@@ -3,65 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sparsearch.index.segment import LISTS, Segment
-from sparsearch.kernels.forward import largest_weights, layered_lists, quantise, upper_shift
+from sparsearch.kernels.forward import (
+    LIST_WINDOW,
+    add_up_counts,
+    copy_entries,
+    count_layers,
+    fill_layers,
+    largest_codes,
+    largest_weights,
+    quantise,
+    upper_shift,
+)
 from sparsearch.storage import release_pages
 
-__all__ = ["FinalVectors", "layered_arrays", "merge_vectors"]
+__all__ = ["CodedVectors", "code_vectors", "layered_arrays", "layered_lists", "merge_vectors"]
 
 Array = npt.NDArray[Any]
+Arrays = tuple[Array, ...]
 
 
 @dataclass(frozen=True)
-class FinalVectors:
-    """Documents' vectors, their terms renumbered.
+class CodedVectors:
+    """Documents' vectors, their terms renumbered and their weights made codes.
 
     Parameters
     ----------
     terms : ndarray of uint32 [terms]
-        Ascending.
-    offsets : ndarray of int64 [documents + 1]
-    numbers : ndarray of uint16 or uint32 [postings]
-        Places in `terms`, ascending within a document.
-    weights : ndarray of float32 [postings]
-        Positive.
+        Ascending; each stands in a document.
+    scales : ndarray of float32 [terms]
+        What one step of a code is worth.
+    max_codes : ndarray of uint8 or uint16 [terms]
+        The largest code of each.
+    forward : tuple
+        The forward index (see `kernels.forward`).
     """
 
     terms: npt.NDArray[np.uint32]
-    offsets: npt.NDArray[np.int64]
-    numbers: Array
-    weights: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
+    max_codes: Array
+    forward: Arrays
 
 
-def layered_arrays(vectors: FinalVectors, max_code: int) -> dict[str, Array]:
-    """Quantise weights to codes; return a segment's arrays (see `kernels.forward`)."""
-    terms, numbers = vectors.terms, vectors.numbers.astype(_dtype(len(vectors.terms)), copy=False)
-    largest = largest_weights(numbers, vectors.weights, len(terms))
-    present = largest > 0
-    if not present.all():
-        # Of documents that were deleted meanwhile.
-        places = (np.cumsum(present) - 1).astype(numbers.dtype)
-        terms, numbers, largest = terms[present], places[numbers], largest[present]
-    scales = choose_scales(largest, max_code)
+def code_vectors(
+    terms: npt.NDArray[np.uint32], offsets: Array, numbers: Array, weights: Array, max_code: int
+) -> CodedVectors:
+    """Quantise documents' weights to codes.
+
+    Parameters
+    ----------
+    terms : ndarray of uint32 [terms]
+        Ascending; each stands in a document.
+    offsets : ndarray of int64 [documents + 1]
+    numbers : ndarray of unsigned integers [postings]
+        Places in `terms`, ascending within a document.
+    weights : ndarray of float32 [postings]
+        Positive.
+    max_code : int
+        Largest code.
+    """
+    numbers = numbers.astype(_dtype(len(terms)), copy=False)
+    scales = choose_scales(largest_weights(numbers, weights, len(terms)), max_code)
     codes = np.empty(len(numbers), np.uint8 if max_code < 2**8 else np.uint16)
-    max_codes = quantise(numbers, vectors.weights, scales, max_code, codes)
-    forward = vectors.offsets, numbers, codes
-    lists = layered_lists(forward, scales, upper_shift(codes))
+    max_codes = quantise(numbers, weights, scales, max_code, codes)
+    return CodedVectors(terms, scales, max_codes, (offsets, numbers, codes))
+
+
+def layered_arrays(vectors: CodedVectors, threads: int) -> dict[str, Array]:
+    """Return a segment's arrays (see `kernels.forward`)."""
+    offsets, numbers, codes = vectors.forward
+    lists = layered_lists(vectors.forward, vectors.scales, upper_shift(codes), threads)
     return {
-        "terms": terms,
-        "scales": scales,
-        "max_codes": max_codes,
-        "forward_offsets": vectors.offsets,
+        "terms": vectors.terms,
+        "scales": vectors.scales,
+        "max_codes": vectors.max_codes,
+        "forward_offsets": offsets,
         "forward_lists": numbers,
         "forward_codes": codes,
         **dict(zip(LISTS, lists, strict=True)),
     }
+
+
+def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) -> Arrays:
+    """Invert a forward index, strong and weak postings apart (see `kernels.forward`).
+
+    Parameters
+    ----------
+    forward : tuple
+        The forward index.
+    scales : ndarray of float32 [lists]
+        What one step of a code is worth.
+    shift : int
+        As `upper_shift` returns.
+    threads : int
+        How many do it, each a share of the windows.
+
+    Returns
+    -------
+    tuple
+        The layered lists.
+    """
+    n_documents, n_lists = len(forward[0]) - 1, len(scales)
+    n_windows = -(-n_documents // LIST_WINDOW)
+    cuts = np.linspace(0, n_windows, min(threads, max(n_windows, 1)) + 1).astype(int).tolist()
+    shares = list(pairwise(cuts))
+    thresholds = np.empty(n_documents, np.float64)
+    starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
+    places = np.empty(len(forward[2]), np.uint16)
+    codes = np.empty(len(forward[2]), np.uint8)
+
+    with ThreadPoolExecutor(len(shares)) as pool:
+
+        def count(windows: tuple[int, int]) -> None:
+            count_layers(forward, scales, windows, thresholds, starts)
+
+        list(pool.map(count, shares))
+        offsets = add_up_counts(starts)
+
+        def fill(windows: tuple[int, int]) -> Array:
+            tops = np.zeros(2 * n_lists, np.uint8)
+            lists = offsets, places, codes, starts, tops
+            fill_layers(forward, (scales, thresholds, shift), windows, lists)
+            return tops
+
+        tops = np.maximum.reduce(list(pool.map(fill, shares)))
+    return offsets, places, codes, starts, tops
 
 
 def choose_scales(largest: Array, max_code: int) -> npt.NDArray[np.float32]:
@@ -78,8 +152,8 @@ def choose_scales(largest: Array, max_code: int) -> npt.NDArray[np.float32]:
 
 
 def merge_vectors(
-    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]]
-) -> FinalVectors:
+    segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]], max_code: int, threads: int
+) -> CodedVectors:
     """Return the vectors of the live documents of several segments, in order.
 
     Parameters
@@ -87,25 +161,58 @@ def merge_vectors(
     segments : sequence of Segment
     live : sequence of ndarray of int64
         Rows of the documents to keep, ascending.
+    max_code : int
+        Largest code.
+    threads : int
+        How many copy, each a segment at a time.
     """
-    terms: npt.NDArray[np.uint32] = np.unique(
-        np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
-    )
-    counts = [np.diff(s.forward[0])[rows] for s, rows in zip(segments, live, strict=True)]
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-    numbers = np.empty(int(offsets[-1]), _dtype(len(terms)))
-    weights = np.empty(len(numbers), np.float32)
-    end = 0
-    for segment, rows, kept in zip(segments, live, counts, strict=True):
-        places = np.searchsorted(terms, segment.arrays["terms"]).astype(numbers.dtype)
-        part = slice(end, end + int(kept.sum()))
-        lists, codes = segment.entries(rows)
-        numbers[part] = places[lists]
-        np.multiply(codes, segment.arrays["scales"][lists], out=weights[part], casting="unsafe")
-        end = part.stop
-        for array in segment.forward:
-            release_pages(array)
-    return FinalVectors(terms, offsets, numbers, weights)
+    with ThreadPoolExecutor(threads) as pool:
+        found = list(pool.map(_largest_weights, segments, live))
+        terms, largest = _merge_terms(segments, found)
+        scales = choose_scales(largest, max_code)
+        counts = [np.diff(s.forward[0])[rows] for s, rows in zip(segments, live, strict=True)]
+        offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
+        numbers = np.empty(int(offsets[-1]), _dtype(len(terms)))
+        codes = np.empty(len(numbers), segments[0].forward[2].dtype)
+        ends = np.cumsum([0, *(int(count.sum()) for count in counts)])
+
+        def copy(i: int) -> None:
+            segment, part = segments[i], slice(ends[i], ends[i + 1])
+            # Of terms that no live document has, whatever comes out is not looked at.
+            places = np.minimum(np.searchsorted(terms, segment.arrays["terms"]), len(terms) - 1)
+            steps = _exponents(scales[places]) - _exponents(segment.arrays["scales"])
+            places = places.astype(numbers.dtype)
+            copy_entries(segment.forward, live[i], places, steps, numbers[part], codes[part])
+            for array in segment.forward:
+                release_pages(array)
+
+        if len(terms):
+            list(pool.map(copy, range(len(segments))))
+    max_codes = np.maximum(largest / scales, 1).astype(codes.dtype)
+    return CodedVectors(terms, scales, max_codes, (offsets, numbers, codes))
+
+
+def _largest_weights(segment: Segment, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return the largest weight that documents have of each of a segment's terms, 0 for none."""
+    codes, scales = segment.arrays["max_codes"], segment.arrays["scales"]
+    if len(rows) < segment.n_documents:
+        codes = largest_codes(segment.forward, rows, len(scales))
+    return np.asarray(codes * scales, np.float32)
+
+
+def _merge_terms(
+    segments: Sequence[Segment], largest: Sequence[npt.NDArray[np.float32]]
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.float32]]:
+    """Return the terms that live documents have, ascending, and the largest weight of each."""
+    given = np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
+    terms, places = np.unique(given, return_inverse=True)
+    weights = np.zeros(len(terms), np.float32)
+    np.maximum.at(weights, places, np.concatenate(largest))
+    return terms[weights > 0], weights[weights > 0]
+
+
+def _exponents(scales: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    return np.frexp(scales)[1].astype(np.int64)
 
 
 def _dtype(n_terms: int) -> type[np.unsignedinteger[Any]]:

@@ -7,6 +7,7 @@ deleted meanwhile are carried over when the merged segment takes its place.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +55,9 @@ def merge(
     segments: Sequence[Segment],
     deleted: Sequence[Mask | None],
     weighting: Weighting,
+    threads: int,
 ) -> Merged:
-    """Write one segment of the documents of several that are not deleted.
+    """Write one segment of the documents of several that are not deleted; by so many threads.
 
     Raises
     ------
@@ -64,10 +66,11 @@ def merge(
     StorageUnavailableError
         On a full disk; nothing is left behind.
     """
-    for segment in segments:
-        for problem in files.verify(segment.stored):
-            raise IndexCorruptError(f"{problem}; restore it from a backup")
-    new = merge_segments(list(zip(segments, deleted, strict=True)), weighting)
+    with ThreadPoolExecutor(threads) as pool:
+        for problems in pool.map(files.verify, [segment.stored for segment in segments]):
+            for problem in problems:
+                raise IndexCorruptError(f"{problem}; restore it from a backup")
+    new = merge_segments(list(zip(segments, deleted, strict=True)), weighting, threads)
     record = write_segment(files, new) if new.attributes["documents"] else None
     return Merged(tuple(segment.stored for segment in segments), tuple(deleted), record)
 

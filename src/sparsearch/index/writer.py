@@ -6,6 +6,7 @@ and everything since the last commit becomes visible at once.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -303,6 +304,7 @@ class Writer:
                 [record.metadata for record in buffer.records],
                 vectors,
                 self._weighting(length, len(vectors)),
+                self._threads,
             )
             replaced = np.zeros(len(buffer.records), np.bool_)
             replaced[buffer.replaced] = True
@@ -318,7 +320,13 @@ class Writer:
             self.snapshot.segments[start:stop],
             self._deleted[start:stop],
             self._weighting(),
+            self._threads,
         )
+
+    @property
+    def _threads(self) -> int:
+        """All cores; but one beside a service's searches, as merging in the background means."""
+        return 1 if self._store.merges_later else os.cpu_count() or 1
 
     def _records(self) -> list[SegmentRecord]:
         return [

@@ -12,6 +12,7 @@ from sparsearch.kernels.forward import LIST_WINDOW, STRONG_SHARE
 
 __all__ = [
     "choose_lists",
+    "copy_entries",
     "exact_scores",
     "factors",
     "largest_scale",
@@ -26,7 +27,7 @@ _LARGEST_SUM = 257
 
 
 def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
-    """Twin of `kernels.forward.layered_lists`."""
+    """Twin of `index.layered.layered_lists`."""
     offsets, numbers, codes = forward
     n_rows, n_lists = len(offsets) - 1, len(scales)
     weights = codes * scales[numbers].astype(np.float64)
@@ -48,6 +49,17 @@ def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tupl
     np.maximum.at(tops, lists, upper)
     list_offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
     return list_offsets, rows % LIST_WINDOW, upper, starts, tops
+
+
+def copy_entries(
+    forward: tuple[Array, ...], rows: Array, places: Array, steps: Array
+) -> tuple[Array, Array]:
+    """Twin of `kernels.forward.copy_entries`: the new numbers and codes."""
+    offsets, numbers, codes = forward
+    kept = [np.arange(offsets[row], offsets[row + 1]) for row in rows.tolist()]
+    at = np.concatenate([np.empty(0, np.int64), *kept])
+    shrunk = np.maximum(np.floor(np.ldexp(codes[at].astype(float), -steps[numbers[at]])), 1)
+    return places[numbers[at]], shrunk
 
 
 def quantise(numbers: Array, weights: Array, scales: Array, max_code: int) -> tuple[Array, Array]:

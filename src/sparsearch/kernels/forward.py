@@ -26,8 +26,12 @@ from sparsearch.kernels.lists import LOW_BITS
 __all__ = [
     "LIST_WINDOW",
     "STRONG_SHARE",
+    "add_up_counts",
+    "copy_entries",
+    "count_layers",
+    "fill_layers",
+    "largest_codes",
     "largest_weights",
-    "layered_lists",
     "quantise",
     "upper_shift",
 ]
@@ -97,8 +101,49 @@ def _threshold(numbers, codes, scales):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def layered_lists(forward, scales, shift):  # type: ignore[no-untyped-def]
-    """Invert a forward index, strong and weak postings apart.
+def largest_codes(forward, rows, n_lists):  # type: ignore[no-untyped-def]
+    """Return the largest code that documents have in each list, 0 where none has: [n_lists]."""
+    offsets, numbers, codes = forward
+    largest = np.zeros(n_lists, codes.dtype)
+    for row in rows:
+        for i in range(offsets[row], offsets[row + 1]):
+            largest[numbers[i]] = max(largest[numbers[i]], codes[i])
+    return largest
+
+
+@njit(nogil=True, cache=True)
+def copy_entries(forward, rows, places, steps, numbers, codes):  # type: ignore[no-untyped-def]
+    """Copy documents' entries, their lists renumbered and their codes in other steps.
+
+    Parameters
+    ----------
+    forward : tuple
+        The forward index.
+    rows : ndarray of int64
+        The documents.
+    places : ndarray of the dtype of `numbers` [lists]
+        The new number of each list.
+    steps : ndarray of int64 [lists]
+        By how many bits the codes of each list become shorter, rounded down, but 1 at least;
+        longer, if negative.
+    numbers, codes : ndarray
+        Filled in place with the entries of these documents, one after the other.
+    """
+    offsets, old_numbers, old_codes = forward
+    end = 0
+    for row in rows:
+        for i in range(offsets[row], offsets[row + 1]):
+            number = old_numbers[i]
+            code, step = np.int64(old_codes[i]), steps[number]
+            numbers[end] = places[number]
+            # From 16 bits on, nothing is left of any code.
+            codes[end] = max(code >> min(step, 16), 1) if step >= 0 else code << -step
+            end += 1
+
+
+@njit(nogil=True, cache=True)
+def count_layers(forward, scales, windows, thresholds, starts):  # type: ignore[no-untyped-def]
+    """Count the postings of each list in some windows of documents.
 
     Parameters
     ----------
@@ -106,44 +151,90 @@ def layered_lists(forward, scales, shift):  # type: ignore[no-untyped-def]
         The forward index.
     scales : ndarray of float32 [lists]
         What one step of a code is worth.
-    shift : int
-        As `upper_shift` returns.
-
-    Returns
-    -------
-    tuple
-        The layered lists.
+    windows : tuple of (first, stop)
+    thresholds : ndarray of float64 [documents]
+        Filled in place, for these windows: the weight from which a document's postings are strong.
+    starts : ndarray of uint32 [2 lists, windows + 1]
+        Column ``i + 1`` is filled in place with how many postings each layered list has in window
+        ``i``.
     """
-    forward_offsets, numbers, codes = forward
-    n_rows, n_lists = forward_offsets.size - 1, scales.size
-    n_windows = (n_rows + LIST_WINDOW - 1) // LIST_WINDOW
-    thresholds = np.empty(n_rows, np.float64)
-    starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
-    for row in range(n_rows):
-        part = slice(forward_offsets[row], forward_offsets[row + 1])
-        thresholds[row] = _threshold(numbers[part], codes[part], scales)
-        for i in range(forward_offsets[row], forward_offsets[row + 1]):
-            number = np.int64(numbers[i])
-            weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
-            starts[number + weak * n_lists, row // LIST_WINDOW + 1] += 1
-    offsets = np.zeros(2 * n_lists + 1, np.int64)
-    for number in range(2 * n_lists):
+    offsets, numbers, codes = forward
+    n_lists, n_rows = scales.size, offsets.size - 1
+    # Of its own, because a column of a large array takes a cache line for each count.
+    counts = np.empty(2 * n_lists, np.uint32)
+    for window in range(windows[0], windows[1]):
+        counts[:] = 0
+        first = window * LIST_WINDOW
+        for row in range(first, min(first + LIST_WINDOW, n_rows)):
+            part = slice(offsets[row], offsets[row + 1])
+            thresholds[row] = _threshold(numbers[part], codes[part], scales)
+            for i in range(offsets[row], offsets[row + 1]):
+                number = np.int64(numbers[i])
+                weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
+                counts[number + weak * n_lists] += 1
+        starts[:, window + 1] = counts
+
+
+@njit(nogil=True, cache=True)
+def add_up_counts(starts):  # type: ignore[no-untyped-def]
+    """Turn counts, as `count_layers` leaves them, into starts; return the lists' offsets."""
+    n_windows = starts.shape[1] - 1
+    offsets = np.zeros(starts.shape[0] + 1, np.int64)
+    for number in range(starts.shape[0]):
         for window in range(n_windows):
             starts[number, window + 1] += starts[number, window]
         offsets[number + 1] = offsets[number] + starts[number, n_windows]
-    ends = offsets[:-1].copy()
-    places = np.empty(codes.size, np.uint16)
-    upper_codes = np.empty(codes.size, np.uint8)
-    tops = np.zeros(2 * n_lists, np.uint8)
-    for row in range(n_rows):
-        for i in range(forward_offsets[row], forward_offsets[row + 1]):
-            number = np.int64(numbers[i])
-            weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
-            number += weak * n_lists
-            at = ends[number]
-            places[at] = row % LIST_WINDOW
-            # What is left of a small code after the shift must still count as present.
-            upper_codes[at] = max(np.int64(codes[i]) >> shift, 1)
-            tops[number] = max(tops[number], upper_codes[at])
-            ends[number] = at + 1
-    return offsets, places, upper_codes, starts, tops
+    return offsets
+
+
+@njit(nogil=True, cache=True)
+def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-def]
+    """Write the postings of some windows of documents into the layered lists.
+
+    Parameters
+    ----------
+    forward : tuple
+        The forward index.
+    layering : tuple of (scales, thresholds, shift)
+        As for `count_layers`; as it leaves them; as `upper_shift` returns.
+    windows : tuple of (first, stop)
+    lists : tuple
+        The layered lists. Offsets and starts are read, places and codes filled in place. Tops are
+        raised in place to the largest codes that were written.
+    """
+    forward_offsets, numbers, codes = forward
+    scales, thresholds, shift = layering
+    offsets, places, upper_codes, starts, tops = lists
+    n_lists, n_rows = scales.size, forward_offsets.size - 1
+    ends = np.empty(2 * n_lists, np.uint32)
+    largest = 0
+    for window in range(windows[0], windows[1]):
+        stop = forward_offsets[min((window + 1) * LIST_WINDOW, n_rows)]
+        largest = max(largest, stop - forward_offsets[window * LIST_WINDOW])
+    # A window's postings are sorted in a place small enough for a cache, then copied.
+    sorted_places = np.empty(largest, np.uint16)
+    sorted_codes = np.empty(largest, np.uint8)
+    for window in range(windows[0], windows[1]):
+        count = np.uint32(0)
+        for number in range(2 * n_lists):
+            ends[number] = count
+            count += starts[number, window + 1] - starts[number, window]
+        first = window * LIST_WINDOW
+        for row in range(first, min(first + LIST_WINDOW, n_rows)):
+            for i in range(forward_offsets[row], forward_offsets[row + 1]):
+                number = np.int64(numbers[i])
+                weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
+                number += weak * n_lists
+                at = ends[number]
+                sorted_places[at] = row - first
+                # What is left of a small code after the shift must still count as present.
+                sorted_codes[at] = max(np.int64(codes[i]) >> shift, 1)
+                ends[number] = at + 1
+        start = np.int64(0)
+        for number in range(2 * n_lists):
+            target = offsets[number] + np.int64(starts[number, window])
+            for i in range(ends[number] - start):
+                places[target + i] = sorted_places[start + i]
+                upper_codes[target + i] = sorted_codes[start + i]
+                tops[number] = max(tops[number], sorted_codes[start + i])
+            start = np.int64(ends[number])

@@ -17,6 +17,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,11 @@ class StoredSegment:
 
 
 class _HashingFile:
-    """A file that digests what is written to it since `start`."""
+    """A file that digests what is written to it since `start`; large pieces in another thread."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, helper: ThreadPoolExecutor) -> None:
         self._file = file
+        self._helper = helper
         self.offset = 0
         self.start()
 
@@ -107,9 +109,15 @@ class _HashingFile:
         self._digest = hashlib.blake2b(digest_size=16)
 
     def write(self, data: Any) -> int:
-        self._digest.update(data)
-        self.offset += memoryview(data).nbytes
-        return self._file.write(data)
+        size = memoryview(data).nbytes
+        self.offset += size
+        if size < _READ_CHUNK:
+            self._digest.update(data)
+            return self._file.write(data)
+        digested = self._helper.submit(self._digest.update, data)
+        written = self._file.write(data)
+        digested.result()
+        return written
 
     @property
     def checksum(self) -> str:
@@ -153,8 +161,8 @@ class SegmentFiles:
                 sync_folder(self.folder.parent)
             temporary.mkdir()
             try:
-                with _durable(temporary / _ARRAYS) as file:
-                    target = _HashingFile(file)
+                with ThreadPoolExecutor(1) as helper, _durable(temporary / _ARRAYS) as file:
+                    target = _HashingFile(file, helper)
                     facts = {name: _write_array(target, array) for name, array in arrays.items()}
                 meta = json.dumps({"attributes": attributes, "arrays": facts}, indent=1).encode()
                 with _durable(temporary / _META) as file:
