@@ -192,6 +192,10 @@ class IndexLockedError(StorageError):
     """Another process or object is writing to the index."""
 
 
+class IndexReplacedError(StorageError):
+    """The folder of an open index was moved, removed or replaced by another one's."""
+
+
 class IndexVersionError(StorageError):
     """The index needs a newer sparsearch, or a feature this one does not know."""
 

@@ -197,3 +197,22 @@ def test_creating_in_a_read_only_folder(tmp_path: Path, read_only: Callable[[Pat
     for name in ("new", "empty"):
         with pytest.raises(StorageUnavailableError, match="read-only"):
             Index.create(view / name, "bm25", IndexConfig())
+
+
+def test_an_index_on_a_full_disk_is_searched(disk: Path) -> None:
+    with make_index(disk / "index") as index:
+        expected = results(index)
+    filler = _fill(disk)
+    with Index.open(disk / "index") as index:
+        assert results(index) == expected
+        assert index.verify() == []
+        for call in (lambda: index.delete(["d1"]), lambda: index.add([document(99)])):
+            with pytest.raises(StorageUnavailableError, match="disk"):
+                call()
+        assert not index.refresh()
+        filler.unlink()
+        index.delete(["d1"])
+        assert "d1" not in index
+    with Index.open(disk / "index") as index:
+        assert "d1" not in index
+        assert index.verify() == []

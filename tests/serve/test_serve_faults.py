@@ -16,7 +16,7 @@ from killing import WRITERS, Writer, end_server, make_index
 from serving import Served, error_of, process
 
 from sparsearch import Client, Index
-from sparsearch.errors import IndexLockedError
+from sparsearch.errors import IndexLockedError, IndexReplacedError
 
 
 def test_killed_servers_lose_nothing_acknowledged(tmp_path: Path) -> None:
@@ -56,6 +56,33 @@ def test_of_two_servers_one_writes_and_the_other_follows(papers: Path) -> None:
         first.wait()
         assert reader.upsert([{"id": "y", "text": "t"}]) == 1
         assert reader.count() == 6
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_server_leaves_another_index_in_the_place_of_its_own_alone(
+    tmp_path: Path, moved: bool
+) -> None:
+    folder = tmp_path / "papers"
+    make_index(folder)
+    with Served(folder) as server:
+        assert put(server, "before").json() == {"stored": 1}
+        folder.rename(tmp_path / "away")
+        if moved:
+            make_index(folder)
+        refused = put(server, "meanwhile")
+        assert (refused.status_code, error_of(refused)["code"]) == (503, "index_replaced")
+        with Client(server.url) as client, pytest.raises(IndexReplacedError):
+            client.collection("papers").delete(["before"])
+        assert found(server, "newest") == ["before"]
+        assert httpx.get(f"{server.url}/ready").status_code == 503
+        assert folder.exists() == moved
+        if not moved:
+            (tmp_path / "away").rename(folder)
+            assert put(server, "after").json() == {"stored": 1}
+            _until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+    for path in (folder, *([tmp_path / "away"] if moved else [])):
+        with Index.open(path) as index:
+            assert index.verify() == []
 
 
 def _until(condition) -> None:  # type: ignore[no-untyped-def]

@@ -29,6 +29,7 @@ _BY_CODE: dict[str, type[SparsearchError]] = {
     "read_only": IndexLockedError,
     "writer_busy": IndexLockedError,
     "storage_unavailable": errors.StorageUnavailableError,
+    "index_replaced": errors.IndexReplacedError,
 }
 _BY_STATUS: dict[int, type[SparsearchError]] = {
     401: errors.AccessDeniedError,

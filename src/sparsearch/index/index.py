@@ -269,6 +269,8 @@ class Index(IndexReader):
         ------
         IndexLockedError
             If another writer is at work.
+        IndexReplacedError
+            If the folder was moved, removed or replaced since the index was opened.
         """
         with self._guard:
             if self._is_locked:  # by this very thread, which holds the guard
@@ -276,6 +278,7 @@ class Index(IndexReader):
                     raise IndexLockedError(f"{self.path}: another writer is at work: this thread's")
                 yield
                 return
+            self._catalog.check_place()  # before a lock file is made in somebody else's folder
             with writer_lock(self.path):
                 self._is_locked = True
                 try:
@@ -299,6 +302,7 @@ class Index(IndexReader):
         IndexCorruptError
             On leaving the block, if a damaged segment was met.
         """
+        self._catalog.check_place()
         with cleaner_lock(self.path) as mine:
             if not mine:
                 reason = f"{self.path}: another process merges its segments in the background"
@@ -413,7 +417,7 @@ class Index(IndexReader):
             return False
         with self._writing() as writer:
             writer.commit_merged(merged)
-            self._files.remove_except(s.stored.uid for s in writer.snapshot.segments)
+            writer.remove_leftovers()
         return True
 
     def _encode(self, records: Sequence[Record]) -> SparseVectors:

@@ -134,6 +134,11 @@ class IndexReader(Searcher):
 
         While another thread writes through this object, there is nothing to do: its commits show at
         once.
+
+        Raises
+        ------
+        IndexReplacedError
+            If the folder was moved, removed or replaced. What was opened can still be searched.
         """
         if self._is_writing:
             return False

@@ -235,8 +235,12 @@ class Writer:
         """Remove files that no committed state names, unless that is another's task."""
         with cleaner_lock(self._store.catalog.folder) as mine:
             if mine:
-                kept = [segment.stored.uid for segment in self.snapshot.segments]
-                self._store.files.remove_except(kept)
+                self.remove_leftovers()
+
+    def remove_leftovers(self) -> None:
+        """Remove them, which the caller has the right to; see `storage.cleaner_lock`."""
+        self._store.catalog.check_place()
+        self._store.files.remove_except(segment.stored.uid for segment in self.snapshot.segments)
 
     def optimize(self) -> None:
         """Merge neighbours into as few segments as may be; drop all deleted documents."""

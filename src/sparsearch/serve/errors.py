@@ -18,6 +18,7 @@ from sparsearch.errors import (
     DuplicateIdError,
     EncoderError,
     IndexLockedError,
+    IndexReplacedError,
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
@@ -98,6 +99,9 @@ def from_exception(error: BaseException) -> ServiceError:
     if isinstance(error, IndexLockedError):
         reason = "another process is writing to this collection; try again later"
         return ServiceError(503, "writer_busy", reason, retry_after=5)
+    if isinstance(error, IndexReplacedError):
+        reason = "the folder of this collection was moved or replaced; the server must be restarted"
+        return ServiceError(503, "index_replaced", reason)
     if isinstance(error, StorageError):
         _log.error("%s", error)
         reason = "the server's disk cannot be used; nothing that was acknowledged is lost"

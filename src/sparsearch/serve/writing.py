@@ -24,6 +24,7 @@ from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
     IndexLockedError,
+    IndexReplacedError,
     SparsearchError,
     StorageError,
     shorten,
@@ -95,6 +96,7 @@ class WriterRole:
     """
 
     def __init__(self, folder: Path, read_only: bool) -> None:
+        self._folder = folder
         self._lock = FileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
         self._read_only = read_only
 
@@ -109,6 +111,8 @@ class WriterRole:
             return False
         if self.held:
             return True
+        if not self._folder.is_dir():  # which taking the lock would make
+            return False
         try:
             self._lock.acquire()
         except (Timeout, OSError):  # an OSError: the folder is read-only
@@ -151,6 +155,7 @@ class GroupWriter:
         self._bytes = 0
         self._wake = threading.Condition()
         self._closing = False
+        self._replaced = False
         self._merging = ExitStack()
         self._merges = False
         role.take()
@@ -169,8 +174,8 @@ class GroupWriter:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread does its work."""
-        return self._thread.is_alive()
+        """Whether the thread does its work, on the index that is there."""
+        return self._thread.is_alive() and not self._replaced
 
     def submit(self, write: Put | Deletion, size: int) -> Future[int]:
         """Queue a write of so many bytes; the result is how many documents it added or deleted.
@@ -191,7 +196,10 @@ class GroupWriter:
                 reason = "too many writes wait for this collection; try again later"
                 raise ServiceError(429, "write_queue_full", reason, retry_after=1)
             if not self._role.take():
-                reason = "this server only reads this collection: another one writes to it"
+                reason = (
+                    "this server only reads this collection: another one writes to it, it was "
+                    "started with --read-only, or it may not write to the folder"
+                )
                 raise ServiceError(409, "read_only", reason)
             self._waiting.append(request)
             self._bytes += size
@@ -223,14 +231,21 @@ class GroupWriter:
                     self._commit(group)
                 else:
                     self._index.refresh()
+                self._replaced = False
             except BaseException as error:  # the thread must outlive whatever happens
-                _log.error("writer: %s", error, exc_info=not isinstance(error, SparsearchError))
+                self._report(error)
                 for request in group:
                     request.fail(error)
             with self._wake:
                 for request in group:
                     self._waiting.popleft()
                     self._bytes -= request.size
+
+    def _report(self, error: BaseException) -> None:
+        """Log an error; but that there is another index now, only once."""
+        known, self._replaced = self._replaced, isinstance(error, IndexReplacedError)
+        if not (known and self._replaced):
+            _log.error("writer: %s", error, exc_info=not isinstance(error, SparsearchError))
 
     def _merge_in_background(self) -> None:
         """From the first write on, leave merging to a thread, unless another process does it."""

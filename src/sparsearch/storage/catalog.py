@@ -16,12 +16,19 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from sparsearch.errors import IndexCorruptError, IndexNotFoundError, IndexVersionError
+from sparsearch.errors import (
+    IndexCorruptError,
+    IndexNotFoundError,
+    IndexReplacedError,
+    IndexVersionError,
+)
 from sparsearch.storage.connection import (
     BUSY_SECONDS,
     Result,
     Work,
     connect,
+    file_identity,
+    has_log,
     read_only_state,
     transact,
 )
@@ -79,6 +86,7 @@ class Catalog:
         self.path = folder / CATALOG_NAME
         if not self.path.is_file():
             raise IndexNotFoundError(f"{folder} holds no index; create one with Index.create")
+        self._identity = file_identity(self.path)
         self._guard = threading.RLock()
         self._closed = False
         with storage_faults(folder):
@@ -108,7 +116,15 @@ class Catalog:
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file; who forgets to close a catalog has it closed with the last reference."""
-        connection = connect(self.path)
+        self._makeshift = False
+        try:
+            connection = connect(self.path)
+        except sqlite3.OperationalError as error:
+            # On a full disk there is no room for what SQLite shares between processes.
+            if "disk" not in str(error) or has_log(self.path):
+                raise
+            connection = connect(self.path, immutable=True)
+            self._makeshift = True
         weakref.finalize(self, connection.close)
         return connection
 
@@ -117,8 +133,32 @@ class Catalog:
         self._closed = True
         self._connection.close()
 
+    def check_place(self) -> None:
+        """Make sure that the catalog at its path is the one that was opened.
+
+        The connection follows the file wherever it goes, but segments and locks are found by their
+        paths: a writer would take those of another index for leftovers of its own.
+
+        Raises
+        ------
+        IndexReplacedError
+            If the folder was moved, removed or replaced.
+        """
+        if file_identity(self.path) != self._identity:
+            raise IndexReplacedError(
+                f"{self.folder}: the index that was opened here was moved, removed or replaced by "
+                "another; open what is there now"
+            )
+
     def generation(self) -> int:
-        """Return the number of the last commit; cheap, for readers that poll."""
+        """Return the number of the last commit; cheap, for readers that poll.
+
+        Raises
+        ------
+        IndexReplacedError
+            If the folder was moved, removed or replaced.
+        """
+        self.check_place()
         return self._transact(read_generation)
 
     def state(self) -> CatalogState:
@@ -138,6 +178,8 @@ class Catalog:
 
         Raises
         ------
+        IndexReplacedError
+            If the folder was moved, removed or replaced.
         StorageUnavailableError
             If the disk is full or read-only; the last commit stays in force.
         """
@@ -155,6 +197,7 @@ class Catalog:
 
     def _commit(self, write: Work[None]) -> None:
         """Make what is written the next generation, in one transaction."""
+        self.check_place()
 
         def write_all(connection: sqlite3.Connection) -> None:
             generation = read_generation(connection)
@@ -166,6 +209,7 @@ class Catalog:
 
     def copy(self, folder: Path) -> None:
         """Write the last committed state as the catalog of another folder."""
+        self.check_place()
         with self._guard, storage_faults(folder):
             self._keep_up()
             with closing(connect(folder / CATALOG_NAME, create=True)) as target:
@@ -211,9 +255,11 @@ class Catalog:
                 raise IndexCorruptError(reason) from None
 
     def _keep_up(self) -> None:
-        """Connect anew where others have changed a file that is read-only from here."""
+        """Connect anew where others may have changed a file that is read-only from here."""
+        if file_identity(self.path) != self._identity:
+            return  # another file, which has nothing to do with this one
         state = read_only_state(self.path)
-        if state != self._read_only_state and not self._closed:
+        if (state != self._read_only_state or self._makeshift) and not self._closed:
             self._connection.close()
             self._connection = self._connect()
             self._read_only_state = state

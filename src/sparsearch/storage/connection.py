@@ -8,18 +8,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-__all__ = ["BUSY_SECONDS", "Result", "Work", "connect", "read_only_state", "transact"]
+__all__ = [
+    "BUSY_SECONDS",
+    "Result",
+    "Work",
+    "connect",
+    "file_identity",
+    "has_log",
+    "read_only_state",
+    "transact",
+]
 
 Result = TypeVar("Result")
 Work: TypeAlias = Callable[[sqlite3.Connection], Result]
 
 BUSY_SECONDS = 30.0
+_IMMUTABLE = "?mode=ro&immutable=1"
 
 
-def connect(path: Path, *, create: bool = False) -> sqlite3.Connection:
-    """Open the file; read-only where it cannot be written."""
+def connect(path: Path, *, create: bool = False, immutable: bool = False) -> sqlite3.Connection:
+    """Open the file; read-only where it cannot be written, or if it is taken as immutable."""
     connection = sqlite3.connect(
-        _uri(path, create),
+        path.resolve().as_uri() + _IMMUTABLE if immutable else _uri(path, create),
         uri=True,
         timeout=BUSY_SECONDS,
         isolation_level=None,
@@ -51,6 +61,15 @@ def transact(connection: sqlite3.Connection, kind: str, work: Work[Result]) -> R
     return result
 
 
+def file_identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at a path from any other, None if there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino
+
+
 def read_only_state(path: Path) -> tuple[int, int, bool] | None:
     """Return what tells whether a file was changed, if it cannot be written from here, else None.
 
@@ -59,19 +78,22 @@ def read_only_state(path: Path) -> tuple[int, int, bool] | None:
     """
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return None
-    log = path.with_name(path.name + "-wal")
     facts = path.stat()
-    return facts.st_mtime_ns, facts.st_size, log.exists() and log.stat().st_size > 0
+    return facts.st_mtime_ns, facts.st_size, has_log(path)
+
+
+def has_log(path: Path) -> bool:
+    """Whether commits may stand in a log beside the file, so that it is not complete by itself."""
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _uri(path: Path, create: bool) -> str:
     base = path.resolve().as_uri()
     if create:
         return base + "?mode=rwc"
-    state = read_only_state(path)
-    if state is None:
+    if read_only_state(path) is None:
         return base + "?mode=rw"
     # On a read-only folder SQLite cannot make the shared-memory file of a write-ahead log. Without
     # a log beside it the file is complete by itself and may be read as immutable.
-    _, _, has_log = state
-    return base + ("?mode=ro" if has_log else "?mode=ro&immutable=1")
+    return base + ("?mode=ro" if has_log(path) else _IMMUTABLE)

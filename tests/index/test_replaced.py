@@ -1,0 +1,90 @@
+"""An open index whose folder is moved, removed or replaced: nothing there is touched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sparsearch import Index, IndexConfig
+from sparsearch.errors import IndexReplacedError
+
+CALLS: dict[str, Callable[[Index, Path], object]] = {
+    "add": lambda index, _: index.add([{"id": "x", "text": "x"}]),
+    "upsert": lambda index, _: index.upsert([{"id": "n1", "text": "x"}]),
+    "delete": lambda index, _: index.delete(["o1"]),
+    "optimize": lambda index, _: index.optimize(),
+    "refresh": lambda index, _: index.refresh(),
+    "snapshot": lambda index, path: index.snapshot(path / "snapshot"),
+    "verify": lambda index, _: index.verify(),
+    "merge": lambda index, _: index.merging_in_background().__enter__(),
+    "lock": lambda index, _: index.locked().__enter__(),
+}
+
+
+def make(path: Path, word: str, count: int) -> Index:
+    index = Index.create(path, "bm25", IndexConfig(segment_documents=4))
+    index.add({"id": f"{word[0]}{i}", "text": f"{word} text"} for i in range(count))
+    return index
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Iterator[Index]:
+    with make(tmp_path / "index", "old", 10) as index:
+        yield index
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("moved", [True, False])
+def test_another_index_in_its_place_stays_whole(
+    old: Index, tmp_path: Path, moved: bool, call: str
+) -> None:
+    if moved:
+        old.path.rename(tmp_path / "away")
+    else:
+        shutil.rmtree(old.path)
+    make(old.path, "new", 20).close()
+    before = sorted(path for path in old.path.rglob("*"))
+    with pytest.raises(IndexReplacedError, match="moved, removed or replaced"):
+        CALLS[call](old, tmp_path)
+    assert sorted(path for path in old.path.rglob("*")) == before
+    for path, count in ((old.path, 20), *([(tmp_path / "away", 10)] if moved else [])):
+        with Index.open(path) as index:
+            assert (index.verify(), len(index)) == ([], count)
+    assert len(old.search("old", k=99)) == len(old) == 10
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_folder_that_is_gone_is_not_made_again(old: Index, tmp_path: Path, call: str) -> None:
+    shutil.rmtree(old.path)
+    with pytest.raises(IndexReplacedError):
+        CALLS[call](old, tmp_path)
+    assert not old.path.exists()
+    assert len(old.search("old", k=99)) == 10
+
+
+def test_a_folder_that_comes_back_can_be_written_to_again(old: Index, tmp_path: Path) -> None:
+    old.path.rename(tmp_path / "away")
+    with pytest.raises(IndexReplacedError):
+        old.refresh()
+    (tmp_path / "away").rename(old.path)
+    old.add([{"id": "x", "text": "old"}])
+    assert len(old.search("old", k=99)) == 11
+    assert old.verify() == []
+
+
+def test_a_folder_replaced_while_documents_come(old: Index, tmp_path: Path) -> None:
+    def documents() -> Iterator[dict[str, str]]:
+        yield {"id": "before", "text": "old"}
+        old.path.rename(tmp_path / "away")
+        make(old.path, "new", 20).close()
+        for i in range(9):
+            yield {"id": f"after{i}", "text": "old"}
+
+    with pytest.raises(IndexReplacedError):
+        old.add(documents())
+    for path, count in ((old.path, 20), (tmp_path / "away", 10)):
+        with Index.open(path) as index:
+            assert (index.verify(), len(index)) == ([], count)
