@@ -6,13 +6,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_index import make_index, problems_of, results
+from small_index import QUERY, document, make_index, problems_of, results
 
-from sparsearch import Index
+from sparsearch import Feedback, Index, IndexConfig, SparseVectors
 from sparsearch.errors import IndexCorruptError, SparsearchError, StorageError
 
 
@@ -144,6 +146,70 @@ def test_a_damaged_posting_does_not_damage_the_process(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, check=False)
     assert done.returncode in (0, 1), done.stderr  # a signal would give a negative one
+
+
+CALLS: list[Callable[[Index], object]] = [
+    lambda index: index.search(query_of(index), k=50),
+    lambda index: index.search(query_of(index), k=5, filter={"n": {">": 3}}),
+    lambda index: index.search(query_of(index), feedback=Feedback()),
+    lambda index: index.search(query_of(index), recall=0.9),
+    lambda index: index.explain(query_of(index), "d7"),
+    lambda index: index.count({"n": 3}),
+    lambda index: index.facets(["n", "tags"]),
+    lambda index: index.get("d7"),
+    lambda index: index.vector("d7"),
+    lambda index: list(index.documents()),
+    lambda index: index.vectors(),
+    lambda index: index.delete(["d8"], missing_ok=True),
+    lambda index: index.optimize(),
+]
+
+
+def query_of(index: Index) -> str | dict[str, float]:
+    return QUERY if index.info().encoder else {"t3": 1.0, "t5": 0.5}
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vectors") / "index"
+    rows = [{f"t{i * p % 17}": 0.1 + i * p % 1009 / 97 for p in (1, 3, 7)} for i in range(40)]
+    fields = [{**document(i), "id": f"d{i}"} for i in range(40)]
+    with Index.create(folder, None, IndexConfig(segment_documents=16, weight_bits=8)) as index:
+        ids = [field.pop("id") for field in fields]
+        index.add_vectors(ids, SparseVectors.from_dicts(rows), fields)
+        index.delete(["d3"])
+    return folder
+
+
+def _damage_an_array(segment: Path, rng: np.random.Generator) -> None:
+    """Fill one of a segment's arrays with zeros, ones or noise, or flip a bit of it."""
+    arrays = json.loads((segment / "meta.json").read_text())["arrays"]
+    full = [facts for facts in arrays.values() if facts["stop"] > facts["data"]]
+    facts = full[rng.integers(len(full))]
+    size = facts["stop"] - facts["data"]
+    data = bytearray((segment / "arrays.bin").read_bytes())
+    fillings = [bytes(size), bytes([255]) * size, rng.bytes(size), None]
+    filling = fillings[rng.integers(len(fillings))]
+    if filling is None:
+        data[facts["data"] + rng.integers(size)] ^= 1 << int(rng.integers(8))
+    else:
+        data[facts["data"] : facts["stop"]] = filling
+    (segment / "arrays.bin").write_bytes(data)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of arithmetic with damaged numbers
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_arrays_end_in_a_typed_error_or_an_answer(
+    whole: Path, vectors: Path, tmp_path: Path, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    shutil.copytree(vectors if seed % 2 else whole, tmp_path / "index")
+    for segment in sorted((tmp_path / "index" / "segments").iterdir()):
+        _damage_an_array(segment, rng)
+    with suppress(SparsearchError), Index.open(tmp_path / "index") as index:
+        for call in CALLS:
+            with suppress(SparsearchError):
+                call(index)
 
 
 def test_damage_is_not_merged_into_a_whole_segment(folder: Path) -> None:

@@ -167,6 +167,18 @@ def test_settings_outside_their_range(values: dict[str, object]) -> None:
         Feedback(**values)  # type: ignore[arg-type]
 
 
+def test_the_largest_weights_stay_numbers(tmp_path: Path) -> None:
+    rows = [{"a": 1e30, "b": 1.0}, {"b": 1.0, "c": 3e38}]
+    with ss.Index.create(tmp_path / "index", None) as index:
+        index.add_vectors(["x", "y"], ss.SparseVectors.from_dicts(rows))
+        query = {"a": 3e38, "b": 3e38}
+        for feedback in (None, Feedback(), Feedback(1, 1, 100)):
+            assert {hit.id for hit in index.search(query, feedback=feedback)} == {"x", "y"}
+            if feedback is not None:
+                widened = index.expand(ss.SparseVectors.from_dicts([query]), feedback=feedback)
+                assert np.isfinite(widened.weights).all()
+
+
 def test_what_is_no_query_is_refused(tmp_path: Path) -> None:
     with ss.Index.create(tmp_path / "index", "bm25") as index:
         index.add([{"id": "a", "text": "apple"}])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import IndexCorruptError, IndexExistsError, IndexLockedError
 from sparsearch.index.merging import BASE_POSTINGS, FANOUT, SegmentSize, choose_merge
+from sparsearch.storage import writer_lock
 
 _TERMS = 40
 
@@ -271,6 +272,17 @@ def test_a_copy_never_replaces_anything(index: Index, tmp_path: Path) -> None:
     index.snapshot(tmp_path / "empty")
     with Index.open(tmp_path / "empty") as copied:
         assert len(copied) == 0
+
+
+def test_what_a_killed_copy_left_is_removed(index: Index, tmp_path: Path) -> None:
+    left, busy, other = (
+        tmp_path / f".{name}" for name in (f"a-{'0' * 32}", f"a-{'1' * 32}", "a-b")
+    )
+    for folder in (left, busy, other):
+        (folder / "segments").mkdir(parents=True)
+    with writer_lock(busy):
+        index.snapshot(tmp_path / "a")
+    assert (left.exists(), busy.exists(), other.exists()) == (False, True, True)
 
 
 def test_a_damaged_index_is_not_copied(index: Index, tmp_path: Path) -> None:

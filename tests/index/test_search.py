@@ -281,6 +281,15 @@ def test_a_query_of_too_many_terms() -> None:
         assert actual_hits(index, fewer, 3) == expected_hits(index, fewer, 3)
 
 
+def test_no_queries_at_all(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "vectors", None) as index:
+        for filled in (False, True):
+            assert len(index.search_batch([])) == len(index.search_batch({})) == 0
+            assert len(index.search_batch(SparseVectors.from_dicts([]))) == 0
+            if not filled:
+                index.add_vectors(["a"], SparseVectors.from_dicts([{"x": 1.0}]))
+
+
 def test_an_empty_index() -> None:
     with vector_index([]) as index:
         assert index.search({1: 1.0}) == []

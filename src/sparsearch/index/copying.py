@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
-from sparsearch.errors import IndexCorruptError, IndexExistsError, StorageUnavailableError
-from sparsearch.storage import Catalog, SegmentFiles, storage_faults, sync_folder
+from sparsearch.errors import (
+    IndexCorruptError,
+    IndexExistsError,
+    IndexLockedError,
+    StorageUnavailableError,
+)
+from sparsearch.storage import Catalog, SegmentFiles, storage_faults, sync_folder, writer_lock
 
 __all__ = ["copy_index"]
 
@@ -34,11 +40,15 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise IndexExistsError(f"{target} exists; give another path")
         target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(target)
     for _ in range(_ATTEMPTS):
         temporary = target.parent / f".{target.name}-{uuid.uuid4().hex}"
         generation = catalog.generation()
         try:
-            _copy(catalog, files, temporary)
+            with storage_faults(target):
+                temporary.mkdir()
+            with writer_lock(temporary):
+                _copy(catalog, files, temporary)
             with storage_faults(target):
                 temporary.rename(target)  # takes the place of an empty folder, and of nothing else
                 sync_folder(target.parent)
@@ -54,9 +64,18 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
     )
 
 
+def _clear_leftovers(target: Path) -> None:
+    """Remove what copies to the same place left that were killed: nobody holds their locks."""
+    pattern = re.compile(re.escape(f".{target.name}-") + "[0-9a-f]{32}")
+    for folder in target.parent.iterdir():
+        if pattern.fullmatch(folder.name) and folder.is_dir():
+            with suppress(IndexLockedError, StorageUnavailableError), writer_lock(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
 def _copy(catalog: Catalog, files: SegmentFiles, folder: Path) -> None:
     with storage_faults(folder):
-        (folder / files.folder.name).mkdir(parents=True)
+        (folder / files.folder.name).mkdir()
     catalog.copy(folder)
     with closing(Catalog(folder)) as copied:
         segments = copied.state().segments

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sparsearch.errors import (
+    IndexCorruptError,
     InvalidDocumentError,
     InvalidInputError,
     InvalidVectorError,
@@ -124,9 +125,15 @@ def _encode_payload(position: int, document_id: str, fields: Mapping[str, Any]) 
 
 
 def decode_payload(document_id: str, payload: bytes) -> Document:
-    """Return the document stored as ``payload``."""
-    fields: dict[str, Any] = json.loads(payload)
-    title, text = fields.pop("title", None), fields.pop("text", None)
+    """Return the document stored as ``payload``; raise IndexCorruptError if it is damaged."""
+    try:
+        fields: dict[str, Any] = json.loads(payload.decode())
+        title, text = fields.pop("title", None), fields.pop("text", None)
+    except (ValueError, AttributeError) as error:
+        raise IndexCorruptError(
+            f"the stored fields of document {shorten(document_id)} cannot be read; "
+            "`sparsearch verify` says what is damaged; restore it from a backup"
+        ) from error
     return Document(document_id, title, text, fields)
 
 

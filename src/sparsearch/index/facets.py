@@ -53,7 +53,11 @@ def count_values(snapshot: Snapshot, field: str, allowed: Allowed, limit: int) -
             continue
         if len(column.starts) - 1 > _MOST_VALUES:
             return Facet(field, (), complete=False)
-        for key, count in _count(column, mask):
+        try:
+            counts = _count(column, mask)
+        except (IndexError, ValueError) as error:
+            raise segment.damage("metadata") from error
+        for key, count in counts:
             entry = type(key).__name__, key
             totals[entry] = totals.get(entry, 0) + count
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))

@@ -8,7 +8,6 @@ it needs no model.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +21,8 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = ["Feedback", "expanded"]
 
+_MAX_WEIGHT = 100
+_LARGEST = float(np.finfo(np.float32).max)
 _PORTION = 5120
 """Documents whose vectors are in memory at a time, or those of one query."""
 
@@ -38,7 +39,7 @@ class Feedback:
         How many of their terms are added: of words and of learned terms each, where an encoder has
         both. At least 1.
     weight : float
-        Of what is added: its Euclidean norm over that of the query. Finite and above 0.
+        Of what is added: its Euclidean norm over that of the query. Above 0, at most 100.
 
     Raises
     ------
@@ -58,8 +59,8 @@ class Feedback:
                 raise InvalidInputError(f"{name} is {shorten(value)}; {reason}")
         value = self.weight
         known = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not known or not math.isfinite(value) or value <= 0:
-            reason = "it must be a finite number above 0"
+        if not known or not 0 < value <= _MAX_WEIGHT:
+            reason = f"it must be a number above 0, at most {_MAX_WEIGHT}"
             raise InvalidInputError(f"weight is {shorten(value)}; {reason}")
 
 
@@ -199,5 +200,7 @@ def _joined(
         )
     )
     offsets = np.concatenate([[0], np.cumsum(np.bincount(both.queries, minlength=n_queries))])
-    terms, weights = both.terms.astype(np.uint32), both.weights.astype(np.float32)
+    # A query may hold the largest weights there are already.
+    weights = np.clip(both.weights, -_LARGEST, _LARGEST).astype(np.float32)
+    terms = both.terms.astype(np.uint32)
     return SparseVectors.from_trusted(offsets, terms, weights, queries.vocabulary)

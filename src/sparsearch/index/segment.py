@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.errors import IndexVersionError
+from sparsearch.errors import IndexCorruptError, IndexVersionError
 from sparsearch.index.columns import Column, unpack_columns
 from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
 from sparsearch.kernels.lookup import postings_of
@@ -161,12 +161,25 @@ class Segment:
     @cached_property
     def columns(self) -> dict[str, Column]:
         """Metadata columns by field."""
-        return unpack_columns(self.arrays, self.attributes["columns"])
+        try:
+            return unpack_columns(self.arrays, self.attributes["columns"])
+        except (IndexError, ValueError) as error:
+            raise self.damage("metadata") from error
+
+    def damage(self, what: str) -> IndexCorruptError:
+        """Return the error that says that something here cannot be read."""
+        return IndexCorruptError(
+            f"segment {self.stored.uid}: its {what} cannot be read; `sparsearch verify` says what "
+            "is damaged; restore it from a backup"
+        )
 
     def id(self, row: int) -> str:
         """Return the id of the document in a row."""
         offsets = self.arrays["id_offsets"]
-        return bytes(self.arrays["id_bytes"][offsets[row] : offsets[row + 1]]).decode()
+        try:
+            return bytes(self.arrays["id_bytes"][offsets[row] : offsets[row + 1]]).decode()
+        except (IndexError, ValueError) as error:
+            raise self.damage("ids") from error
 
     def payload(self, row: int) -> bytes:
         """Return the stored fields of the document in a row, as JSON."""
@@ -207,7 +220,10 @@ class Segment:
             wanted, bounds = row, self.arrays["offsets"][list_number : list_number + 2]
         start, stop = bounds.tolist()
         at = start + int(np.searchsorted(entries[start:stop], wanted))
-        return int(codes[at]) if at < stop and entries[at] == wanted else 0
+        try:
+            return int(codes[at]) if at < stop and entries[at] == wanted else 0
+        except IndexError as error:
+            raise self.damage("postings") from error
 
     def entries(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         """Return the lists and codes of the postings of documents, from the forward index."""
@@ -226,14 +242,17 @@ class Segment:
         Without a forward index, they are looked for in all posting lists.
         """
         terms, scales = self.terms_and_scales
-        if self.has_forward_index:
-            lists, codes = self.entries(rows)
-            counts = np.diff(self.forward[0])[rows]
-        else:
-            lists, codes, counts = self._inverted(rows)
-        offsets = np.concatenate([[0], np.cumsum(counts)])
-        weights = codes.astype(np.float32) * scales[lists]
-        return SparseVectors(offsets, terms[lists], weights, vocabulary)
+        try:
+            if self.has_forward_index:
+                lists, codes = self.entries(rows)
+                counts = np.diff(self.forward[0])[rows]
+            else:
+                lists, codes, counts = self._inverted(rows)
+            offsets = np.concatenate([[0], np.cumsum(counts)])
+            weights = codes.astype(np.float32) * scales[lists]
+            return SparseVectors(offsets, terms[lists], weights, vocabulary)
+        except (IndexError, ValueError, MemoryError) as error:
+            raise self.damage("postings") from error
 
     def _inverted(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """Return the lists and codes of the postings of documents, and how many each has."""

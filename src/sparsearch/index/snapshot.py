@@ -205,7 +205,10 @@ class Snapshot:
         for segment, deleted in zip(self.segments, self.deleted, strict=True):
             mask = np.empty(0, np.bool_) if deleted is None else ~deleted
             if condition is not None:
-                matching = condition.mask(segment.columns, segment.n_documents)
+                try:
+                    matching = condition.mask(segment.columns, segment.n_documents)
+                except IndexError as error:
+                    raise segment.damage("metadata") from error
                 mask = matching if deleted is None else matching & mask
             masks.append(mask)
             count += int(mask.sum()) if mask.size else segment.n_documents

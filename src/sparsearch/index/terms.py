@@ -169,6 +169,8 @@ class Terms:
         if not isinstance(queries, SparseVectors):
             if isinstance(queries, str) or not all(isinstance(text, str) for text in queries):
                 raise InvalidQueryError("queries must be a sequence of strings")
+            if len(queries) == 0 and self._identity is None:
+                return SparseVectors([0], [], [], self.vocabulary)  # of none, no text is missing
             return self.encoder.encode_queries(queries, snapshot)
         if snapshot.n_postings == 0:
             return queries

@@ -44,7 +44,10 @@ def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
     found = np.empty((3, 256 * (wanted.size + 1)), np.int64)
     n_found = 0
     for number in range(offsets.size - 1):
-        start, stop = offsets[number], offsets[number + 1]
+        # This is always so, and no list names a document twice, unless a file was damaged, which
+        # must not damage the process.
+        stop = max(min(offsets[number + 1], rows.size), 0)
+        start = min(max(offsets[number], 0), stop)
         if n_found + wanted.size > found.shape[1]:
             larger = np.empty((3, 2 * (found.shape[1] + wanted.size)), np.int64)
             larger[:, :n_found] = found[:, :n_found]
@@ -59,7 +62,8 @@ def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
         for at in range(start, stop):
             if likely[rows[at] & last]:
                 place = np.searchsorted(wanted, np.int64(rows[at]))
-                if place < wanted.size and wanted[place] == rows[at]:
+                is_wanted = place < wanted.size and wanted[place] == rows[at]
+                if is_wanted and n_found < found.shape[1]:
                     found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
                     n_found += 1
     return found[:, :n_found]

@@ -106,7 +106,7 @@ def adapt_default(
 
         from sparsearch.training.directions import Bags, fit_directions
     except ImportError as error:
-        raise MissingExtraError("onnx and torch", "train") from error
+        raise MissingExtraError(error.name or "torch", "train") from error
     folder, config = Path(output), config or FitConfig()
     if folder.exists():
         raise TrainingError(f"{folder} exists; give another folder")
