@@ -31,6 +31,11 @@ class Collection:
         """Postings per term of the vocabulary."""
         return self.postings / max(1, self.dimension)
 
+    @property
+    def mean_terms(self) -> float:
+        """Postings per document."""
+        return self.postings / max(1, self.documents)
+
 
 @dataclass(frozen=True)
 class Case:

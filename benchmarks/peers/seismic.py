@@ -59,7 +59,9 @@ class Seismic(Engine):
             return {"values": "f16", "n_postings": postings, **common, **others}
 
         if quick:
-            shares = (0.05, 0.1) if collection.documents > 400_000 else (0.1, 0.2, 0.4)
+            # What matters is how many postings a document keeps.
+            large = collection.documents > 400_000 and collection.mean_terms > 100
+            shares = (0.05, 0.1) if large else (0.1, 0.2, 0.4)
             return [Case(build(share), searches) for share in shares]
         cases = [
             Case(build(share, centroid_fraction=fraction, summary_energy=energy), searches)

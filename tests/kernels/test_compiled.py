@@ -12,13 +12,16 @@ def test_a_change_of_any_source_drops_all_compiled_code(tmp_path: Path) -> None:
     one.write_text("A = 1")
     other.write_text("B = 1")
     drop_stale_code(tmp_path)
-    compiled = tmp_path / "__pycache__" / "one.f-1.py311.nbi"
-    compiled.write_bytes(b"code")
+    kept = tmp_path / "__pycache__" / "one.cpython-311.pyc"
+    compiled = [kept.with_name(name) for name in ("one.f-1.py311.nbi", "one.f-1.py311.1.nbc")]
+    for path in (kept, *compiled):
+        path.write_bytes(b"code")
     drop_stale_code(tmp_path)
-    assert compiled.exists()
+    assert all(path.exists() for path in compiled)
     other.write_text("B = 2")
     drop_stale_code(tmp_path)
-    assert not compiled.exists()
+    assert kept.exists()
+    assert not any(path.exists() for path in compiled)
     drop_stale_code(tmp_path)
 
 

@@ -24,7 +24,7 @@ MAX_POSTINGS = 32_000_000
 
 OPTIMIZED_POSTINGS = 256_000_000
 """The same for `Index.optimize` of learned vectors, whose approximate search is fastest over one
-segment. Making it takes about 15 bytes of memory a posting with weights of 8 bits
+segment. Making it takes about 7 bytes of memory a posting with weights of 8 bits
 (docs/results/scale-splade.md)."""
 
 MAX_DELETED = 0.3

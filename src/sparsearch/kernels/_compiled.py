@@ -30,6 +30,9 @@ def drop_stale_code(folder: Path = Path(__file__).parent) -> None:
         if stamp.is_file() and stamp.read_text() == digest.hexdigest():
             return
         stamp.parent.mkdir(exist_ok=True)
-        for index in stamp.parent.glob("*.nbi"):
-            index.unlink(missing_ok=True)
+        # Numba writes an index (.nbi) before the code (.nbc) it names: in between another process
+        # would find the old code under the new name.
+        for pattern in ("*.nbi", "*.nbc"):
+            for compiled in stamp.parent.glob(pattern):
+                compiled.unlink(missing_ok=True)
         stamp.write_text(digest.hexdigest())
