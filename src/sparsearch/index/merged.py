@@ -57,7 +57,9 @@ def merge(
     weighting: Weighting,
     threads: int,
 ) -> Merged:
-    """Write one segment of the documents of several that are not deleted; by so many threads.
+    """Write one segment of the documents of several that are not deleted.
+
+    Sources are checked, and learned vectors merged, by so many `threads`.
 
     Raises
     ------

@@ -188,6 +188,30 @@ def add_up_counts(starts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def _sort_window(forward, layering, window, starts, buffers):  # type: ignore[no-untyped-def]
+    """Sort a window's postings by list into buffers; leave in ``ends`` where each list ends."""
+    offsets, numbers, codes = forward
+    scales, thresholds, shift = layering
+    ends, sorted_places, sorted_codes = buffers
+    n_lists = scales.size
+    count = np.uint32(0)
+    for number in range(2 * n_lists):
+        ends[number] = count
+        count += starts[number, window + 1] - starts[number, window]
+    first = window * LIST_WINDOW
+    for row in range(first, min(first + LIST_WINDOW, offsets.size - 1)):
+        for i in range(offsets[row], offsets[row + 1]):
+            number = np.int64(numbers[i])
+            weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
+            number += weak * n_lists
+            at = ends[number]
+            sorted_places[at] = row - first
+            # What is left of a small code after the shift must still count as present.
+            sorted_codes[at] = max(np.int64(codes[i]) >> shift, 1)
+            ends[number] = at + 1
+
+
+@njit(nogil=True, cache=True)
 def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-def]
     """Write the postings of some windows of documents into the layered lists.
 
@@ -202,36 +226,19 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
         The layered lists. Offsets and starts are read, places and codes filled in place. Tops are
         raised in place to the largest codes that were written.
     """
-    forward_offsets, numbers, codes = forward
-    scales, thresholds, shift = layering
+    row_offsets, n_rows = forward[0], forward[0].size - 1
     offsets, places, upper_codes, starts, tops = lists
-    n_lists, n_rows = scales.size, forward_offsets.size - 1
-    ends = np.empty(2 * n_lists, np.uint32)
     largest = 0
     for window in range(windows[0], windows[1]):
-        stop = forward_offsets[min((window + 1) * LIST_WINDOW, n_rows)]
-        largest = max(largest, stop - forward_offsets[window * LIST_WINDOW])
+        stop = row_offsets[min((window + 1) * LIST_WINDOW, n_rows)]
+        largest = max(largest, stop - row_offsets[window * LIST_WINDOW])
     # A window's postings are sorted in a place small enough for a cache, then copied.
-    sorted_places = np.empty(largest, np.uint16)
-    sorted_codes = np.empty(largest, np.uint8)
+    ends = np.empty(tops.size, np.uint32)
+    sorted_places, sorted_codes = np.empty(largest, np.uint16), np.empty(largest, np.uint8)
     for window in range(windows[0], windows[1]):
-        count = np.uint32(0)
-        for number in range(2 * n_lists):
-            ends[number] = count
-            count += starts[number, window + 1] - starts[number, window]
-        first = window * LIST_WINDOW
-        for row in range(first, min(first + LIST_WINDOW, n_rows)):
-            for i in range(forward_offsets[row], forward_offsets[row + 1]):
-                number = np.int64(numbers[i])
-                weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
-                number += weak * n_lists
-                at = ends[number]
-                sorted_places[at] = row - first
-                # What is left of a small code after the shift must still count as present.
-                sorted_codes[at] = max(np.int64(codes[i]) >> shift, 1)
-                ends[number] = at + 1
+        _sort_window(forward, layering, window, starts, (ends, sorted_places, sorted_codes))
         start = np.int64(0)
-        for number in range(2 * n_lists):
+        for number in range(tops.size):
             target = offsets[number] + np.int64(starts[number, window])
             for i in range(ends[number] - start):
                 places[target + i] = sorted_places[start + i]
