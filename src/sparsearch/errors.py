@@ -17,6 +17,7 @@
     ├── StorageError                       the index folder
     │   ├── IndexExistsError
     │   ├── IndexLockedError               another process writes
+    │   ├── IndexReplacedError             its folder was moved, removed or replaced while open
     │   ├── IndexVersionError              written by a newer sparsearch
     │   ├── IndexCorruptError              truncated or altered files
     │   └── StorageUnavailableError        full disk, read-only folder, no permission
@@ -48,6 +49,7 @@ __all__ = [
     "IndexExistsError",
     "IndexLockedError",
     "IndexNotFoundError",
+    "IndexReplacedError",
     "IndexVersionError",
     "InvalidDocumentError",
     "InvalidInputError",
