@@ -105,7 +105,7 @@ def run_and_kill(job: str, folder: Path, seconds: float) -> str:
     if child == 0:
         status = 1
         try:
-            (create if job == "create" else JOBS[job])(folder)
+            {"create": create, **JOBS}[job](folder)
             status = 0
         except BaseException:
             traceback.print_exc()
