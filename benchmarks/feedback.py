@@ -2,8 +2,8 @@
 
     python benchmarks/feedback.py --keep FOLDER
 
-Half an hour on two cores, most of it for reading acm-cr with the model; indexes are kept in FOLDER
-and used again.
+An hour on two cores, most of it for reading acm-cr with the model; what it makes of a collection
+is kept in the cache of encoders_quality.py, indexes are kept in FOLDER, and both are used again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 import sparsearch as ss
-from common import data_folder, machine, markdown_table, write_results
-from encoders_quality import COLLECTIONS, LARGE, MEASURES, marks_of, table
+from common import REPOSITORY, data_folder, machine, markdown_table, write_results
+from encoders_quality import COLLECTIONS, LARGE, MEASURES, cached, marks_of, table
 from sparsearch.encoders import load_default
 from sparsearch.evaluation import Dataset, load_dataset
 
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("collections", nargs="*", default=COLLECTIONS + LARGE)
     parser.add_argument("--keep", type=Path, required=True, help="where indexes are kept")
+    parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "encodings")
     options = parser.parse_args()
     figures: dict[str, dict[str, dict[str, float]]] = {}
     marks: dict[str, dict[str, str]] = {}
@@ -36,7 +37,8 @@ def main() -> None:
     for name in options.collections:
         dataset = load_dataset(str(data_folder() / name))
         runs: dict[str, ss.Run] = {}
-        for system, encoder in (("BM25", ss.Bm25Encoder()), ("default", load_default())):
+        default = cached(load_default(), options.cache)
+        for system, encoder in (("BM25", ss.Bm25Encoder()), ("default", default)):
             with kept_index(options.keep / name / system, dataset, encoder) as index:
                 queries = dataset.judged_queries()
                 runs[system] = index.search_batch(queries, 100)

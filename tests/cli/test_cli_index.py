@@ -55,6 +55,7 @@ def test_upsert_reads_it_again(run, tmp_path):
             {"k1": 0.9, "b": 0.4, "analysis": {"language": "french", "stop_words": True}},
         ),
         (("--language", "none"), {"analysis": {"language": None, "stop_words": False}}),
+        (("--pair-weight", "0.25"), {"k1": 1.2, "pair_weight": 0.25}),
     ],
 )
 def test_options_of_the_encoder(run, tmp_path, papers_file, options, settings):
@@ -102,6 +103,7 @@ def test_options_of_the_index(run, tmp_path, papers_file):
     ("option", "value", "kept"),
     [
         ("--k1", "2", "k1 1.2"),
+        ("--pair-weight", "1", "pair_weight 0.0"),
         ("--language", "none", "language english"),
         ("--weight-bits", "8", "weight_bits 12"),
         ("--no-stop-words", None, "stop_words True"),

@@ -228,6 +228,7 @@ class TestIdentity:
             Bm25Config(),
             Bm25Config(0, 1, AnalysisConfig("german", stop_words=True)),
             Bm25Config(np.float32(0.5), Fraction(1, 4), AnalysisConfig(None)),  # type: ignore[arg-type]
+            Bm25Config(pair_weight=0.5),
         ],
     )
     def test_round_trip_through_json(self, config):
@@ -252,6 +253,8 @@ class TestIdentity:
         [
             ({"k1": "high"}, "k1"),
             ({"b": 2}, "b is 2"),
+            ({"pair_weight": -1}, "pair_weight is -1"),
+            ({"pair_weight": math.inf}, "pair_weight is inf"),
             ({"k3": 1}, "unknown bm25 setting 'k3'"),
             ({"analysis": None}, "analysis"),
             ({"analysis": {"language": "english"}}, "analysis settings lack 'stop_words'"),

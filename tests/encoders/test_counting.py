@@ -101,15 +101,31 @@ def test_distinct_tokens_equals_its_twin(rows, byte_classes, base):
 @given(st.data())
 def test_count_terms_equals_its_twin(data):
     n_terms = data.draw(st.integers(0, 6))
-    term_of_token = data.draw(st.lists(st.integers(-1, n_terms - 1), min_size=1, max_size=9))
-    token = st.integers(0, len(term_of_token) - 1)
-    rows = data.draw(st.lists(st.lists(token, max_size=12), max_size=6))
-    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
-    tokens = np.fromiter(chain.from_iterable(rows), dtype=np.int64)
-    arguments = offsets, tokens, np.array(term_of_token, dtype=np.int64), n_terms
+    rows = data.draw(st.lists(st.lists(st.integers(-2, n_terms - 1), max_size=12), max_size=6))
+    arguments = *as_arrays(rows), n_terms
     fast, slow = counts.count_terms(*arguments), counts_reference.count_terms(*arguments)
     for ours, theirs in zip(fast, slow, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@given(
+    st.lists(st.lists(st.integers(-2, 5), max_size=12), max_size=6),
+    st.lists(st.integers(0, 2**31 - 1), min_size=8, max_size=8),
+    st.integers(0, 2**32),
+    st.sampled_from([1, 2, 2**16]),
+)
+def test_append_pairs_equals_its_twin(rows, hash_of_term, first_pair, n_buckets):
+    offsets, terms = as_arrays(rows)
+    hashes = np.array(hash_of_term)[terms]
+    arguments = offsets, terms, hashes, first_pair, n_buckets
+    fast, slow = counts.append_pairs(*arguments), counts_reference.append_pairs(*arguments)
+    for ours, theirs in zip(fast, slow, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def as_arrays(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    offsets = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return offsets, np.fromiter(chain.from_iterable(rows), dtype=np.int64)
 
 
 def test_more_distinct_tokens_than_slots():

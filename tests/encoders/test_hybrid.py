@@ -91,8 +91,9 @@ def test_a_row_is_the_union_of_both_parts(texts: list[list[str]]) -> None:
 def test_text_terms_are_words_and_pieces(learned: OnnxEncoder) -> None:
     encoder = HybridEncoder(PLAIN, learned, 1.0)
     encoder.encode_documents(["cat cow"])
-    names = {encoder.vocabulary.term(i) for i in encoder.text_terms("Cow cat")}
-    assert names == {"cow", "cat", "~cat", "~[UNK]"}
+    terms = encoder.text_terms("Cow cat")
+    assert set(terms.values()) == {"cow", "cat", "~cat", "~[UNK]"}
+    assert all(encoder.vocabulary.term(term) == name for term, name in terms.items())
 
 
 @pytest.mark.parametrize("weight", [0, -1.0, float("nan"), float("inf"), True, "1", None])
@@ -124,7 +125,9 @@ def test_a_folder_gives_the_encoder_back(tmp_path: Path) -> None:
     [
         ({"format": 9}, "format 9"),
         ({"learned_weight": -1}, "learned_weight is -1"),
-        ({"lexical": {"type": "bm25"}}, "lexical settings lack 'version'"),
+        ({"lexical": {"type": "bm25"}}, "bm25 encoder of version None"),
+        ({"lexical": {"type": "bm25", "version": 1}}, "bm25 settings lack 'k1'"),
+        ({"lexical": []}, "bm25 settings are [], not a mapping"),
         ({"extra": 1}, "unknown hybrid setting 'extra'"),
     ],
 )

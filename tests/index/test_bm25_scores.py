@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,20 @@ def texts(seed: int, count: int, words: int = 60) -> list[str]:
 
 
 def naive_scores(
-    corpus: dict[str, str], query: str, counted: int | None = None
+    corpus: dict[str, str], query: str, counted: int | None = None, pairs: bool = False
 ) -> dict[str, float]:
-    """Lucene's BM25 over live documents; `counted` documents if deleted ones still count."""
-    counts = {document_id: Counter(text.split()) for document_id, text in corpus.items()}
-    lengths = {document_id: sum(count.values()) for document_id, count in counts.items()}
+    """Lucene's BM25 over live documents, of words or of pairs of neighbours.
+
+    `counted` documents if deleted ones still count.
+    """
+    lengths = {document_id: len(text.split()) for document_id, text in corpus.items()}
+    counts = {
+        document_id: Counter(pairwise(text.split()) if pairs else text.split())
+        for document_id, text in corpus.items()
+    }
     average = sum(lengths.values()) / max(len(lengths), 1)
     scores: dict[str, float] = {}
-    for term in query.split():
+    for term in pairwise(query.split()) if pairs else query.split():
         frequency = sum(term in count for count in counts.values())
         others = (counted or len(corpus)) - frequency
         idf = math.log(1 + (others + 0.5) / (frequency + 0.5))
@@ -65,6 +72,23 @@ def test_equals_bm25_of_the_texts(tmp_path: Path, weight_bits: int, tolerance: f
     with Index.create(tmp_path / "index", "bm25", config=config) as index:
         index.add(documents(corpus))
         assert_scores(index, corpus, tolerance)
+
+
+def test_pairs_of_neighbours_are_scored_as_words_are(tmp_path: Path) -> None:
+    corpus = {f"d{i}": text for i, text in enumerate(texts(6, 300, words=20))}
+    encoder = Bm25Encoder(Bm25Config(pair_weight=0.5))
+    with Index.create(tmp_path / "index", encoder, IndexConfig(segment_documents=64)) as index:
+        index.add(documents(corpus))
+        index.delete([f"d{i}" for i in range(0, 300, 7)])
+        index.optimize()
+    left = {name: text for name, text in corpus.items() if int(name[1:]) % 7}
+    with Index.open(tmp_path / "index") as index:
+        assert index.verify() == []
+        for query in ["w0x w1x", "w1x w0x", "w3x w0x w0x w2x w9x", "w5x absent w1x", "w4x", ""]:
+            words, pairs = (naive_scores(left, query, pairs=of) for of in (False, True))
+            found = {hit.id: hit.score for hit in index.search(query, k=300)}
+            expected = {name: words[name] + 0.5 * pairs.get(name, 0.0) for name in words}
+            assert found == pytest.approx(expected, rel=2e-3, abs=2e-3)
 
 
 def test_the_settings_of_the_encoder_are_kept(tmp_path: Path) -> None:

@@ -106,7 +106,10 @@ def test_words_and_learned_terms_are_chosen_each_by_themselves(tmp_path: Path) -
         hits = index.search("sleeping cat", feedback=Feedback())
         assert hits == index.search(query)
         for hit in hits:
-            assert index.explain(query, hit.id).score == pytest.approx(hit.score)
+            explained = index.explain("sleeping cat", hit.id, feedback=Feedback())
+            assert explained.score == pytest.approx(hit.score)
+            assert explained.terms == index.explain(query, hit.id).terms
+            assert set(explained.missing) < plain.keys()
         run = index.search_batch({"q": "sleeping cat"}, feedback=Feedback())
         assert list(run.ids("q")) == [hit.id for hit in hits]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from sparsearch.encoders import AnalysisConfig, HybridEncoder, OnnxEncoder
 from sparsearch.encoders.hybrid_folder import write_hybrid_settings
 from sparsearch.errors import EncoderUnavailableError, VocabularyMismatchError
 
-CONFIG = ss.Bm25Config(k1=0.9, b=0.4, analysis=AnalysisConfig(None))
+CONFIG = ss.Bm25Config(k1=0.9, b=0.4, analysis=AnalysisConfig(None), pair_weight=0.5)
 WEIGHT = 0.75
 WORDS = ("cat", "dog", "sat", "mat", "cow", "owl")
 Texts = dict[str, str]
@@ -39,14 +40,14 @@ def score(query: str, text: str, texts: Texts) -> float:
     everything = [document.split() for document in texts.values()]
     average = sum(map(len, everything)) / len(everything)
     words = text.split()
+    penalty = CONFIG.k1 * (1 - CONFIG.b + CONFIG.b * len(words) / average)
     total = 0.0
-    for term, times in Counter(query.split()).items():
-        frequency = sum(term in document for document in everything)
-        idf = np.log1p((len(everything) - frequency + 0.5) / (frequency + 0.5))
-        count = words.count(term)
-        if count:
-            penalty = CONFIG.k1 * (1 - CONFIG.b + CONFIG.b * len(words) / average)
-            total += times * idf * count / (count + penalty)
+    for weight, of in ((1.0, list), (CONFIG.pair_weight, lambda words: list(pairwise(words)))):
+        for term, times in Counter(of(query.split())).items():
+            frequency = sum(term in of(document) for document in everything)
+            idf = np.log1p((len(everything) - frequency + 0.5) / (frequency + 0.5))
+            count = of(words).count(term)
+            total += weight * times * idf * count / (count + penalty)
     ids = [TOKENS.index(word) if word in TOKENS else 1 for word in words]
     learned = TABLE[ids].max(axis=0, initial=0.0)
     for term in set(query.split()) & set(TOKENS):
@@ -134,9 +135,10 @@ def test_more_words_after_reopening(model: Path, tmp_path: Path) -> None:
         add(index, {"b": TEXTS["b"]})
         check(index, {"a": TEXTS["a"], "b": TEXTS["b"]})
     learned = [f"~{token}" for token in TOKENS]
+    pairs = [f"&{bucket}" for bucket in range(2**16)]
     with ss.Index.open(tmp_path / "index", encoder_of(model)) as index:
         words = index.vectors().vocabulary.terms()
-        assert words == [*learned, "cat", "sat", "cow", "dog", "owl", "mat"]
+        assert words == [*learned, *pairs, "cat", "sat", "cow", "dog", "owl", "mat"]
 
 
 def test_explanations_tell_expansions_from_the_text(model: Path, tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_explanations_tell_expansions_from_the_text(model: Path, tmp_path: Path)
         "sat": True,
         "~sat": True,
         "~dog": False,
+        "cat sat": True,
     }
     assert sum(term.contribution for term in explanation.terms) == explanation.score
 

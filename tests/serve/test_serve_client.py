@@ -68,6 +68,9 @@ READINGS: dict[str, Callable[[Any], object]] = {
     "search_batch of a list": lambda i: i.search_batch(["soup", "dense"]),
     "search_batch of vectors": lambda i: i.search_batch(SparseVectors.from_dicts([{"soup": 1.0}])),
     "explain": lambda i: i.explain("sparse soup", "c"),
+    "explain with feedback": lambda i: i.explain(
+        "sparse", "a", {"year": 2021}, feedback=Feedback()
+    ),
     "encode_queries": lambda i: i.encode_queries(["sparse soup", ""]).to_dicts(),
     "get": lambda i: i.get("d/../e"),
     "vector": lambda i: i.vector("a").to_dicts(),

@@ -125,7 +125,9 @@ def test_documents_and_vectors_by_any_id(http: httpx.Client, index: Index, docum
         **found.pop("metadata"),
         **{n: v for n, v in found.items() if v is not None},
     } == document
-    vector = http.get("/vector", params={"id": document["id"]}).json()["vector"]
+    answer = http.get("/vector", params={"id": document["id"]}).json()
+    vector = answer["vector"]
+    assert answer["names"] == index.term_names(document["id"]) == {}
     at = [d["id"] for d in PAPERS].index(document["id"])
     assert vector == index.vectors(at, at + 1).to_dicts()[0]
     assert list(vector.values()) == sorted(vector.values(), reverse=True)

@@ -25,10 +25,12 @@ def test_ids_are_positions(given_terms: list[str]) -> None:
 
 @given(st.lists(terms))
 def test_growing_one_by_one_and_in_bulk_agree(tokens: list[str]) -> None:
-    one_by_one, bulk = Vocabulary(["first"]), Vocabulary(["first"])
+    one_by_one, bulk, at_once = Vocabulary(["first"]), Vocabulary(["first"]), Vocabulary(["first"])
     ids = [one_by_one.add(token) for token in tokens]
     assert list(map(bulk.ids.__getitem__, tokens)) == ids
-    assert one_by_one == bulk
+    at_once.extend(tokens)
+    assert [at_once.get(token) for token in tokens] == ids
+    assert one_by_one == bulk == at_once
     assert [bulk.term(term_id) for term_id in ids] == tokens
     assert bulk.terms(1) == list(dict.fromkeys(token for token in tokens if token != "first"))
 
@@ -47,6 +49,7 @@ def test_terms_is_a_copy() -> None:
     words.terms().clear()
     assert words.terms() == ["a", "b"]
     assert words.terms(1) == ["b"]
+    assert words.terms(0, 1) == ["a"]
     assert words.terms(9) == []
 
 
@@ -83,6 +86,8 @@ def test_add_refuses(bad: str) -> None:
     words = Vocabulary(["a"])
     with pytest.raises(InvalidInputError, match="term 1"):
         words.add(bad)
+    with pytest.raises(InvalidInputError, match="term 1"):
+        words.extend(["b", bad])
     assert words.terms() == ["a"]
 
 
@@ -103,6 +108,8 @@ def test_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert words.add("b") == 1
     with pytest.raises(InvalidInputError, match="at most 2 terms"):
         words.add("c")
+    with pytest.raises(InvalidInputError, match="at most 2 terms"):
+        words.extend(["b", "c"])
     with pytest.raises(InvalidInputError, match="at most 2 terms, not 3"):
         Vocabulary(["a", "b", "c"])
 

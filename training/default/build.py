@@ -52,8 +52,8 @@ def main() -> None:
     order = np.random.default_rng(config.seed).permutation(len(text.answers))
     held_out = order[: config.held_out]
     head = make_head(training, held_out, config)
-    mixture = choose_mixture(training, head, held_out)
-    print({name: round(value, 4) for name, value in mixture.measured.items()})
+    mixture = choose_mixture(training, head, held_out, config)
+    print(mixture.measured)
     write_package(mixture, config, arguments.output)
 
 

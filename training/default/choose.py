@@ -1,4 +1,4 @@
-"""How much the learned terms count, chosen on training pairs that the head was not trained on.
+"""The power of idf, chosen on queries that the head was not trained on, and how weights do on them.
 
 Each source of held-out pairs is a small collection of its own, with its own frequencies of terms:
 what the encoder will meet is special collections, not one mixture of all.
@@ -6,76 +6,82 @@ what the encoder will meet is special collections, not one mixture of all.
 
 from __future__ import annotations
 
+from itertools import product
+from typing import NamedTuple
+
 import numpy as np
+from config import TrainingConfig
 from dense import DenseTexts
 from head import TOP_K, Head, Mixture, TrainingSet
-from lexical import bm25_matrices, idf
+from lexical import idf, lexical_scores
 from numpy.typing import NDArray
 from scipy import sparse
 
-_WEIGHTS = (2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0)
+_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0)
+_PAIR_WEIGHTS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5)
 _EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
 
-Ranks = list[NDArray[np.float64]]
-"""Reciprocal ranks of the held-out pairs of each source."""
+
+class Choice(NamedTuple):
+    """Power of the learned terms' idf, and weights of the learned part and of pairs of words."""
+
+    exponent: float
+    weight: float
+    pair_weight: float
 
 
-def choose_mixture(training: TrainingSet, head: Head, held_out: NDArray[np.int64]) -> Mixture:
-    """Return the head with query weights, and the weight and exponent of idf for it.
+def choose_mixture(
+    training: TrainingSet, head: Head, held_out: NDArray[np.int64], config: TrainingConfig
+) -> Mixture:
+    """Return the head with query weights for the exponent that ranks best, and what all rank.
 
     A query token weighs its inverse document frequency in the collection searched, divided by that
     in the training passages, to some power: 1 on average, and less where every document has it.
-
-    The smallest weight within one standard error of the best is taken (Breiman et al. 1984): what
-    these pairs cannot tell apart is decided for the words themselves.
     """
     weights = _document_weights(head, training.passages)
-    ranks = _reciprocal_ranks(training, head, weights, held_out)
-    means = {choice: _mean(of) for choice, of in ranks.items()}
-    best = max(means, key=lambda choice: means[choice])
-    as_good = [choice for choice, of in ranks.items() if _is_as_good(of, ranks[best])]
-    exponent, weight = min(as_good, key=lambda choice: (choice[1], -means[choice]))
+    ranks = _mean_reciprocal_ranks(training, head, weights, held_out)
+    exponent = max(
+        _EXPONENTS,
+        key=lambda power: ranks[Choice(power, config.learned_weight, config.pair_weight)],
+    )
     query_weights = _query_weights(head, weights, exponent)
-    measured = {f"idf^{power}, weight {factor}": mean for (power, factor), mean in means.items()}
-    return Mixture(head, query_weights, weight, exponent, measured)
+    measured = {
+        f"idf^{of.exponent}, weight {of.weight}, pairs {of.pair_weight}": round(mean, 4)
+        for of, mean in ranks.items()
+    }
+    return Mixture(
+        head, query_weights, config.learned_weight, config.pair_weight, exponent, measured
+    )
 
 
-def _mean(ranks: Ranks) -> float:
-    """Return the mean over sources: each counts the same."""
-    return float(np.mean([of.mean() for of in ranks]))
-
-
-def _is_as_good(ranks: Ranks, best: Ranks) -> bool:
-    """Whether the mean is within one standard error of the best, pairs compared one by one."""
-    lost = [own - other for own, other in zip(best, ranks, strict=True)]
-    error = np.sqrt(sum(of.var(ddof=1) / len(of) for of in lost)) / len(lost)
-    return bool(_mean(lost) <= error)
-
-
-def _reciprocal_ranks(
+def _mean_reciprocal_ranks(
     training: TrainingSet, head: Head, weights: sparse.csr_array, held_out: NDArray[np.int64]
-) -> dict[tuple[float, float], Ranks]:
-    """Return those of each exponent and weight; weight 0 is BM25."""
+) -> dict[Choice, float]:
+    """Return MRR@10 of each choice, in which each source counts the same; weight 0 is BM25."""
     answers = np.asarray(training.text.answers)
     sources = np.asarray(training.text.sources[: len(answers)])
-    ranks: dict[tuple[float, float], Ranks] = {}
+    means: dict[Choice, list[float]] = {}
     for source in np.unique(sources):
         pairs = held_out[sources[held_out] == source]
         if len(pairs) < _FEWEST_PAIRS:
             continue
         passages = np.unique(answers[sources == source])
         places = np.searchsorted(passages, answers[pairs])
-        lexical = _lexical_scores(training, pairs, passages)
+        lexical = lexical_scores(
+            [training.text.queries[i] for i in pairs.tolist()],
+            [training.text.passages[i] for i in passages.tolist()],
+        )
         found = weights[passages]
         for exponent in _EXPONENTS:
             queries = _queries(training, pairs, _query_weights(head, weights, exponent))
             live = sparse.diags_array(_idf(found) ** exponent)
             learned = (queries @ live @ found.T).toarray()
-            for weight in (0.0, *_WEIGHTS):
-                found_at = _reciprocal_rank(lexical + weight * learned, places)
-                ranks.setdefault((exponent, weight), []).append(found_at)
-    return ranks
+            for weight, pair_weight in product(_WEIGHTS, _PAIR_WEIGHTS):
+                scores = lexical.words + pair_weight * lexical.pairs + weight * learned
+                choice = Choice(exponent, weight, pair_weight)
+                means.setdefault(choice, []).append(_reciprocal_rank(scores, places).mean())
+    return {choice: float(np.mean(of)) for choice, of in means.items()}
 
 
 def _query_weights(head: Head, weights: sparse.csr_array, exponent: float) -> NDArray[np.float32]:
@@ -106,17 +112,6 @@ def _document_weights(head: Head, passages: DenseTexts) -> sparse.csr_array:
 
 def _idf(weights: sparse.csr_array) -> NDArray[np.float64]:
     return idf(np.bincount(weights.indices, minlength=weights.shape[1]), weights.shape[0])
-
-
-def _lexical_scores(
-    training: TrainingSet, pairs: NDArray[np.int64], passages: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    text = training.text
-    bm25 = bm25_matrices(
-        [text.queries[i] for i in pairs.tolist()], [text.passages[i] for i in passages.tolist()]
-    )
-    scores: NDArray[np.float32] = (bm25.queries @ bm25.passages.T).toarray()
-    return scores
 
 
 def _queries(

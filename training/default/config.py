@@ -39,6 +39,9 @@ class TrainingConfig:
         Terms a passage would have if thresholds alone decided; the model keeps the heaviest.
     most_texts : float
         Share of all passages that may have a term.
+    learned_weight, pair_weight : float
+        What learned terms and pairs of words count beside words. Held-out queries rank alike from
+        8 to 15 and from .2 to .4; docs/lab-notes.md says why these.
     """
 
     seed: int = 1
@@ -71,6 +74,8 @@ class TrainingConfig:
     longest: int = 128
     terms_per_text: int = 700
     most_texts: float = 0.5
+    learned_weight: float = 9.0
+    pair_weight: float = 0.25
 
     @property
     def fit(self) -> FitConfig:

@@ -68,7 +68,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A head with its query weights, and its weight beside BM25.
+    """A head with its query weights, and what it and pairs of words count beside words.
 
     Parameters
     ----------
@@ -76,15 +76,16 @@ class Mixture:
     query_weights : ndarray of float32 [vocabulary]
         Of each token of a query, to be multiplied with its live inverse document frequency; 0 for
         tokens that no document may have.
-    learned_weight : float
+    learned_weight, pair_weight : float
     idf_exponent : float
         Of the learned terms' live inverse document frequencies.
     measured : mapping of str to float
-        Mean MRR@10 over the sources, of BM25 and of each exponent and weight tried.
+        Mean MRR@10 over the sources, of BM25 and of all weights and exponents tried.
     """
 
     head: Head
     query_weights: NDArray[np.float32]
     learned_weight: float
+    pair_weight: float
     idf_exponent: float
     measured: dict[str, float]

@@ -8,30 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from sparsearch.encoders import Bm25Encoder
+from sparsearch.encoders import Bm25Config, Bm25Encoder
 from sparsearch.vectors import SparseVectors
 
 
 @dataclass(frozen=True)
-class Bm25Matrices:
-    """BM25 as a product of two matrices.
+class LexicalScores:
+    """BM25 scores of passages for queries.
 
     Parameters
     ----------
-    queries, passages : csr_array of float32, one row a text
+    words, pairs : ndarray of float32 [queries, passages]
+        Of words, and of pairs of neighbouring words as if each counted as much as a word.
     """
 
-    queries: sparse.csr_array
-    passages: sparse.csr_array
+    words: NDArray[np.float32]
+    pairs: NDArray[np.float32]
 
 
 class _Counted:
     """Statistics of passages given as a matrix of counts."""
 
-    def __init__(self, counts: sparse.csr_array) -> None:
+    def __init__(self, counts: sparse.csr_array, lengths: NDArray[np.int64]) -> None:
         self.n_documents = counts.shape[0]
-        self.lengths = np.asarray(counts.sum(axis=1)).ravel()
-        self.average_length = float(self.lengths.mean())
+        self.average_length = float(lengths.mean())
         self._frequencies = np.bincount(counts.indices, minlength=counts.shape[1])
 
     def document_frequencies(self, term_ids: NDArray[np.uint32], /) -> NDArray[np.int64]:
@@ -44,17 +44,23 @@ def idf(frequencies: NDArray[np.int64], n_documents: int) -> NDArray[np.float64]
     return np.asarray(np.log1p((others + 0.5) / (frequencies + 0.5)))
 
 
-def bm25_matrices(queries: list[str], passages: list[str]) -> Bm25Matrices:
-    """Encode with the same `Bm25Encoder` that the index uses."""
-    encoder = Bm25Encoder()
-    counts = _matrix(encoder.encode_documents(passages))
-    statistics = _Counted(counts)
+def lexical_scores(queries: list[str], passages: list[str]) -> LexicalScores:
+    """Return the scores by the same `Bm25Encoder` that the index uses."""
+    encoder = Bm25Encoder(Bm25Config(pair_weight=1.0))
+    vectors = encoder.encode_documents(passages)
+    counts, lengths = _matrix(vectors), encoder.saturation.lengths(vectors)
+    statistics = _Counted(counts, lengths)
     rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    weights = encoder.saturation.weights(
-        counts.data, statistics.lengths[rows], statistics.average_length
-    )
+    weights = encoder.saturation.weights(counts.data, lengths[rows], statistics.average_length)
     saturated = sparse.csr_array((weights, counts.indices, counts.indptr), shape=counts.shape)
-    return Bm25Matrices(_matrix(encoder.encode_queries(queries, statistics)), saturated)
+    asked = _matrix(encoder.encode_queries(queries, statistics))
+    pairs = encoder.saturation.pairs
+    is_pair = (asked.indices >= pairs.start) & (asked.indices < pairs.stop)
+    scores = (
+        sparse.csr_array((asked.data * kept, asked.indices, asked.indptr), shape=asked.shape)
+        for kept in (~is_pair, is_pair)
+    )
+    return LexicalScores(*((part @ saturated.T).toarray() for part in scores))
 
 
 def _matrix(vectors: SparseVectors) -> sparse.csr_array:

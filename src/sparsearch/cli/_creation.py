@@ -20,7 +20,7 @@ OwnEncoder = Literal["default", "bm25"]
 ENCODER_NAMES: Final = get_args(OwnEncoder)
 """Encoders that come with sparsearch; any other is the folder of a model, or its hub name."""
 
-_BM25_OPTIONS = ("language", "stop_words", "k1", "b")
+_BM25_OPTIONS = ("language", "stop_words", "k1", "b", "pair_weight")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CreationOptions:
     language : str, optional
         Of the stemmer; "none" for no stemming.
     stop_words : bool, optional
-    k1, b : float, optional
+    k1, b, pair_weight : float, optional
     weight_bits, segment_documents : int, optional
     encoder : str, optional
         "default", "bm25", the folder of a model or its hub name. None means BM25 if an option that
@@ -43,6 +43,7 @@ class CreationOptions:
     stop_words: bool | None = None
     k1: float | None = None
     b: float | None = None
+    pair_weight: float | None = None
     weight_bits: int | None = None
     segment_documents: int | None = None
     encoder: str | None = None
@@ -61,7 +62,7 @@ class CreationOptions:
         """
         encoder = info.encoder or {}
         words = encoder.get("lexical", encoder)
-        settings = {**info.config, **words, **words.get("analysis", {})}
+        settings = {**info.config, "pair_weight": 0.0, **words, **words.get("analysis", {})}
         settings["encoder"] = _name_of(encoder)
         if "language" in settings and settings["language"] is None:
             settings["language"] = "none"
@@ -124,7 +125,8 @@ def _encoder(given: dict[str, Any]) -> Encoder:
     analysis = _only(given, "language", "stop_words")
     if analysis.get("language") == "none":
         analysis["language"] = None
-    return Bm25Encoder(Bm25Config(**_only(given, "k1", "b"), analysis=AnalysisConfig(**analysis)))
+    numbers = _only(given, "k1", "b", "pair_weight")
+    return Bm25Encoder(Bm25Config(**numbers, analysis=AnalysisConfig(**analysis)))
 
 
 def load_encoder(chosen: str, **options: Any) -> Encoder:

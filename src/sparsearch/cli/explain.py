@@ -11,13 +11,12 @@ import typer
 from sparsearch.cli._arguments import IndexFolder, JsonOutput, UseFeedback, VectorQuery
 from sparsearch.cli._console import one_line, print_table, write_json
 from sparsearch.cli._opening import open_index
-from sparsearch.cli._queries import How, parse_query
+from sparsearch.cli._queries import parse_query
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sparsearch.index import Explanation, Index
-    from sparsearch.vectors import SparseVectors
+    from sparsearch.index import Explanation
 
 EXAMPLES = ('sparsearch explain papers "learned sparse retrieval" doc-17',)
 
@@ -42,13 +41,13 @@ def explain(
     A contribution is the weight of the term in the query times its weight in the document; the
     contributions add up to the score.
     """
+    from sparsearch.index import Feedback
+
     with open_index(index) as target:
         parsed = parse_query(target, query, vector)
-        searched = How(feedback=feedback).searched(target, parsed)
-        explanation = target.explain(searched, id)
-        missing = _missing_terms(target, parsed, explanation)
+        explanation = target.explain(parsed, id, feedback=Feedback() if feedback else None)
     if json:
-        write_json({"query": query, **asdict(explanation), "missing": missing})
+        write_json({"query": query, **asdict(explanation)})
         return
     print(f"query     {one_line(query)}")
     print(f"document  {one_line(id)}")
@@ -57,15 +56,8 @@ def explain(
         print_table(_table(explanation))
     else:
         print("no term of the query is in the document")
-    if missing:
-        print(f"not in the document: {one_line(', '.join(missing))}")
-
-
-def _missing_terms(index: Index, query: str | SparseVectors, explanation: Explanation) -> list[str]:
-    """Return the terms of a query, known to the index, that the document does not have."""
-    vectors = index.encode_queries([query]) if isinstance(query, str) else query
-    found = {term.term for term in explanation.terms}
-    return [term for term in map(str, vectors.to_dicts()[0]) if term not in found]
+    if explanation.missing:
+        print(f"not in the document: {one_line(', '.join(explanation.missing))}")
 
 
 def _table(explanation: Explanation) -> Table:

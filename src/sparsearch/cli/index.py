@@ -75,6 +75,13 @@ def index(
         float | None,
         typer.Option(metavar="NUMBER", help="BM25: discount of long documents.  [default: 0.75]"),
     ] = None,
+    pair_weight: Annotated[
+        float | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="BM25: how much a pair of neighbouring words counts beside a word.  [default: 0]",
+        ),
+    ] = None,
     weight_bits: WeightBits = None,
     segment_documents: SegmentDocuments = None,
     upsert: Annotated[
@@ -99,11 +106,12 @@ def index(
     Documents are committed as they are read. If the command is interrupted, the same command goes
     on where it stopped. All other fields of a document are kept as metadata, to be filtered on.
 
-    The options --encoder, --language, --stop-words, --k1, --b, --weight-bits and
+    The options --encoder, --language, --stop-words, --k1, --b, --pair-weight, --weight-bits and
     --segment-documents belong to the index and are fixed when it is created. Those that begin with
     "BM25" make an index of BM25.
     """
-    options = CreationOptions(language, stop_words, k1, b, weight_bits, segment_documents, encoder)
+    words = language, stop_words, k1, b, pair_weight
+    options = CreationOptions(*words, weight_bits, segment_documents, encoder)
     from_stdin = source == "-"
     rejected = Rejected() if skip_invalid else None
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))

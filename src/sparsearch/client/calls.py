@@ -224,9 +224,17 @@ class CollectionCalls:
         body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("search", "batch"), parse, body)
 
-    def explain(self, query: Query, document_id: str) -> Call[Explanation]:
+    def explain(
+        self,
+        query: Query,
+        document_id: str,
+        filter: Mapping[str, Any] | None,
+        recall: float | None,
+        feedback: Feedback | None,
+    ) -> Call[Explanation]:
         """Ask why a document has its score."""
-        body = {"query": _query(query), "id": document_id}
+        body = {"query": _query(query), "id": document_id, "filter": filter, "recall": recall}
+        body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("explain"), _explanation, body)
 
     def encode_queries(self, texts: Sequence[str]) -> Call[SparseVectors]:
@@ -288,7 +296,7 @@ def _explanation(answer: Mapping[str, Any]) -> Explanation:
 
     names = ("term", "query_weight", "document_weight", "contribution", "in_text")
     terms = (TermContribution(*(term[name] for name in names)) for term in answer["terms"])
-    return Explanation(answer["id"], answer["score"], tuple(terms))
+    return Explanation(answer["id"], answer["score"], tuple(terms), tuple(answer["missing"]))
 
 
 def _facets(answer: Mapping[str, Any]) -> list[Facet]:

@@ -172,9 +172,18 @@ class RemoteCollection:
         """Return the rankings of many queries. See `Index.search_batch`."""
         return self._client.call(self._calls.search_batch(queries, k, filter, recall, feedback))
 
-    def explain(self, query: Query, document_id: str) -> Explanation:
+    def explain(
+        self,
+        query: Query,
+        document_id: str,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        feedback: Feedback | None = None,
+    ) -> Explanation:
         """Return each query term's contribution to a score. See `Index.explain`."""
-        return self._client.call(self._calls.explain(query, document_id))
+        call = self._calls.explain(query, document_id, filter, recall, feedback)
+        return self._client.call(call)
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use. See `Index.encode_queries`."""
@@ -319,9 +328,18 @@ class AsyncCollection:
             self._calls.search_batch(queries, k, filter, recall, feedback)
         )
 
-    async def explain(self, query: Query, document_id: str) -> Explanation:
+    async def explain(
+        self,
+        query: Query,
+        document_id: str,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        feedback: Feedback | None = None,
+    ) -> Explanation:
         """Return each query term's contribution to a score."""
-        return await self._client.call(self._calls.explain(query, document_id))
+        call = self._calls.explain(query, document_id, filter, recall, feedback)
+        return await self._client.call(call)
 
     async def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use."""

@@ -17,13 +17,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsearch.encoders.analysis import Analyzer
+from sparsearch.encoders.pairs import N_BUCKETS, term_hash
 from sparsearch.encoders.segmentation import tokenize
-from sparsearch.kernels.counts import DIGIT, JOINER, LETTER, SPLIT, count_terms, distinct_tokens
+from sparsearch.kernels.counts import (
+    DIGIT,
+    JOINER,
+    LETTER,
+    SPLIT,
+    STOP_WORD,
+    UNKNOWN,
+    append_pairs,
+    count_terms,
+    distinct_tokens,
+)
 from sparsearch.vectors import Vocabulary
 
 __all__ = ["TermCounter"]
 
-_NO_TERM: Final = -1
+_HASH_SHIFT: Final = 32
+"""A word is remembered as its id, below, and its hash for pairs, above."""
+_SHARED: Final = " / "
+"""Between the pairs of a text that share a bucket."""
 _REMEMBERED_TOKENS: Final = 1_000_000
 _HASH_BASE: Final = random.SystemRandom().randrange(2**16, 2**31 - 1)
 
@@ -55,21 +69,52 @@ class TermCounter:
     ----------
     analyzer : Analyzer
     vocabulary : Vocabulary
+    buckets : range, optional
+        Ids of pairs of neighbouring words (see `pairs`), which are then counted, too.
     """
 
-    def __init__(self, analyzer: Analyzer, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, analyzer: Analyzer, vocabulary: Vocabulary, buckets: range = range(0)
+    ) -> None:
         self._vocabulary = vocabulary
-        self._term_ids = _TermIds(analyzer, vocabulary)
+        self._buckets = buckets
+        self._words = _Words(analyzer, vocabulary)
 
     def count_growing(self, texts: list[str]) -> Counts:
         """Count all terms of each text, adding new ones to the vocabulary."""
-        return self._count(texts, self._term_ids.__getitem__)
+        return self._count(texts, self._words.__getitem__)
 
     def count_known(self, texts: list[str]) -> Counts:
         """Count those terms of each text that the vocabulary has."""
-        return self._count(texts, self._term_ids.known)
+        return self._count(texts, self._words.known)
 
-    def _count(self, texts: list[str], term_id: Callable[[bytes], int]) -> Counts:
+    def names_of(self, text: str) -> dict[int, str]:
+        """Return the terms of a text that the vocabulary has, and what to call them.
+
+        A bucket is called by its pairs in the text.
+        """
+        names: dict[int, str] = {}
+        first = second = ""
+        for term in self._sequences([text], self._words.known)[1].tolist():
+            if term in self._buckets:  # follows the second of its words
+                pair = f"{first} {second}"
+                named = names.setdefault(term, pair)
+                if pair not in named.split(_SHARED):
+                    names[term] = f"{named}{_SHARED}{pair}"
+            elif term >= 0:
+                first, second = second, self._vocabulary.term(term)
+                names[term] = second
+        return names
+
+    def _count(self, texts: list[str], word: Callable[[bytes], int]) -> Counts:
+        offsets, terms = self._sequences(texts, word)
+        counts: tuple[Any, Any, Any] = count_terms(offsets, terms, len(self._vocabulary))
+        return counts
+
+    def _sequences(
+        self, texts: list[str], word: Callable[[bytes], int]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the terms of each text in their order, each pair behind its second word."""
         modes = [_ASCII_TEXT if text.isascii() else _TOKENS for text in texts]
         rows = [
             (text.lower() if mode == _ASCII_TEXT else " ".join(tokenize(text))).encode()
@@ -83,15 +128,19 @@ class TermCounter:
             data, offsets, np.array(modes, dtype=np.uint8), _BYTE_CLASSES, _HASH_BASE
         )
         distinct = map(joined.__getitem__, map(slice, starts.tolist(), ends.tolist()))
-        terms = np.fromiter(map(term_id, distinct), dtype=np.int64, count=starts.size)
-        counts: tuple[Any, Any, Any] = count_terms(
-            token_offsets, tokens, terms, len(self._vocabulary)
+        words = np.fromiter(map(word, distinct), dtype=np.int64, count=starts.size)
+        terms = np.where(words < 0, words, words % 2**_HASH_SHIFT)[tokens]
+        if not self._buckets:
+            return token_offsets, terms
+        hashes = (words >> _HASH_SHIFT)[tokens]
+        with_pairs: tuple[Any, Any] = append_pairs(
+            token_offsets, terms, hashes, self._buckets.start, N_BUCKETS
         )
-        return counts
+        return with_pairs
 
 
-class _TermIds(dict[bytes, int]):
-    """Term ids by token in UTF-8, so that each token is stemmed once; -1 for stop words.
+class _Words(dict[bytes, int]):
+    """Ids and hashes of terms by token in UTF-8, so that each token is stemmed once.
 
     A ``dict`` subclass, so that tokens seen before are looked up at C speed. It forgets all when
     it has grown too large, which bounds its memory and costs little.
@@ -103,25 +152,33 @@ class _TermIds(dict[bytes, int]):
         self._vocabulary = vocabulary
 
     def __missing__(self, token: bytes) -> int:
-        """Return the id of an unseen token's term, adding the term to the vocabulary."""
+        """Return the word of an unseen token, adding its term to the vocabulary."""
         term = self._analyzer.term(token.decode())
-        term_id = _NO_TERM if term is None else self._vocabulary.ids[term]
-        self._remember(token, term_id)
-        return term_id
+        word = STOP_WORD if term is None else _word(term, self._vocabulary.ids[term])
+        self._remember(token, word)
+        return word
 
     def known(self, token: bytes) -> int:
-        """Return the id of a token's term, or -1 where the vocabulary does not have it."""
-        term_id = self.get(token)
-        if term_id is not None:
-            return term_id
+        """Return the word of a token, or `UNKNOWN` where the vocabulary does not have its term."""
+        word = self.get(token)
+        if word is not None:
+            return word
         term = self._analyzer.term(token.decode())
-        found = None if term is None else self._vocabulary.get(term)
-        if found is None:
-            return _NO_TERM  # not remembered: the term may be added later
-        self._remember(token, found)
-        return found
+        if term is None:
+            word = STOP_WORD
+        else:
+            term_id = self._vocabulary.get(term)
+            if term_id is None:
+                return UNKNOWN  # not remembered: the term may be added later
+            word = _word(term, term_id)
+        self._remember(token, word)
+        return word
 
-    def _remember(self, token: bytes, term_id: int) -> None:
+    def _remember(self, token: bytes, word: int) -> None:
         if len(self) >= _REMEMBERED_TOKENS:
             self.clear()
-        self[token] = term_id
+        self[token] = word
+
+
+def _word(term: str, term_id: int) -> int:
+    return term_hash(term) << _HASH_SHIFT | term_id

@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
+from sparsearch.encoders.pairs import find_buckets
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
-from sparsearch.encoders.settings import checked_settings
 from sparsearch.encoders.text_terms import NamesTextTerms
 from sparsearch.encoders.texts import checked_texts
 from sparsearch.errors import InvalidInputError, VocabularyMismatchError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["LEARNED_MARK", "HybridEncoder", "hybrid_saturation", "lexical_config"]
+__all__ = ["LEARNED_MARK", "HybridEncoder", "hybrid_saturation"]
 
 LEARNED_MARK: Final = "~"
 """Begins the name of every learned term. No word of BM25 contains it."""
@@ -104,8 +104,7 @@ class HybridEncoder(Encoder):
     @property
     def saturation(self) -> Saturation:
         """How an index turns the counts of words into weights."""
-        config = self._lexical.config
-        return Saturation(config.k1, config.b, self._n_learned)
+        return self._lexical.config.saturation(self._lexical.saturation.pairs, self._n_learned)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -147,12 +146,13 @@ class HybridEncoder(Encoder):
         learned = self._learned.encode_queries(checked, statistics)
         return self._joined(learned, words, np.float32(self._weight))
 
-    def text_terms(self, text: str) -> frozenset[int]:
-        """Return the ids of the terms that the text itself holds: its words and word pieces."""
-        words = self._lexical.text_terms(text)
+    def text_terms(self, text: str) -> dict[int, str]:
+        """Return ids and names of the terms that the text itself holds: words and word pieces."""
+        names = self._lexical.text_terms(text)
         if isinstance(self._learned, NamesTextTerms):
-            return words | self._learned.text_terms(text)
-        return words
+            pieces = self._learned.text_terms(text)
+            names |= {piece: LEARNED_MARK + name for piece, name in pieces.items()}
+        return names
 
     def _joined(
         self, learned: SparseVectors, words: SparseVectors, factor: np.float32 = _ONE
@@ -177,19 +177,6 @@ class HybridEncoder(Encoder):
         return f"HybridEncoder({self.lexical}, {self._learned}, {self._weight})"
 
 
-def lexical_config(identity: object) -> Bm25Config:
-    """Return the settings of words, given as the identity of their encoder.
-
-    Raises
-    ------
-    InvalidInputError
-        When a setting is missing or malformed.
-    """
-    names = ("type", "version", "k1", "b", "analysis")
-    settings = checked_settings(identity, "lexical", names)
-    return Bm25Encoder.from_identity(settings, Vocabulary()).config
-
-
 def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Saturation:
     """Return the saturation of a hybrid encoder, of which only this is known.
 
@@ -198,12 +185,12 @@ def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Sa
     InvalidInputError
         When the settings of its words are missing or malformed.
     """
-    config = lexical_config(identity.get("lexical"))
+    config = Bm25Config.from_identity(identity.get("lexical"))
     terms = range(len(vocabulary))
     first = bisect_left(
         terms, True, key=lambda term: not vocabulary.term(term).startswith(LEARNED_MARK)
     )
-    return Saturation(config.k1, config.b, first)
+    return config.saturation(find_buckets(vocabulary), first)
 
 
 def _checked_weight(value: object) -> float:

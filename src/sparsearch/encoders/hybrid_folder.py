@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Final
 
-from sparsearch.encoders.hybrid import HybridEncoder, lexical_config
+from sparsearch.encoders.bm25 import Bm25Config
+from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.settings import checked_settings
 from sparsearch.errors import FileFormatError, SparsearchError, shorten
@@ -50,7 +51,7 @@ def load_hybrid(folder: str | Path, source: str | None = None) -> HybridEncoder:
         if settings["format"] != _FORMAT:
             reason = f"is of format {shorten(settings['format'])}; this sparsearch knows {_FORMAT}"
             raise FileFormatError(path, None, reason)
-        config = lexical_config(settings["lexical"])
+        config = Bm25Config.from_identity(settings["lexical"])
         return HybridEncoder(config, learned, settings["learned_weight"], source=source)
     except FileFormatError:
         raise

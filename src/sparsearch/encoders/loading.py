@@ -38,6 +38,7 @@ __all__ = [
     "LoadOptions",
     "LoadedEncoder",
     "export_model",
+    "folder_digest",
     "hybrid_from_identity",
     "load_encoder",
     "remembered_source",
@@ -154,8 +155,8 @@ class LoadedEncoder(Encoder):
         """Return the vector of each text; see `NetworkEncoder.encode_queries`."""
         return self._encoder.encode_queries(texts, statistics)
 
-    def text_terms(self, text: str) -> frozenset[int]:
-        """Return the ids of the terms that the text itself holds."""
+    def text_terms(self, text: str) -> dict[int, str]:
+        """Return ids and names of the terms that the text itself holds."""
         return self._encoder.text_terms(text)
 
     def export_onnx(self, folder: str | PathLike[str], *, quantize: bool = True) -> None:
@@ -332,7 +333,7 @@ def _parts(root: Path, recipe: str | None) -> CheckpointParts:
         from sparsearch.encoders.torch_model import CheckpointParts
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    return CheckpointParts(checkpoint, _digest(root))
+    return CheckpointParts(checkpoint, folder_digest(root))
 
 
 def _exporter() -> Any:
@@ -346,7 +347,7 @@ def _exporter() -> Any:
     return export_checkpoint
 
 
-def _digest(root: Path) -> str:
+def folder_digest(root: Path) -> str:
     """Return the SHA-256 of the files of a model, 64 hexadecimal digits."""
     files = (path for path in root.rglob("*") if path.suffix in _MODEL_FILES and path.is_file())
     total = hashlib.sha256()

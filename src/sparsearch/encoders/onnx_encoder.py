@@ -159,11 +159,11 @@ class NetworkEncoder(Encoder):
             return self._encode(self._queries, tokens)
         return self._look_up(tokens, statistics)
 
-    def text_terms(self, text: str) -> frozenset[int]:
-        """Return the ids of the terms that the text itself holds; none where terms are latent."""
+    def text_terms(self, text: str) -> dict[int, str]:
+        """Return ids and names of the terms that the text holds; none where terms are latent."""
         if self.settings.terms == "latents":
-            return frozenset()
-        return frozenset(self.tokens([text])[0].tolist())
+            return {}
+        return {token: self.vocabulary.term(token) for token in self.tokens([text])[0].tolist()}
 
     @cached_property
     def _tokenizer(self) -> Any:

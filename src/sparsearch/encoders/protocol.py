@@ -6,13 +6,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Real
 from os import PathLike
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsearch.encoders.settings import check_number
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -67,6 +67,8 @@ class Saturation:
         How far long documents are discounted: from 0, not at all, to 1, in proportion.
     first_term : int
         Terms below it have final weights; only those from it on are counted.
+    pairs : range
+        Counted terms that stand for pairs of words: no part of a document's length.
 
     Raises
     ------
@@ -77,17 +79,20 @@ class Saturation:
     k1: float
     b: float
     first_term: int = 0
+    pairs: range = range(0)
 
     def __post_init__(self) -> None:
-        _check_number("k1", self.k1, math.inf)
-        _check_number("b", self.b, 1.0)
+        check_number("k1", self.k1, math.inf)
+        check_number("b", self.b, 1.0)
         if isinstance(self.first_term, bool) or not isinstance(self.first_term, int):
             raise InvalidInputError(f"first_term is {shorten(self.first_term)}, not an integer")
-        _check_number("first_term", self.first_term, math.inf)
+        check_number("first_term", self.first_term, math.inf)
 
     def lengths(self, vectors: SparseVectors) -> NDArray[np.int64]:
         """Return the number of counted tokens of each document, int64 ``[n]``."""
-        counts = np.where(vectors.term_ids >= self.first_term, vectors.weights, 0)
+        terms = vectors.term_ids
+        is_pair = (terms >= self.pairs.start) & (terms < self.pairs.stop)
+        counts = np.where((terms >= self.first_term) & ~is_pair, vectors.weights, 0)
         totals = np.concatenate([[0.0], np.cumsum(counts, dtype=np.float64)])
         return np.diff(totals[vectors.offsets]).astype(np.int64)
 
@@ -204,16 +209,3 @@ class Encoder(ABC):
         from sparsearch.encoders.loading import load_encoder
 
         return load_encoder(source, backend=backend, recipe=recipe, quantize=quantize)
-
-
-def _check_number(name: str, value: object, most: float) -> None:
-    try:
-        usable = isinstance(value, Real) and not isinstance(value, bool)
-        number = float(value) if usable else math.nan  # type: ignore[arg-type]
-    except OverflowError:
-        number = math.inf
-    if not (math.isfinite(number) and 0 <= number <= most):
-        upper = "" if math.isinf(most) else f" and at most {most:g}"
-        raise InvalidInputError(
-            f"{name} is {shorten(value)}; it must be a finite number, at least 0{upper}"
-        )

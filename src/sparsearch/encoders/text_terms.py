@@ -11,6 +11,6 @@ __all__ = ["NamesTextTerms"]
 class NamesTextTerms(Protocol):
     """An encoder that can tell which of its terms stand in a text; explanations then say so."""
 
-    def text_terms(self, text: str) -> frozenset[int]:
-        """Return the ids of the terms that the text itself holds."""
+    def text_terms(self, text: str) -> dict[int, str]:
+        """Return the ids of the terms that the text itself holds, and what to call them there."""
         ...

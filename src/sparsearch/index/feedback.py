@@ -9,11 +9,12 @@ it needs no model.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.encoders import Saturation
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.search import TopK
 from sparsearch.index.snapshot import Snapshot
@@ -73,7 +74,11 @@ class _Entries(NamedTuple):
 
 
 def expanded(
-    snapshot: Snapshot, queries: SparseVectors, top: TopK, first_word: int, feedback: Feedback
+    snapshot: Snapshot,
+    queries: SparseVectors,
+    top: TopK,
+    saturation: Saturation | None,
+    feedback: Feedback,
 ) -> SparseVectors:
     """Return queries with terms of their best documents added.
 
@@ -88,9 +93,9 @@ def expanded(
         In terms of the index.
     top : TopK
         Their best documents, `feedback.documents` at most.
-    first_word : int
-        Terms from it on are words, those before it learned; each kind is chosen and scaled by
-        itself. 0 where there is only one kind.
+    saturation : Saturation or None
+        Says which terms are words; those before them are learned. Each kind is chosen and scaled
+        by itself, and pairs of words are not added. None where there is only one kind.
     feedback : Feedback
 
     Returns
@@ -98,6 +103,8 @@ def expanded(
     SparseVectors
         As many rows.
     """
+    first_word = saturation.first_term if saturation else 0
+    pairs = saturation.pairs if saturation else range(0)
     portions = []
     step = max(1, _PORTION // max(1, top.numbers.shape[1]))
     for start in range(0, len(queries), step):
@@ -105,8 +112,9 @@ def expanded(
         found = TopK(top.numbers[part], top.scores[part], top.counts[part])
         own = _entries(queries[part])
         n_queries = len(found.counts)
-        added = _best(_said(snapshot, found), first_word, feedback.terms)
-        added = _scaled(added, own, n_queries, first_word, feedback.weight)
+        said = _without(_said(snapshot, found), pairs)
+        added = _best(said, first_word, feedback.terms)
+        added = _scaled(added, _without(own, pairs), n_queries, first_word, feedback.weight)
         portions.append(_joined(own, added, n_queries, queries))
     return SparseVectors.concatenate(portions) if portions else queries
 
@@ -114,6 +122,14 @@ def expanded(
 def _entries(vectors: SparseVectors) -> _Entries:
     rows = np.repeat(np.arange(len(vectors)), np.diff(vectors.offsets))
     return _Entries(rows, vectors.term_ids.astype(np.int64), vectors.weights.astype(np.float64))
+
+
+def _without(entries: _Entries, terms: range) -> _Entries:
+    return _taken(entries, (entries.terms < terms.start) | (entries.terms >= terms.stop))
+
+
+def _taken(entries: _Entries, which: npt.NDArray[Any]) -> _Entries:
+    return _Entries(entries.queries[which], entries.terms[which], entries.weights[which])
 
 
 def _said(snapshot: Snapshot, top: TopK) -> _Entries:
@@ -171,7 +187,7 @@ def _best(entries: _Entries, first_word: int, n_terms: int) -> _Entries:
     sizes = np.diff(np.append(starts, len(order)))
     ranks = np.arange(len(order)) - np.repeat(starts, sizes)
     kept = order[ranks < n_terms]
-    return _Entries(entries.queries[kept], entries.terms[kept], entries.weights[kept])
+    return _taken(entries, kept)
 
 
 def _scaled(

@@ -83,6 +83,25 @@ class IndexReader(Searcher):
         number = self._number(document_id, snapshot)
         return snapshot.vectors(np.array([number]), self._terms.vocabulary)
 
+    def term_names(self, document_id: str) -> dict[str, str]:
+        """Return what terms of a document's vector are called in its text, where that differs.
+
+        That is so for pairs of words, whose terms are numbered; see `Bm25Config`.
+
+        Raises
+        ------
+        DocumentNotFoundError
+            If no document has this id.
+        """
+        snapshot = self._snapshot
+        number = self._number(document_id, snapshot)
+        named = self._terms.text_terms(snapshot.document(number).content)
+        vocabulary = self._terms.vocabulary
+        if named is None or vocabulary is None:
+            return {}
+        terms = ((vocabulary.term(term_id), name) for term_id, name in named.items())
+        return {term: name for term, name in terms if name != term}
+
     def count(self, filter: Mapping[str, Any] | None = None) -> int:
         """Return how many documents there are or, with a filter (docs/filters.md), meet it."""
         snapshot = self._snapshot

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
 from sparsearch.index.approximate import EXACT
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Document
-from sparsearch.index.explain import Explanation, explain_document
+from sparsearch.index.explain import Explanation, TermNames, explain_document
 from sparsearch.index.feedback import Feedback, expanded
 from sparsearch.index.search import (
     SearchOptions,
@@ -212,14 +213,20 @@ class Searcher:
         return self._tuning
 
     def ids_of(self, numbers: Iterable[int]) -> list[str]:
-        """Return the ids of document numbers given by `top_k`."""
+        """Return the ids of document numbers given by `top_k`; raises as `documents_of`."""
         snapshot = self._snapshot
-        return [snapshot.id(number) for number in numbers]
+        return [snapshot.id(number) for number in _checked(numbers, snapshot)]
 
     def documents_of(self, numbers: Iterable[int]) -> list[Document]:
-        """Return the documents of numbers given by `top_k`."""
+        """Return the documents of numbers given by `top_k`.
+
+        Raises
+        ------
+        InvalidQueryError
+            When a number is not that of a document.
+        """
         snapshot = self._snapshot
-        return [snapshot.document(number) for number in numbers]
+        return [snapshot.document(number) for number in _checked(numbers, snapshot)]
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use for these texts."""
@@ -237,7 +244,7 @@ class Searcher:
         """Return queries widened by what their best documents say (pseudo-relevance feedback).
 
         They find documents that are worded differently; see docs/search.md for what that brings
-        and costs. What ``search(feedback=...)`` searches for; give it to `explain`.
+        and costs. What ``search(feedback=...)`` searches for.
 
         Parameters
         ----------
@@ -257,9 +264,21 @@ class Searcher:
         return self._widened(snapshot, vectors, filter, options, feedback)
 
     def explain(
-        self, query: str | Mapping[Any, float] | SparseVectors, document_id: str
+        self,
+        query: str | Mapping[Any, float] | SparseVectors,
+        document_id: str,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        recall: float | None = None,
+        feedback: Feedback | None = None,
     ) -> Explanation:
         """Return each query term's contribution to a document's score.
+
+        Parameters
+        ----------
+        query, document_id
+        filter, recall, feedback
+            Of a search with feedback, to explain the scores that it gives.
 
         Raises
         ------
@@ -268,10 +287,23 @@ class Searcher:
         """
         snapshot = self._snapshot
         number = self._number(document_id, snapshot)
-        vector = without_zeros(self._one_query(query, snapshot), self.config.max_code)
+        asked = self._one_query(query, snapshot)
+        options = self._options(recall, None)
+        vector = self._widened(snapshot, asked, filter, options, feedback)
+        vector = without_zeros(vector, self.config.max_code)
         plan = plan_queries(snapshot, vector, self.config.max_code)
-        text_terms = self._terms.text_terms(snapshot.document(number).content)
-        return explain_document(snapshot, number, vector, plan, self._terms.vocabulary, text_terms)
+        of_query = self._terms.text_terms(query) if isinstance(query, str) else None
+        of_text = self._terms.text_terms(snapshot.document(number).content)
+        names = TermNames(self._terms.vocabulary, of_query or {}, of_text)
+        explanation = explain_document(snapshot, number, vector, plan, asked, names)
+        unknown = [] if isinstance(query, str) else self._unknown_terms(query)
+        return replace(explanation, missing=(*explanation.missing, *unknown))
+
+    def _unknown_terms(self, query: Mapping[Any, float] | SparseVectors) -> list[str]:
+        """Return the terms of a vector that the index, knowing terms by strings, does not have."""
+        vocabulary = self._terms.vocabulary
+        given = query.to_dicts()[0] if isinstance(query, SparseVectors) else query
+        return [] if vocabulary is None else [str(term) for term in given if term not in vocabulary]
 
     def _one_query(
         self, query: str | Mapping[Any, float] | SparseVectors, snapshot: Snapshot
@@ -301,9 +333,7 @@ class Searcher:
         if not isinstance(feedback, Feedback):
             raise InvalidQueryError(f"feedback is {shorten(feedback)}; give Feedback() or None")
         top = self._top_k(snapshot, vectors, feedback.documents, filter, options)
-        saturation = self._terms.saturation
-        first_word = 0 if saturation is None else saturation.first_term
-        return expanded(snapshot, vectors, top, first_word, feedback)
+        return expanded(snapshot, vectors, top, self._terms.saturation, feedback)
 
     def _top_k(
         self,
@@ -331,3 +361,11 @@ class Searcher:
             if number >= 0:
                 return number
         raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
+
+
+def _checked(numbers: Iterable[int], snapshot: Snapshot) -> Iterator[int]:
+    for number in numbers:
+        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
+        if not whole or not 0 <= number < snapshot.n_documents:
+            raise InvalidQueryError(f"no document has the number {shorten(number)}")
+        yield number

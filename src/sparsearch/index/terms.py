@@ -129,8 +129,8 @@ class Terms:
             raise EncoderError("the encoder gave a document a negative weight")
         return vectors.drop_zeros()
 
-    def text_terms(self, text: str) -> frozenset[int] | None:
-        """Return the terms that a text itself holds; None if no encoder is there that can tell."""
+    def text_terms(self, text: str) -> dict[int, str] | None:
+        """Return ids and names of the terms that a text itself holds; None if that is unknown."""
         try:
             encoder = self.encoder
         except SparsearchError:  # gone, changed, or what it needs is not installed
@@ -188,8 +188,7 @@ class Terms:
         if len(known) != before.vocabulary_size:
             self.discard_uncommitted(now)
             return
-        for term in self._catalog.terms(before.vocabulary_size, now.vocabulary_size):
-            known.add(term)
+        known.extend(self._catalog.terms(before.vocabulary_size, now.vocabulary_size))
 
     def discard_uncommitted(self, snapshot: Snapshot) -> None:
         """Forget terms of a write that failed, so that their ids can be given to others."""
@@ -209,8 +208,7 @@ class Terms:
                 f"the encoder given ({shorten(encoder.identity)}) is not the one of this index "
                 f"({shorten(self._identity)})"
             )
-        for term in known[len(given) :]:  # words that documents have brought since it was new
-            encoder.vocabulary.add(term)
+        encoder.vocabulary.extend(known[len(given) :])  # words of documents since it was new
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sparsearch.encoders import Bm25Config, Bm25Encoder
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.feedback import Feedback
 from sparsearch.index.index import Index
@@ -46,7 +47,7 @@ def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
 
 
 def _use_text(path: Path) -> None:
-    with Index.create(path, "bm25") as index:
+    with Index.create(path, Bm25Encoder(Bm25Config(pair_weight=1.0))) as index:
         for portion in range(2):
             numbers = range(portion * _FEW, (portion + 1) * _FEW)
             index.add({"id": str(i), "text": f"Some words, {i}.", "n": i} for i in numbers)

@@ -7,7 +7,18 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-__all__ = ["DIGIT", "JOINER", "LETTER", "SPLIT", "count_terms", "distinct_tokens"]
+__all__ = [
+    "DIGIT",
+    "JOINER",
+    "LETTER",
+    "SPLIT",
+    "STOP_WORD",
+    "UNKNOWN",
+    "append_pairs",
+    "count_terms",
+    "distinct_tokens",
+    "pair_bucket",
+]
 
 SPLIT: Final = 0
 """Class of a byte that is part of no token."""
@@ -16,8 +27,16 @@ DIGIT: Final = 2
 JOINER: Final = 2
 """``LETTER + JOINER`` is the class of a byte that is part of a token between two letters only."""
 
+STOP_WORD: Final = -1
+"""Stands for a token that is not a term. Its neighbours are neighbours of each other."""
+UNKNOWN: Final = -2
+"""Stands for a term that no document has. No pair with it is in any document either."""
+
 _PRIME = np.uint64(2**31 - 1)
 _PRIME_BITS = np.uint64(31)
+# Odd, otherwise arbitrary: the golden ratio's and the square root of 2's first 64 bits.
+_FIRST_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_SECOND_FACTOR = np.uint64(0x6A09E667F3BCC909)
 _FEWEST_SLOTS = 1024
 
 
@@ -136,15 +155,66 @@ def _more_slots(n_slots, hashes):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def count_terms(offsets, tokens, term_of_token, n_terms):  # type: ignore[no-untyped-def]
+def pair_bucket(first, second, n_buckets):  # type: ignore[no-untyped-def]
+    """Return the bucket, below `n_buckets` (a power of two), of two terms given by their hashes.
+
+    Multiply-shift hashing (Dietzfelbinger et al. 1997); the order of the two matters.
+    """
+    mixed = np.uint64(first) * _FIRST_FACTOR + np.uint64(second)
+    return np.int64((mixed * _SECOND_FACTOR >> np.uint64(32)) & np.uint64(n_buckets - 1))
+
+
+@njit(nogil=True, cache=True)
+def append_pairs(offsets, terms, hashes, first_pair, n_buckets):  # type: ignore[no-untyped-def]
+    """Append to the terms of each row one for each pair of its neighbouring words.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64 [rows + 1]
+    terms : ndarray of int64 [offsets[-1]]
+        Terms in the order of the text; see `STOP_WORD` and `UNKNOWN`.
+    hashes : ndarray of int64 [offsets[-1]]
+        Of each term, in [0, 2**31).
+    first_pair, n_buckets : int
+        Pairs are the terms from `first_pair` on, `n_buckets` of them; see `pair_bucket`.
+
+    Returns
+    -------
+    new_offsets : ndarray of int64 [rows + 1]
+    new_terms : ndarray of int64 [new_offsets[-1]]
+    """
+    new_offsets = np.empty_like(offsets)
+    new_offsets[0] = 0
+    new_terms = np.empty(2 * terms.size, np.int64)
+    n_terms = 0
+    for row in range(offsets.size - 1):
+        before = -1
+        for i in range(offsets[row], offsets[row + 1]):
+            if terms[i] == STOP_WORD:
+                continue
+            if terms[i] == UNKNOWN:
+                before = -1
+                continue
+            new_terms[n_terms] = terms[i]
+            n_terms += 1
+            if before >= 0:
+                bucket = pair_bucket(hashes[before], hashes[i], n_buckets)
+                new_terms[n_terms] = first_pair + bucket
+                n_terms += 1
+            before = i
+        new_offsets[row + 1] = n_terms
+    return new_offsets, new_terms[:n_terms]
+
+
+@njit(nogil=True, cache=True)
+def count_terms(offsets, terms, n_terms):  # type: ignore[no-untyped-def]
     """Count the terms of each row.
 
     Parameters
     ----------
     offsets : ndarray of int64 [rows + 1]
-    tokens : ndarray of int64 [offsets[-1]]
-    term_of_token : ndarray of int64 [distinct tokens]
-        Term of each token, below `n_terms`; -1 for a token that is not to be counted.
+    terms : ndarray of int64 [offsets[-1]]
+        Below `n_terms`; what is below 0 is not counted.
     n_terms : int
 
     Returns
@@ -157,8 +227,8 @@ def count_terms(offsets, tokens, term_of_token, n_terms):  # type: ignore[no-unt
     """
     n_rows = offsets.size - 1
     term_offsets = np.zeros(n_rows + 1, np.int64)
-    term_ids = np.empty(tokens.size, np.uint32)
-    counts = np.empty(tokens.size, np.int64)
+    term_ids = np.empty(terms.size, np.uint32)
+    counts = np.empty(terms.size, np.int64)
     # By term, all 0 between rows. Pages that are not touched take no time to zero, so a large
     # vocabulary costs a small batch nothing.
     tally = np.zeros(n_terms, np.int64)
@@ -166,7 +236,7 @@ def count_terms(offsets, tokens, term_of_token, n_terms):  # type: ignore[no-unt
     for row in range(n_rows):
         start = nnz
         for i in range(offsets[row], offsets[row + 1]):
-            term = term_of_token[tokens[i]]
+            term = terms[i]
             if term >= 0:
                 if tally[term] == 0:
                     term_ids[nnz] = term

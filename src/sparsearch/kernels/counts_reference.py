@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["count_terms", "distinct_tokens"]
+from sparsearch.kernels.counts import STOP_WORD, UNKNOWN
+
+__all__ = ["append_pairs", "count_terms", "distinct_tokens", "pair_bucket"]
 
 Array = npt.NDArray[Any]
 
@@ -36,12 +39,33 @@ def distinct_tokens(
     return np.array(token_offsets), np.array(tokens, dtype=np.int64), starts, ends
 
 
-def count_terms(
-    offsets: Array, tokens: Array, term_of_token: Array, n_terms: int
-) -> tuple[Array, Array, Array]:
+def append_pairs(
+    offsets: Array, terms: Array, hashes: Array, first_pair: int, n_buckets: int
+) -> tuple[Array, Array]:
+    """Twin of `kernels.counts.append_pairs`."""
+    new_offsets, new_terms = [0], []
+    for start, stop in pairwise(offsets):
+        kept = [i for i in range(start, stop) if terms[i] != STOP_WORD]
+        for before, i in pairwise([-1, *kept]):
+            if terms[i] == UNKNOWN:
+                continue
+            new_terms.append(int(terms[i]))
+            if before >= 0 and terms[before] != UNKNOWN:
+                bucket = pair_bucket(int(hashes[before]), int(hashes[i]), n_buckets)
+                new_terms.append(first_pair + bucket)
+        new_offsets.append(len(new_terms))
+    return np.array(new_offsets), np.array(new_terms, dtype=np.int64)
+
+
+def pair_bucket(first: int, second: int, n_buckets: int) -> int:
+    """Twin of `kernels.counts.pair_bucket`."""
+    mixed = (first * 0x9E3779B97F4A7C15 + second) * 0x6A09E667F3BCC909
+    return mixed % 2**64 // 2**32 % n_buckets
+
+
+def count_terms(offsets: Array, terms: Array, n_terms: int) -> tuple[Array, Array, Array]:
     """Twin of `kernels.counts.count_terms`."""
     rows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    terms = term_of_token[tokens]
     keys = (rows * n_terms + terms)[terms >= 0]
     distinct, counts = np.unique(keys, return_counts=True)
     sizes = np.bincount(distinct // max(n_terms, 1), minlength=len(offsets) - 1)

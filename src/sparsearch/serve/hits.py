@@ -33,7 +33,7 @@ def feedback_of(request: SearchRequest | BatchRequest | ExplainRequest) -> Feedb
 
 
 def widened(
-    index: Index, queries: Sequence[str] | SparseVectors, request: SearchRequest | ExplainRequest
+    index: Index, queries: Sequence[str] | SparseVectors, request: SearchRequest
 ) -> Sequence[str] | SparseVectors:
     """Return what is searched for: the queries themselves or, with feedback, what they become."""
     feedback = feedback_of(request)

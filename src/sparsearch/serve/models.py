@@ -189,6 +189,10 @@ class VectorResponse(BaseModel):
 
     id: str
     vector: dict[str, float]
+    names: dict[str, str] = Field(
+        description="What terms are called in the document's text, where that differs: pairs of "
+        "words, whose terms are numbered."
+    )
 
 
 class Term(BaseModel):
@@ -284,7 +288,7 @@ class ExplainRequest(_Request):
     """A query and a document.
 
     With feedback, what is explained is the widened query, for which filter and recall have to be
-    those of the search.
+    those of the search; `missing` tells of the query itself.
     """
 
     query: Query
@@ -295,11 +299,15 @@ class ExplainRequest(_Request):
 
 
 class ExplainResponse(BaseModel):
-    """Why the document has its score, largest contribution first."""
+    """Why the document has its score, largest contribution first.
+
+    `missing` are the terms of the query that the document does not have.
+    """
 
     id: str
     score: float
     terms: list[Term]
+    missing: list[str]
 
 
 class EncodeRequest(_Request):

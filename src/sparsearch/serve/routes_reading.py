@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.hits import answer_searches, feedback_of, group_of, query_of, widened
+from sparsearch.serve.hits import answer_searches, feedback_of, group_of, query_of
 from sparsearch.serve.rendering import (
     document_body,
     explanation_terms,
@@ -106,12 +106,15 @@ async def explain(
 
     def work() -> dict[str, Any]:
         index = collection.index.view()
-        queries = widened(index, collection.queries([request.query]), request)
-        explanation = index.explain(query_of(queries, 0), request.id)
+        query = query_of(collection.queries([request.query]), 0)
+        feedback = feedback_of(request)
+        how: dict[str, Any] = {"recall": request.recall, "feedback": feedback}
+        explanation = index.explain(query, request.id, request.filter, **how)
         document = index.get(request.id)
         words = words_by_term(index, (document.title, document.text), collection.splits_words)
         terms = explanation_terms(explanation, words)
-        return {"id": explanation.id, "score": explanation.score, "terms": terms}
+        facts = {"id": explanation.id, "score": explanation.score}
+        return {**facts, "terms": terms, "missing": explanation.missing}
 
     return await _answer(service, work)
 
@@ -140,7 +143,9 @@ async def get_vector(id: _Id, collection: ReadDep, service: ServiceDep) -> Respo
     """Return a document's vector as it is stored."""
 
     def work() -> dict[str, Any]:
-        return {"id": id, "vector": vector_bodies(collection.index.vector(id))[0]}
+        index = collection.index
+        (vector,) = vector_bodies(index.vector(id))
+        return {"id": id, "vector": vector, "names": index.term_names(id)}
 
     return await _answer(service, work)
 

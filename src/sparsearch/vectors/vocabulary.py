@@ -31,12 +31,20 @@ class _GrowingIds(dict[str, int]):
             known = self.get(term)  # another thread may have added it meanwhile
             if known is not None:
                 return known
-            if len(self.terms) >= MAX_TERMS:
-                raise InvalidInputError(f"a vocabulary holds at most {MAX_TERMS} terms")
-            term_id = len(self.terms)
-            self.terms.append(term)  # first, so that an id that is seen always has its term
-            self[term] = term_id
-            return term_id
+            self._append([term])
+            return self[term]
+
+    def extend(self, terms: list[str]) -> None:
+        """Give each unknown term the next id."""
+        with self._growing:
+            self._append([term for term in dict.fromkeys(terms) if term not in self])
+
+    def _append(self, terms: list[str]) -> None:
+        start, stop = len(self.terms), len(self.terms) + len(terms)
+        if stop > MAX_TERMS:
+            raise InvalidInputError(f"a vocabulary holds at most {MAX_TERMS} terms")
+        self.terms.extend(terms)  # first, so that an id that is seen always has its term
+        self.update(zip(terms, range(start, stop), strict=True))
 
 
 class Vocabulary:
@@ -99,11 +107,17 @@ class Vocabulary:
         _check_term(term, len(self))
         return self._ids[term]
 
-    def terms(self, start: int = 0) -> list[str]:
-        """Return the terms from id `start` on, in a new list."""
+    def extend(self, terms: Iterable[str]) -> None:
+        """Add terms in their order, those that are new; raises as `add`, and then adds none."""
+        given = list(terms)
+        _check_terms(given)
+        self._ids.extend(given)
+
+    def terms(self, start: int = 0, stop: int | None = None) -> list[str]:
+        """Return the terms from id `start` on, up to `stop` if given, in a new list."""
         if start < 0:
             raise InvalidInputError(f"term ids start at 0, not {start}")
-        return self._ids.terms[start:]
+        return self._ids.terms[start:stop]
 
     def __len__(self) -> int:
         return len(self._ids.terms)

@@ -272,6 +272,7 @@ def test_an_address_shows_the_same_again(open_page, site) -> None:
     dialog = page.get_by_role("dialog", name="Segments")
     expect(dialog.locator("mark")).to_have_text(["vectors"])
     dialog.get_by_role("button", name="Close the document").click()
+    page.wait_for_url(lambda url: "doc=" not in url)  # the browser learns of it a moment later
     expect(page.get_by_role("searchbox", name="Search")).to_have_value("vectors")
     expect(page.get_by_role("group", name="kind").get_by_label("manual")).to_be_checked()
     page.reload()

@@ -53,5 +53,8 @@ export const explain = (collection, body, signal) =>
   call(of(collection, "/explain"), { body, signal });
 export const getDocument = (collection, id, signal) =>
   call(of(collection, "/document") + withId(id), { signal });
+/** Return a document's terms, called as in its text, each with its weight. */
 export const getVector = (collection, id, signal) =>
-  call(of(collection, "/vector") + withId(id), { signal }).then((answer) => answer.vector);
+  call(of(collection, "/vector") + withId(id), { signal }).then(({ vector, names }) =>
+    Object.entries(vector).map(([term, value]) =>
+      [Object.hasOwn(names, term) ? names[term] : term, value]));

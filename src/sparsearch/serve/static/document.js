@@ -127,8 +127,7 @@ function scoreTable(document, { score, terms }, info) {
     make("tbody", {}, ...rows)));
 }
 
-function vectorPanel(vector, asked) {
-  const entries = Object.entries(vector);
+function vectorPanel(entries, asked) {
   const largest = Math.max(...entries.map(([, value]) => value), Number.MIN_VALUE);
   const list = make("ol", { class: "vector" });
   const found = make("p", { class: "note", role: "status" });
