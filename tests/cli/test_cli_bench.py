@@ -90,6 +90,8 @@ def test_nothing_to_measure(run, papers, tmp_path):
     assert "no query finds a document" in outcome.err
 
 
-@pytest.mark.parametrize("option", ["--threads=0", "-k0", "--seconds=-1", "--recall=2"])
+@pytest.mark.parametrize(
+    "option", ["--threads=0", "-k0", "--seconds=-1", "--seconds=inf", "--seconds=nan", "--recall=2"]
+)
 def test_options_are_checked(run, index, option):
     assert run("bench", index, option).code == 2

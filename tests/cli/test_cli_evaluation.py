@@ -99,6 +99,15 @@ def test_compare(run, runs):
     assert row["rows"][0]["significant"] is True
 
 
+def test_infinite_intervals_are_null_in_json(run, tmp_path):
+    (tmp_path / "qrels.txt").write_text("q 0 a 1\n")
+    for name, ranking in (("one", "ab"), ("two", "ba")):
+        Run({"q": [(ranking[0], 2.0), (ranking[1], 1.0)]}).write_trec(tmp_path / f"{name}.trec")
+    arguments = (tmp_path / "qrels.txt", tmp_path / "one.trec", tmp_path / "two.trec")
+    (answer,) = run("compare", *arguments, "--json").json
+    assert answer["rows"][0]["interval"] == [None, None]
+
+
 def test_compare_runs_whose_files_have_the_same_name(run, runs):
     names = [runs / "good.trec", runs / "sub" / "good.trec"]
     assert str(names[1]) in run("compare", runs / "qrels.txt", *names).out

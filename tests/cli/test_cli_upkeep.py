@@ -69,6 +69,10 @@ def test_snapshot(run, copy, tmp_path):
     with Index.open(copy) as index, Index.open(target) as copied:
         assert outcome.out == f"copied {len(index)} documents to {target}\n"
         assert list(copied.documents()) == list(index.documents())
+    for inside in (copy / "sub", copy / "segments" / "backup", tmp_path / "x" / ".." / copy.name):
+        outcome = run("snapshot", copy, inside)
+        assert outcome.code == 1
+        assert "lies in the index itself" in outcome.err
     again = run("snapshot", copy, target)
     assert again.code == 1
     assert again.err == f"error: {target} exists; give another path\n"

@@ -152,11 +152,59 @@ def contents(out: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in files}
 
 
+def test_parts_that_are_gone_or_damaged_are_not_taken_for_whole(
+    exported: Path, corpus: Path, tmp_path: Path
+) -> None:
+    for name, damage in (
+        ("a.jsonl", lambda part: part.write_bytes(b"")),
+        ("b", Path.unlink),
+        ("c.jsonl", Path.unlink),
+    ):
+        out = tmp_path / name
+        kill_after(corpus, out, exported, 2 * PART_TEXTS)
+        folder = out.with_name(f"{name}.partial")
+        damage(next((folder / "parts").glob("part-000000.*")))
+        said = run("encode", corpus, out, "--encoder", exported, code=1)
+        assert str(folder / "parts") in said.replace("\n", "")
+        assert f"remove {folder}" in said.replace("\n", "")
+        assert not out.exists()
+
+
+def test_fields_that_a_line_of_vectors_has_itself(exported: Path, tmp_path: Path) -> None:
+    document = {"id": "x", "text": "cat", "contents": "c", "_id": 1, "vector": 2, "vector_": 3}
+    source = write_lines(tmp_path / "corpus.jsonl", [document, {**document, "id": "y"}])
+    said = run("encode", source, tmp_path / "out.jsonl", "--encoder", exported)
+    assert said.count("'contents' is written as 'contents_'") == 1
+    (batch,) = read_json_vectors(tmp_path / "out.jsonl")
+    assert batch.metadata[1] == {"contents_": "c", "_id_": 1, "vector__": 2, "vector_": 3}
+
+
+@pytest.mark.parametrize("name", [".", "..", "-"])
+def test_an_output_needs_a_name(exported: Path, tmp_path: Path, name: str) -> None:
+    source = write_lines(tmp_path / "corpus.jsonl", documents(3))
+    assert "cannot be written to" in run("encode", source, name, "--encoder", exported, code=1)
+
+
+def test_options_of_documents_do_not_go_with_queries(exported: Path, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "q.jsonl", [{"_id": "q", "text": "cat"}])
+    arguments = (source, tmp_path / "q.out.jsonl", "--queries", "--encoder", exported)
+    for option in (("--text-field", "title"), ("--skip-invalid",), ("--format", "jsonl")):
+        said = run("encode", *arguments, *option, code=1)
+        assert f"{option[0]} is for documents" in said
+
+
 def test_what_changed_is_not_resumed(exported: Path, corpus: Path, models, tmp_path: Path) -> None:
     out = tmp_path / "vectors"
     kill_after(corpus, out, exported, PART_TEXTS)
     other = write_lines(tmp_path / "other.jsonl", documents(5))
-    assert "source changed" in run("encode", other, out, "--encoder", exported, code=1)
+    assert "changed since" in run("encode", other, out, "--encoder", exported, code=1)
+    texts = [json.loads(line) for line in corpus.read_text().splitlines()]
+    texts[7]["text"] = "another text under the same id"
+    edited = write_lines(tmp_path / "edited.jsonl", texts)
+    assert "changed since" in run("encode", edited, out, "--encoder", exported, code=1)
+    otherwise = ("--text-field", "id", "--id-field", "id")
+    said = run("encode", corpus, out, "--encoder", exported, *otherwise, code=1)
+    assert "changed since" in said
     arguments = ("--encoder", models("inference-free"), "--backend", "torch")
     assert "was begun with encoder" in run("encode", corpus, out, *arguments, code=1)
     (out.with_name("vectors.partial") / "progress.json").write_text("{")

@@ -370,7 +370,7 @@ def test_zero_weights_are_as_if_they_were_not_there(vectors: Index) -> None:
     ("ids", "documents", "reason"),
     [
         (["x"], None, "1 ids were given for 2 vectors"),
-        ("xy", None, "ids were given"),
+        ("xy", None, "ids are a string"),
         (["x", "y"], [{}], "1 documents were given for 2 vectors"),
         (["x", 5], None, "document 1 .*must be a string, not int"),
         (["x", ""], None, "document 1: the id is empty"),

@@ -271,6 +271,15 @@ def test_malformed_threads(threads: Any) -> None:
         index.search_batch(SparseVectors.from_dicts([{1: 1.0}]), threads=threads)
 
 
+@pytest.mark.parametrize("number", [-1, 3, 10**30, 0.5, True, "0", None])
+def test_numbers_of_no_document(number: Any) -> None:
+    with vector_index([{1: 1.0}] * 3) as index:
+        assert index.ids_of(np.arange(3)) == ["d0", "d1", "d2"]
+        for look in (index.ids_of, index.documents_of):
+            with pytest.raises(InvalidQueryError, match="no document has the number"):
+                look([0, number])
+
+
 def test_a_query_of_too_many_terms() -> None:
     everything = np.arange(300_000, dtype=np.uint32)
     query = SparseVectors([0, len(everything)], everything, np.ones(len(everything), np.float32))

@@ -7,6 +7,7 @@ import re
 import shutil
 import stat
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,8 @@ from typer.testing import CliRunner
 from sparsearch.cli import app
 from sparsearch.errors import FileFormatError, InvalidInputError, NotFoundError
 from sparsearch.serve import KeyFile, Limits, ServeConfig
-from sparsearch.serve.auth import Guesses
+from sparsearch.serve.auth import Gate, Guesses
+from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.keys import KeyRing
 
 
@@ -68,8 +70,47 @@ def test_keys_made_at_the_same_time_are_all_kept(keys: KeyFile) -> None:
 )  # fmt: skip
 def test_a_file_of_something_else_is_refused(keys: KeyFile, content: bytes) -> None:
     keys.path.write_bytes(content)
+    with pytest.raises(FileFormatError, match="sparsearch keys create"):
+        keys.read()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": 5}, {"name": ["a"]}, {"role": ["read"]}, {"collections": "papers"},
+     {"collections": {"papers": 1}}, {"collections": [1]}, {"digest": 7}, {"id": 7},
+     {"created": None}, {"more": 1}],
+)  # fmt: skip
+def test_a_malformed_entry_lets_nobody_in(keys: KeyFile, change: dict[str, object]) -> None:
+    _, token = keys.create("app", "read")
+    keys.create("other", "read")
+    gate = Gate(keys.path, 60)
+    assert gate.admit(token, "::1", "read") is not None
+    content = json.loads(keys.path.read_text())
+    content["keys"] = [{**content["keys"][1], **change}]
+    keys.path.write_text(json.dumps(content))
     with pytest.raises(FileFormatError):
         keys.read()
+    time.sleep(1.05)
+    for _ in range(2):  # the second time the file is not read again
+        with pytest.raises(ServiceError, match="not known"):
+            gate.admit(token, "::1", "read")
+
+
+def test_a_link_to_the_file_is_followed(keys: KeyFile, tmp_path: Path) -> None:
+    key, _ = keys.create("app", "read")
+    link = tmp_path / "link.json"
+    link.symlink_to(keys.path)
+    KeyFile(link).create("more", "read")
+    KeyFile(link).revoke(key.id)
+    assert link.is_symlink()
+    assert [kept.name for kept in keys.read()] == ["more"]
+    assert not link.with_name("link.json.lock").exists()
+
+
+def test_revoking_in_no_file_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="cannot be read"):
+        KeyFile(tmp_path / "none.json").revoke("abc")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "x" * 101])
@@ -133,6 +174,10 @@ def test_what_keys_open(papers: Path, other: Path, keys: KeyFile) -> None:
             refused = ask(reader, "PUT", f"{url}/documents", body)
             assert (refused.status_code, error_of(refused)["code"]) == (403, "key_may_not")
         assert ask(writer, "PUT", f"{papers_url}/documents", body).status_code == 200
+        metrics = {key: ask(key, "GET", "/metrics").text for key in (reader, writer)}
+        assert 'sparsearch_documents{collection="other"}' in metrics[reader]
+        assert 'sparsearch_documents{collection="papers"}' in metrics[writer]
+        assert 'collection="other"' not in metrics[writer]
         # A collection that a key does not open looks as one that is not there.
         hidden = ask(writer, "PUT", f"{other_url}/documents", body)
         absent = ask(writer, "PUT", "/v1/collections/absent/documents", body)

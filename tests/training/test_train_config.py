@@ -68,6 +68,10 @@ def test_a_configuration_survives_its_mapping() -> None:
             {"teachers": {"models": [{"kind": "bm25"}, {"kind": "bm25", "wieght": 1}]}},
             r"teachers.models[1].wieght: no such setting; did you mean weight?",
         ),
+        ({"teachers": {"models": [{"kind": "bm25", "weight": 0}]}}, "teachers.weight is 0"),
+        ({"teachers": {"models": [{"kind": "bm25", "weight": -1}]}}, "teachers.weight is -1"),
+        ({"optimizer": {"weight_decay": -5}}, "optimizer.weight_decay is -5"),
+        ({"document_length": 2}, "document_length is 2; it must be at least 3"),
         ({"development": {}}, "development.path is missing"),
     ],
 )
@@ -87,6 +91,8 @@ def test_a_missing_setting_is_named() -> None:
     [
         ("recipe: [", "config.yaml:1: not YAML"),
         ("# nothing yet\n", "config.yaml: holds no settings"),
+        ("seed: 1\nmodel: m\nseed: 2\n", "config.yaml:3: not YAML: 'seed' is given twice"),
+        ("optimizer: {steps: 1, steps: 2}\n", "config.yaml:1: not YAML: 'steps' is given twice"),
         ("- a\n- b\n", "config.yaml: the configuration is .* not a mapping"),
         ("", "config.yaml: holds no settings"),
         ("recipe: splade-max\nmodle: x\n", "config.yaml: modle: .* did you mean model"),

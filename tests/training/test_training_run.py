@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,20 @@ def test_a_run_with_other_settings_is_not_taken_up(
         train(config)
     with pytest.raises(SourceChangedError, match="not those"):
         train(config, examples=examples[:50])
+
+
+def test_a_run_does_not_go_on_from_another_base(config: TrainConfig, tmp_path: Path) -> None:
+    base = shutil.copytree(config.model, tmp_path / "base")
+    config = replace(config, model=str(base))
+    done = train(config)
+    (base / "vocabulary-of-an-editor~").write_text("no part of the model")
+    assert train(config) == done
+    file = base / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(SourceChangedError, match="base is not the model that the run"):
+        train(config)
 
 
 def test_a_folder_of_others_is_left_alone(config: TrainConfig) -> None:
@@ -284,10 +299,47 @@ def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:
 
     with pytest.raises(StoppedError):
         train(config, report=stop)
-    (file,) = Path(config.output).glob("checkpoints/*/model.safetensors")
+    for name in ("state.json", "model.safetensors"):
+        (file,) = Path(config.output).glob(f"checkpoints/*/{name}")
+        whole = file.read_bytes()
+        file.write_bytes(whole[: len(whole) // 3])
+        with pytest.raises(TrainingError, match="cannot be read"):
+            train(config)
+        file.write_bytes(whole)
+
+
+def test_a_finished_run_whose_files_are_gone_can_be_finished_again(config: TrainConfig) -> None:
+    model, result = Path(config.output) / "model", Path(config.output) / "result.json"
+    done = train(config)
+
+    def weights() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in model.rglob("*.safetensors")}
+
+    made = weights()
+    told = result.read_text()
+    for damage in (lambda: shutil.rmtree(model), lambda: result.write_text("{}")):
+        damage()
+        with pytest.raises(TrainingError, match="to finish the run again"):
+            train(config)
+        result.unlink()
+        assert train(config) == done
+        assert weights() == made != {}
+        assert result.read_text() == told
+
+
+def test_a_device_that_is_not_there_is_named_before_anything_is_made(config: TrainConfig) -> None:
+    for device in ("gpu9", "cuda:99"):
+        with pytest.raises(TrainingError, match=f"the device '{device}' cannot be used"):
+            train(replace(config, device=device))
+    assert not Path(config.output).exists()
+
+
+def test_a_damaged_base_model_is_named(config: TrainConfig, tmp_path: Path) -> None:
+    damaged = shutil.copytree(config.model, tmp_path / "damaged")
+    file = damaged / "model.safetensors"
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="cannot be read"):
-        train(config)
+    with pytest.raises(TrainingError, match="damaged cannot be loaded"):
+        train(replace(config, model=str(damaged)))
 
 
 # -------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ encoded alone, so that the result does not depend on interruptions.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from sparsearch.files import replacing
 if TYPE_CHECKING:
     from sparsearch.vectors import SparseVectors
 
-__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "remaining"]
+__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "chained_digest", "remaining"]
 
 PART_TEXTS: Final = 1024
 """Texts of a part: encoded together, and lost when the work is interrupted."""
@@ -63,17 +64,18 @@ class _State:
 
     Parameters
     ----------
-    texts, parts : int
-        Of the finished parts.
-    last_id : str
-        Of the last text in them.
+    texts, parts, size : int
+        Of the finished parts; the size of their files in bytes.
+    digest : str
+        Of the texts in them, and of what is written beside their vectors.
     complete : bool
         Whether they hold the whole source.
     """
 
     texts: int = 0
     parts: int = 0
-    last_id: str = ""
+    size: int = 0
+    digest: str = ""
     complete: bool = False
 
 
@@ -94,10 +96,13 @@ class EncodedParts:
     StorageError
         When the output exists already.
     InvalidInputError
-        When parts are there that were made with other facts.
+        When parts are there that were made with other facts, or the output has no name.
     """
 
     def __init__(self, out: Path, facts: dict[str, Any]) -> None:
+        if out.name in ("", "..", "-"):
+            reason = "name a file that ends in .jsonl or .jsonl.gz, or a folder"
+            raise InvalidInputError(f"vectors cannot be written to {str(out)!r}; {reason}")
         self.out = out
         self.folder = out.with_name(f"{out.name}.partial")
         self.of_queries = bool(facts["queries"])
@@ -123,6 +128,7 @@ class EncodedParts:
             self._parts.mkdir(parents=True, exist_ok=True)
         with writer_lock(self.folder):
             self.state = self._read_state()
+            self._check_parts()
             yield
         if not (self.folder / _STATE).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -139,15 +145,22 @@ class EncodedParts:
             write_json_vectors(part, [VectorBatch(ids, contents, vectors, metadata)])
         else:
             save_npz(part, VectorFile(vectors, ids))
+        done = self.state
         self._commit(
-            _State(self.state.texts + len(ids), self.state.parts + 1, ids[-1], complete=False)
+            _State(
+                done.texts + len(ids),
+                done.parts + 1,
+                done.size + part.stat().st_size,
+                chained_digest(done.digest, passages),
+            )
         )
 
     def finish(self) -> None:
         """Make the output of the parts, and remove them."""
         from sparsearch.storage import storage_faults
 
-        made_before = self.state.complete and self.out.exists()
+        made_before = self._is_made()
+        self._check_parts()
         self._commit(replace(self.state, complete=True))
         if not made_before:
             self._make_output()
@@ -155,6 +168,25 @@ class EncodedParts:
             if self._parts.exists():
                 shutil.rmtree(self._parts)
             (self.folder / _STATE).unlink()
+
+    def _is_made(self) -> bool:
+        return self.state.complete and self.out.exists()
+
+    def _check_parts(self) -> None:
+        """Raise StorageError if the finished parts are not there as they were written."""
+        if self._is_made():
+            return
+        size = 0
+        for number in range(self.state.parts):
+            part = self._part(number)
+            try:
+                size += part.stat().st_size
+            except OSError as error:
+                reason = f"{part} cannot be read ({error.strerror})"
+                raise StorageError(f"{reason}; remove {self.folder} to start again") from error
+        if size != self.state.size:
+            reason = f"the files in {self._parts} have {size:,} bytes, not the {self.state.size:,}"
+            raise StorageError(f"{reason} they were made with; remove {self.folder} to start again")
 
     def _make_output(self) -> None:
         from sparsearch.storage import storage_faults
@@ -209,13 +241,21 @@ def remaining(passages: Iterator[Passage], parts: EncodedParts) -> Iterator[list
         When those that are encoded are not the first of `passages`.
     """
     done = parts.state
-    last_id, found = "", 0
-    for passage in islice(passages, done.texts):
-        last_id, found = passage.id, found + 1
-    if (found, last_id) != (done.texts, done.last_id):
+    found, digest = 0, ""
+    while chunk := list(islice(passages, min(PART_TEXTS, done.texts - found))):
+        found, digest = found + len(chunk), chained_digest(digest, chunk)
+    if (found, digest) != (done.texts, done.digest):
         raise SourceChangedError(
-            f"the source changed since it was partly encoded (text {done.texts:,} was "
-            f"{shorten(done.last_id)}); remove {parts.folder} to start again"
+            f"the source, or what is read of it, changed since {done.texts:,} of its texts were "
+            f"encoded; remove {parts.folder} to start again"
         )
     while chunk := list(islice(passages, PART_TEXTS)):
         yield chunk
+
+
+def chained_digest(before: str, passages: list[Passage]) -> str:
+    """Return the digest of some texts and of all before them."""
+    digest = hashlib.sha256(before.encode())
+    for passage in passages:
+        digest.update(repr(passage).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

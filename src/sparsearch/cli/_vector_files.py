@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sparsearch.cli._console import note
 from sparsearch.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sparsearch.vectors import SparseVectors, VectorBatch
 
-__all__ = ["read_vector_batches", "vector_format"]
+__all__ = ["FreeNames", "read_vector_batches", "vector_format"]
 
 _BATCH = 50_000
 _SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".npz": "npz", ".csr": "csr"}
@@ -82,3 +83,21 @@ def _slices(ids: Sequence[str] | None, vectors: SparseVectors) -> Iterator[Vecto
         numbers = range(start, start + len(rows))
         names = [str(i) for i in numbers] if ids is None else ids[start : start + _BATCH]
         yield VectorBatch(names, [""] * len(rows), rows)
+
+
+class FreeNames:
+    """Changes names of metadata that a line of vectors has for itself, and says so once each."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def __call__(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the metadata under names that can be written."""
+        from sparsearch.vectors import free_names
+
+        free = free_names(metadata)
+        for name, other in zip(metadata, free, strict=True):
+            if name != other and name not in self._told:
+                self._told.add(name)
+                note(f"the field {name!r} is written as {other!r}: a line of vectors has its own")
+        return free

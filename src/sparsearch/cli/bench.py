@@ -51,7 +51,9 @@ def bench(
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option(metavar="NUMBER", min=0, help="Least time to spend on each measurement."),
+        typer.Option(
+            metavar="NUMBER", min=0, max=3600, help="Least time to spend on each measurement."
+        ),
     ] = 1.0,
     json: JsonOutput = False,
 ) -> None:

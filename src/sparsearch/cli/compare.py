@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -72,9 +73,18 @@ def compare(
         alpha=alpha,
     )
     if json:
-        write_json(asdict(result))
+        write_json(_finite(asdict(result)))
     else:
         print(result.table())
+
+
+def _finite(value: Any) -> Any:
+    """Return a value with None, which JSON has, for ends of intervals that are infinite."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def _names(paths: list[Path]) -> list[str]:

@@ -25,6 +25,7 @@ from sparsearch.cli._creation import ENCODER_NAMES, load_encoder
 from sparsearch.cli._encoding import EncodedParts, Passage, remaining
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
+from sparsearch.cli._vector_files import FreeNames
 from sparsearch.errors import InvalidDocumentError, InvalidInputError
 from sparsearch.readers import FieldMapping
 
@@ -87,6 +88,8 @@ def encode(
     other fields; a folder of .npz files holds ids and vectors only.
     """
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
+    if queries:
+        _refuse_options(fields, format, skip_invalid)
     rejected = Rejected() if skip_invalid else None
     reader = None if queries else open_documents(source, format, fields, rejected)
     chosen = _load(encoder, backend=backend, recipe=recipe, quantize=quantize)
@@ -105,6 +108,19 @@ def encode(
     if rejected and rejected.count:
         note(f"skipped {counted(rejected.count, 'malformed record')} in all")
     _summarize(parts, encoded, time.perf_counter() - started, queries)
+
+
+def _refuse_options(fields: FieldMapping, format: str | None, skip_invalid: bool) -> None:
+    """Raise InvalidInputError if an option is given that reading queries does not have."""
+    given = {
+        "--format": format,
+        "--id-field": fields.id,
+        "--title-field": fields.title,
+        "--text-field": fields.text,
+        "--skip-invalid": skip_invalid,
+    }
+    for option in (name for name, value in given.items() if value):
+        raise InvalidInputError(f"{option} is for documents; leave it out with --queries")
 
 
 def _load(source: str, **options: Any) -> Encoder:
@@ -140,6 +156,7 @@ def _documents(
 ) -> Iterator[Passage]:
     from sparsearch.index.documents import check_documents
 
+    freed = FreeNames()
     for position, record in enumerate(records):
         try:
             checked = next(check_documents([record], position))
@@ -149,7 +166,8 @@ def _documents(
             rejected(error)
             continue
         metadata = {name: value for name, value in record.items() if name not in ("id", "text")}
-        yield Passage(checked.id, checked.content, str(record.get("text") or ""), metadata)
+        text = str(record.get("text") or "")
+        yield Passage(checked.id, checked.content, text, freed(metadata))
 
 
 def _queries(source: str) -> list[Passage]:
@@ -162,5 +180,5 @@ def _summarize(parts: EncodedParts, encoded: int, seconds: float, queries: bool)
     speed = f"{encoded / seconds:,.0f} per second"
     print(f"encoded {counted(encoded, *kind)} in {seconds:.1f} s ({speed})")
     print(f"{parts.out} holds {counted(parts.state.texts, *kind)}")
-    if not queries:
+    if not queries and parts.state.texts:
         print(f"next: sparsearch import my-index {quoted(parts.out)}")

@@ -13,6 +13,7 @@ from sparsearch.cli._arguments import IndexFolder
 from sparsearch.cli._console import counted, note
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._progress import Progress
+from sparsearch.cli._vector_files import FreeNames
 from sparsearch.cli._writing import write_text
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def _batches(index: Index, progress: Progress) -> Iterator[VectorBatch]:
     from sparsearch.vectors import VectorBatch
 
     documents = progress.watch(index.documents())
+    freed = FreeNames()
     for start in range(0, len(index), _BATCH):
         vectors = index.vectors(start, start + _BATCH)
         rows = [next(documents) for _ in range(len(vectors))]
@@ -104,5 +106,5 @@ def _batches(index: Index, progress: Progress) -> Iterator[VectorBatch]:
             [row.id for row in rows],
             [row.text or "" for row in rows],
             vectors,
-            [{**title, **row.metadata} for title, row in zip(titles, rows, strict=True)],
+            [freed({**title, **row.metadata}) for title, row in zip(titles, rows, strict=True)],
         )

@@ -12,6 +12,7 @@ from sparsearch.errors import (
     IndexCorruptError,
     IndexExistsError,
     IndexLockedError,
+    InvalidInputError,
     StorageUnavailableError,
 )
 from sparsearch.storage import Catalog, SegmentFiles, storage_faults, sync_folder, writer_lock
@@ -31,11 +32,15 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
     ------
     IndexExistsError
         If there is something at `target`.
+    InvalidInputError
+        If `target` lies in the index.
     IndexCorruptError
         If a file is missing for another reason.
     StorageUnavailableError
         On a full disk or a folder that cannot be written; nothing is left behind.
     """
+    if target.resolve().is_relative_to(files.folder.parent.resolve()):
+        raise InvalidInputError(f"{target} lies in the index itself; give a folder outside of it")
     with storage_faults(target):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise IndexExistsError(f"{target} exists; give another path")

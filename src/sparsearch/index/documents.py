@@ -237,7 +237,9 @@ def check_vectors(
     InvalidDocumentError
         If an id or a document is malformed.
     """
-    if isinstance(ids, str) or len(ids) != len(vectors):
+    if isinstance(ids, str):
+        raise InvalidInputError(f"ids are a string, {shorten(ids)}; give a sequence of ids")
+    if len(ids) != len(vectors):
         raise InvalidInputError(f"{len(ids)} ids were given for {len(vectors)} vectors")
     if documents is not None and len(documents) != len(vectors):
         reason = f"{len(documents)} documents were given for {len(vectors)} vectors"

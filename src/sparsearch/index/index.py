@@ -329,6 +329,8 @@ class Index(IndexReader):
         ------
         IndexExistsError
             If there is something at that path.
+        InvalidInputError
+            If it lies in the index itself.
         StorageUnavailableError
             On a full disk or a folder that cannot be written.
         """

@@ -123,7 +123,8 @@ class Gate:
             self._looked = now
             stamp = self._file.stamp()
             if stamp != self._stamp:
-                self._stamp = stamp
+                # Nobody is let in by keys of before, whatever reading the file may end in.
+                self._stamp, self._ring = stamp, KeyRing()
                 self._ring = self._read()
             return self._ring
 

@@ -38,6 +38,7 @@ Role = Literal["read", "write"]
 _VERSION = 1
 _TOKEN = re.compile(r"sps_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _LOCK_SECONDS = 10.0
+_ADVICE = "remove it and make another with: sparsearch keys create"
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ class KeyFile:
         NotFoundError
             If there is none with this id.
         """
+        self.read()  # says what is wrong before a lock is left beside no file
         with self._locked():
             keys = self.read()
             gone = next((key for key in keys if key.id == identifier), None)
@@ -158,13 +160,14 @@ class KeyFile:
         except OSError as error:
             raise FileFormatError(self.path, None, f"cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:
-            raise FileFormatError(self.path, None, f"not a file of API keys: {error}") from error
+            reason = f"not a file of API keys ({error}); {_ADVICE}"
+            raise FileFormatError(self.path, None, reason) from error
         try:
             if content["version"] != _VERSION:
                 raise ValueError("unknown version")
             return [_key(entry) for entry in content["keys"]]
         except (TypeError, KeyError, ValueError, InvalidInputError) as error:
-            reason = f"not a file of API keys ({error}); make one with: sparsearch keys create"
+            reason = f"not a file of API keys ({error}); {_ADVICE}"
             raise FileFormatError(self.path, None, reason) from error
 
     def stamp(self) -> tuple[int, int, int] | None:
@@ -177,7 +180,8 @@ class KeyFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        lock = FileLock(f"{self.path}.lock", timeout=_LOCK_SECONDS, mode=0o600)
+        # Links are followed, so that all names of a file have one lock and one content.
+        lock = FileLock(f"{self.path.resolve()}.lock", timeout=_LOCK_SECONDS, mode=0o600)
         try:
             lock.acquire()
         except OSError as error:  # a timeout is one
@@ -190,7 +194,8 @@ class KeyFile:
 
     def _write(self, keys: Sequence[Key]) -> None:
         content = {"version": _VERSION, "keys": [asdict(key) for key in keys]}
-        temporary = self.path.with_name(f".{uuid4().hex[:16]}.tmp")
+        target = self.path.resolve()
+        temporary = target.with_name(f".{uuid4().hex[:16]}.tmp")
         try:
             # Never readable by others, not even while it is being written.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -199,7 +204,7 @@ class KeyFile:
                 file.write("\n")
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, self.path)
+            os.replace(temporary, target)
         except OSError as error:
             reason = f"cannot write {self.path}: {error.strerror}"
             raise StorageUnavailableError(reason) from error
@@ -212,7 +217,7 @@ def _digest(token: str) -> str:
 
 
 def _check(name: str, role: str, collections: Sequence[str]) -> None:
-    if not name or not name.isprintable() or len(name) > 100:
+    if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
         reason = f"{shorten(name)} cannot be a key's name; give 1 to 100 printable characters"
         raise InvalidInputError(reason)
     if role not in get_args(Role):
@@ -222,9 +227,12 @@ def _check(name: str, role: str, collections: Sequence[str]) -> None:
             raise InvalidInputError(f"{shorten(collection)} cannot be a collection's name")
 
 
-def _key(entry: dict[str, Any]) -> Key:
+def _key(entry: Any) -> Key:
+    if not isinstance(entry, dict) or not isinstance(entry.get("collections"), list):
+        raise ValueError("a malformed key")
     key = Key(**{**entry, "collections": tuple(entry["collections"])})
     _check(key.name, key.role, key.collections)
-    if not re.fullmatch("[0-9a-f]{64}", key.digest) or not isinstance(key.id, str):
+    known = all(isinstance(value, str) for value in (key.id, key.digest, key.created))
+    if not known or not re.fullmatch("[0-9a-f]{64}", key.digest):
         raise ValueError("a malformed key")
     return key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -67,9 +67,31 @@ class Metrics:
         """Tell of collections and queues, as they are whenever asked."""
         self.registry.register(_State(collections, pool))
 
-    def render(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
-        return generate_latest(self.registry)
+    def render(self, opens: Callable[[str], bool]) -> bytes:
+        """Return metrics in the text format of Prometheus.
+
+        Parameters
+        ----------
+        opens : callable
+            Whether those of a collection, given by name, are to be seen.
+        """
+        return generate_latest(_Seen(self.registry, opens))
+
+
+class _Seen(Collector):
+    """The metrics of a registry, less those of collections that are not to be seen."""
+
+    def __init__(self, registry: CollectorRegistry, opens: Callable[[str], bool]) -> None:
+        self._registry = registry
+        self._opens = opens
+
+    def collect(self) -> Iterable[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [sample for sample in metric.samples if self._shows(sample.labels)]
+            yield metric
+
+    def _shows(self, labels: Mapping[str, str]) -> bool:
+        return "collection" not in labels or self._opens(labels["collection"])
 
 
 class _State(Collector):

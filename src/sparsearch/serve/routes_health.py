@@ -38,6 +38,10 @@ async def ready(service: ServiceDep) -> Response:
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 async def metrics(service: ServiceDep, key: KeyDep) -> Response:
-    """Return metrics in the text format of Prometheus."""
-    content = await service.pool.run(service.metrics.render)
+    """Return metrics in the text format of Prometheus, of the collections that the key opens."""
+
+    def opens(collection: str) -> bool:
+        return key is None or key.opens(collection)
+
+    content = await service.pool.run(lambda: service.metrics.render(opens))
     return Response(content, media_type=CONTENT_TYPE_LATEST)

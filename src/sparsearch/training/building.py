@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import (
@@ -201,7 +202,7 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
                 query_length=base.query_length,
                 document_length=base.document_length,
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
     _check_lengths(transformer, path, base, copies=2 if kind is EchoTransformer else 1)
     terms = len(transformer.tokenizer)

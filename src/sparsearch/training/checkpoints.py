@@ -77,7 +77,12 @@ def load(path: Path, module: nn.Module, optimizer: torch.optim.Optimizer) -> dic
         moments.setdefault(int(number), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    state: dict[str, Any] = json.loads((path / "state.json").read_text("utf-8"))
+    try:
+        state: dict[str, Any] = json.loads((path / "state.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainingError(
+            f"{path / 'state.json'} cannot be read ({error}); remove {path}"
+        ) from error
     return state
 
 

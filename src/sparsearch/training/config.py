@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from os import PathLike
-from typing import Any
+from typing import Any, TextIO
 
 from sparsearch.errors import FileFormatError, InvalidInputError, MissingExtraError, shorten
 from sparsearch.training.recipes import recipe_named
@@ -24,6 +24,7 @@ __all__ = [
     "read_config",
 ]
 
+_SHORTEST = 3
 TEACHERS = ("bm25", "cross-encoder", "dense", "sparse")
 NORMALISATIONS = ("minmax", "standard", "none")
 PRECISIONS = ("fp32", "bf16")
@@ -68,6 +69,9 @@ class OptimizerConfig:
         _positive("optimizer", self, "steps", "batch_size", "micro_batch", "learning_rate")
         _positive("optimizer", self, "table_learning_rate", "clip")
         _share("optimizer.warmup", self.warmup)
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            reason = "it must be 0 or above"
+            raise InvalidInputError(f"optimizer.weight_decay is {self.weight_decay}; {reason}")
         _among("optimizer.precision", self.precision, PRECISIONS)
 
 
@@ -134,6 +138,7 @@ class TeacherConfig:
 
     def __post_init__(self) -> None:
         _among("teachers.kind", self.kind, TEACHERS)
+        _positive("teachers", self, "weight")
         if (self.kind == "bm25") != (self.model is None):
             needed = "takes no model" if self.kind == "bm25" else "needs a model"
             raise InvalidInputError(f"teachers: a {self.kind} teacher {needed}")
@@ -241,7 +246,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         recipe_named(self.recipe)
-        _positive("", self, "query_length", "document_length", "checkpoint_every")
+        _positive("", self, "checkpoint_every")
+        for name in ("query_length", "document_length"):
+            if getattr(self, name) < _SHORTEST:
+                reason = f"it must be at least {_SHORTEST}: special tokens take two"
+                raise InvalidInputError(f"{name} is {getattr(self, name)}; {reason}")
         if self.seed < 0:
             raise InvalidInputError(f"seed is {self.seed}; it must be at least 0")
 
@@ -299,7 +308,7 @@ def read_config(path: str | PathLike[str]) -> TrainConfig:
         raise MissingExtraError("pyyaml", "train") from error
     try:
         with open(path, encoding="utf-8") as file:
-            value = yaml.safe_load(file)
+            value = _load_yaml(yaml, file)
         if value is None:
             raise InvalidInputError("holds no settings; docs/training.md tells which there are")
         return TrainConfig.from_mapping(value)
@@ -314,6 +323,22 @@ def read_config(path: str | PathLike[str]) -> TrainConfig:
         raise FileFormatError(path, None, f"not YAML: {error}") from error
     except InvalidInputError as error:
         raise FileFormatError(path, None, str(error)) from error
+
+
+def _load_yaml(yaml: Any, file: TextIO) -> Any:
+    """Return what a YAML file says; a name given twice is refused, which PyYAML does not do."""
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names: set[str] = set()
+            for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+                if key.value in names:
+                    problem = f"{shorten(key.value)} is given twice"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                names.add(key.value)
+            return super().construct_mapping(node, deep)
+
+    return yaml.load(file, Loader)
 
 
 def _positive(section: str, settings: object, *names: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sparsearch.encoders.loading import folder_digest
 from sparsearch.errors import MissingExtraError, SourceChangedError, TrainingError, shorten
 from sparsearch.files import replacing
 from sparsearch.training.config import TrainConfig
@@ -88,7 +89,8 @@ def train(
     CollapseError
         When the vectors have become empty.
     SourceChangedError
-        When the data changed since a run that is taken up again.
+        When the data, or the files of the model in a folder, changed since a run that is taken up
+        again.
     """
     try:
         import torch
@@ -102,6 +104,7 @@ def train(
     recipe = recipe or recipe_named(config.recipe)
     config = replace(_completed(config, recipe), device=processes.device)
     output = Path(config.output)
+    _check_device(config.device)
     given = read_examples(config.data) if examples is None else list(examples)
     with processes.one_by_one():
         _claim(output, config, recipe, given)
@@ -180,11 +183,29 @@ def _save(model: Any, result: TrainResult) -> None:
     _write_json(result.model.parent / "result.json", {**asdict(result), "model": "model"})
 
 
+def _check_device(device: str | None) -> None:
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"the device {shorten(device)} cannot be used: {reason}") from error
+
+
 def _finished(output: Path) -> TrainResult | None:
     path = output / "result.json"
     if not path.is_file():
         return None
-    return TrainResult(**{**_read_json(path), "model": output / "model"})
+    try:
+        result = TrainResult(**{**_read_json(path), "model": output / "model"})
+    except TypeError as error:
+        reason = f"{path} is damaged ({error}); remove it to finish the run again"
+        raise TrainingError(reason) from error
+    if not result.model.is_dir():
+        reason = f"{path} says that the run is finished, but {result.model} is gone"
+        raise TrainingError(f"{reason}; remove {path} to finish the run again")
+    return result
 
 
 def _prepared(
@@ -229,7 +250,9 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
     digest = hashlib.sha256()
     for example in examples:
         digest.update(repr(example).encode("utf-8", "surrogatepass"))
+    bases = (name for name in (config.model, config.query_model) if name and Path(name).is_dir())
     settings = {
+        "bases": {name: folder_digest(Path(name)) for name in bases},
         "config": config.to_mapping(),
         "recipe": asdict(recipe),
         "data": digest.hexdigest(),
@@ -252,6 +275,10 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
             name, before, now = difference
             change = f"{name} was {shorten(before)} and is {shorten(now)}"
             raise TrainingError(f"{output} holds a run with other settings ({change})")
+    for name, found in wanted["bases"].items():
+        if stored.get("bases", {}).get(name) != found:
+            reason = f"{name} is not the model that the run in {output} began with"
+            raise SourceChangedError(f"{reason}; give another output, or remove it")
 
 
 def _difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, object, object] | None:

@@ -9,7 +9,12 @@ from sparsearch.vectors.bigann import (
     read_ground_truth,
     write_bigann_csr,
 )
-from sparsearch.vectors.jsonl import VectorBatch, read_json_vectors, write_json_vectors
+from sparsearch.vectors.jsonl import (
+    VectorBatch,
+    free_names,
+    read_json_vectors,
+    write_json_vectors,
+)
 from sparsearch.vectors.npz import VectorFile, load_npz, save_npz
 from sparsearch.vectors.vocabulary import MAX_TERMS, Vocabulary
 
@@ -20,6 +25,7 @@ __all__ = [
     "VectorBatch",
     "VectorFile",
     "Vocabulary",
+    "free_names",
     "load_npz",
     "read_bigann_csr",
     "read_ground_truth",

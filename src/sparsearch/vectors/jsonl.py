@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any, BinaryIO, cast
@@ -252,7 +252,23 @@ def _check_record(row: int, identifier: object, contents: object, metadata: dict
     reserved = sorted(_RESERVED & metadata.keys())
     if reserved:
         reason = f"row {row} (id {shorten(identifier)}): metadata uses reserved names {reserved}"
+        reason += "; free_names changes them"
         raise InvalidInputError(reason)
+
+
+def free_names(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with `_` put behind the names that a line of vectors has for itself.
+
+    Those are ``id``, ``_id``, ``contents``, ``text`` and ``vector``, which `write_json_vectors`
+    refuses.
+    """
+    free: dict[str, Any] = {}
+    for name, value in metadata.items():
+        other = name
+        while other in _RESERVED or (other != name and other in metadata):
+            other += "_"
+        free[other] = value
+    return free
 
 
 def _shortest(weights: NDArray[np.float32]) -> NDArray[np.float64]:
