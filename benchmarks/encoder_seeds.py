@@ -57,8 +57,8 @@ def report(
     chosen = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
     note = (
         "Test splits, as in encoders-quality.md. Each seed draws its own training texts from the "
-        "same sources, its own held-out pairs and batches, and chooses its own weight of the "
-        f"learned part: {chosen}. * differs from BM25, † from the shipped model (paired t-test per "
+        "same sources, its own held-out pairs and batches. Weights of the learned part: "
+        f"{chosen}. * differs from BM25, † from the shipped model (paired t-test per "
         "collection, Holm's correction, p < 0.05)."
     )
     tables = [table(figures, marks, measure) for measure in MEASURES]
