@@ -243,7 +243,7 @@ def test_the_keyboard_is_enough(open_page) -> None:
 
 
 def test_a_document_shows_its_score_and_its_whole_vector(open_page) -> None:
-    page = open_page("c=vectors&q=sparse:3+splade")
+    page = open_page("c=vectors&q=sparse:3+splade+zebra")
     page.get_by_role("link", name="Sparse retrieval").click()
     dialog = page.get_by_role("dialog", name="Sparse retrieval")
     expect(dialog.get_by_text(ARTICLES[1]["text"])).to_be_visible()
@@ -253,6 +253,7 @@ def test_a_document_shows_its_score_and_its_whole_vector(open_page) -> None:
         [re.compile("sparse.*sparse.*3.00.*2.50.*7.50"), re.compile("splade.*expansion.*0.50")]
     )
     expect(dialog.locator("caption")).to_contain_text("Score 8.00")
+    expect(dialog.get_by_text("Not in the document: zebra")).to_be_visible()
     dialog.get_by_role("tab", name="Score").press("ArrowRight")
     stored = VECTORS.to_dicts()[1]
     by_weight = sorted(stored, key=lambda term: -stored[term])

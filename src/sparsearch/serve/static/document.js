@@ -86,7 +86,7 @@ export class DocumentView {
     byId("document-title").replaceChildren(...marked(document.title || document.id, words));
     if (document.title) this.dialog.querySelector(".document-id").textContent = document.id;
     byId("panel-text").replaceChildren(...textPanel(document, words));
-    if (explanation) byId("panel-score").replaceChildren(scoreTable(document, explanation, info));
+    if (explanation) byId("panel-score").replaceChildren(...scorePanel(document, explanation, info));
     const asked = new Set(explanation?.terms.map((term) => term.term) ?? []);
     byId("panel-vector").replaceChildren(...vectorPanel(vector, asked));
   }
@@ -104,13 +104,13 @@ function textPanel({ text, metadata }, words) {
   ];
 }
 
-function scoreTable(document, { score, terms }, info) {
+function scorePanel(document, { score, terms, missing }, info) {
   const largest = Math.max(...terms.map((term) => Math.abs(term.contribution)), Number.MIN_VALUE);
   const head = ["Term", "In the text", "Query", "Document", "Adds"].map((name) =>
     make("th", { scope: "col" }, name));
   const rows = terms.map((term) => {
     const kind = kindOf(term, document, info);
-    const where = { "in-text": term.words.join(", "), expansion: "no: expansion", unknown: "" };
+    const where = { "in-text": term.words.join(", ") || "yes", expansion: "no: expansion", unknown: "" };
     return make("tr", { class: kind },
       make("th", { scope: "row" }, make("bdi", {}, term.term)),
       make("td", { class: "where", dir: "auto" }, where[kind]),
@@ -120,11 +120,14 @@ function scoreTable(document, { score, terms }, info) {
         bar(Math.abs(term.contribution) / largest, kind, term.contribution < 0),
         make("span", { class: "value" }, weight(term.contribution)))));
   });
-  return make("div", { class: "scroll" }, make("table", { class: "contributions" },
+  const table = make("div", { class: "scroll" }, make("table", { class: "contributions" },
     make("caption", {}, "Score ", make("b", {}, weight(score)),
       `, the sum over ${count(terms.length, "term")} of query weight × document weight`),
     make("thead", {}, make("tr", {}, ...head)),
     make("tbody", {}, ...rows)));
+  if (!missing.length) return [table];
+  return [table, make("p", { class: "note" },
+    "Not in the document: ", make("bdi", {}, missing.join(", ")))];
 }
 
 function vectorPanel(entries, asked) {
