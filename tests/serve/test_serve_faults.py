@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -58,29 +60,66 @@ def test_of_two_servers_one_writes_and_the_other_follows(papers: Path) -> None:
         assert reader.count() == 6
 
 
-@pytest.mark.parametrize("moved", [True, False])
-def test_a_server_leaves_another_index_in_the_place_of_its_own_alone(
-    tmp_path: Path, moved: bool
-) -> None:
+def test_a_server_whose_folder_is_gone_leaves_its_place_alone(tmp_path: Path) -> None:
     folder = tmp_path / "papers"
     make_index(folder)
     with Served(folder) as server:
         assert put(server, "before").json() == {"stored": 1}
         folder.rename(tmp_path / "away")
-        if moved:
-            make_index(folder)
         refused = put(server, "meanwhile")
         assert (refused.status_code, error_of(refused)["code"]) == (503, "index_replaced")
         with Client(server.url) as client, pytest.raises(IndexReplacedError):
             client.collection("papers").delete(["before"])
         assert found(server, "newest") == ["before"]
         assert httpx.get(f"{server.url}/ready").status_code == 503
-        assert folder.exists() == moved
-        if not moved:
-            (tmp_path / "away").rename(folder)
-            assert put(server, "after").json() == {"stored": 1}
-            _until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
-    for path in (folder, *([tmp_path / "away"] if moved else [])):
+        assert not folder.exists()
+        (tmp_path / "away").rename(folder)
+        assert put(server, "after").json() == {"stored": 1}
+        _until(lambda: httpx.get(f"{server.url}/ready").status_code == 200)
+    with Index.open(folder) as index:
+        assert index.verify() == []
+
+
+def test_an_index_put_in_the_place_of_another_is_served(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparsearch.serve.collections._GRACE_SECONDS", 3.0)
+    folder, rebuilt = tmp_path / "papers", tmp_path / "rebuilt"
+    make_index(folder)
+    done, codes = threading.Event(), set()
+    with Served(folder) as server, ThreadPoolExecutor(2) as pool, ExitStack() as stack:
+        stack.callback(done.set)
+
+        def ask() -> None:
+            url = f"{server.url}/v1/collections/papers/search"
+            while not done.is_set():
+                body = {"query": "newest", "explain": True}
+                codes.add(httpx.post(url, json=body, timeout=60).status_code)
+
+        asking = [pool.submit(ask) for _ in range(2)]
+        assert put(server, "before").json() == {"stored": 1}
+        for turn in range(3):
+            with Index.create(rebuilt, "bm25") as index:
+                index.add([{"id": f"new{turn}", "text": f"rebuilt newest {turn}"}])
+            folder.rename(tmp_path / f"away{turn}")
+            # While nothing whole is there, the old index answers.
+            folder.mkdir()
+            (folder / "catalog.sqlite").write_bytes(b"half a copy")
+            _until(lambda: httpx.get(f"{server.url}/ready").status_code == 503)
+            before = ["before"] if turn == 0 else [f"later{turn - 1}", f"new{turn - 1}"]
+            assert sorted(found(server, "newest")) == before
+            shutil.rmtree(folder)
+            rebuilt.rename(folder)
+            _until(lambda turn=turn: found(server, "newest") == [f"new{turn}"])
+            assert put(server, f"later{turn}").json() == {"stored": 1}
+            assert httpx.get(f"{server.url}/ready").status_code == 200
+        with Client(server.url) as client:
+            assert client.collection("papers").stats().documents == 2
+        done.set()
+        for asked in asking:
+            asked.result()
+    assert codes == {200}
+    for path in (folder, *(tmp_path / f"away{turn}" for turn in range(3))):
         with Index.open(path) as index:
             assert index.verify() == []
 

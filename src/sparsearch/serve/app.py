@@ -22,7 +22,7 @@ from sparsearch.serve import page, routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
 from sparsearch.serve.auth import Gate
 from sparsearch.serve.bodies import BodyGuard, SecurityHeaders
-from sparsearch.serve.collection import Collection
+from sparsearch.serve.collections import Collections
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.errors import on_service_error
 from sparsearch.serve.express import Express
@@ -107,10 +107,8 @@ def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -
     except (OSError, StorageUnavailableError) as error:
         _log.warning("not warmed up, the first requests may take long: %s", error)
     limits = config.limits
-    collections = {}
-    for name, folder in config.indexes.items():
-        collections[name] = Collection(name, folder, config, metrics)
-        stack.callback(collections[name].close)
+    collections = Collections(config, metrics)
+    stack.callback(collections.close)
     pool = SearchPool(config.threads, limits.searches_waiting, limits.search_seconds)
     stack.callback(pool.close)
     metrics.watch(collections, pool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from sparsearch.index import Index
 from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.metrics import Metrics
-from sparsearch.serve.writing import GroupWriter, Put, WriterRole
+from sparsearch.serve.writing import GroupWriter, Put, WriterEvents, WriterRole
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Collection"]
@@ -28,6 +28,9 @@ class Collection:
     folder : Path
     config : ServeConfig
     metrics : Metrics
+    on_replaced : callable, optional
+        Called when there is another index in the folder, or none; returns whether that one is
+        served now, and this collection is to write no more.
 
     Raises
     ------
@@ -36,7 +39,14 @@ class Collection:
         If its encoder cannot be loaded.
     """
 
-    def __init__(self, name: str, folder: Path, config: ServeConfig, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        config: ServeConfig,
+        metrics: Metrics,
+        on_replaced: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.name = name
         self.index = Index.open(folder)
         self.encoder: dict[str, Any] | None = self.index.info().encoder
@@ -48,9 +58,8 @@ class Collection:
             metrics.commits.labels(name).observe(seconds)
             metrics.committed.labels(name).inc(requests)
 
-        self.writer = GroupWriter(
-            self.index, role, config.limits, config.refresh_seconds, on_commit
-        )
+        events = WriterEvents(on_commit, on_replaced)
+        self.writer = GroupWriter(self.index, role, config.limits, config.refresh_seconds, events)
 
     def close(self) -> None:
         """Commit what waits, then close the index."""

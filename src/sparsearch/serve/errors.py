@@ -100,7 +100,10 @@ def from_exception(error: BaseException) -> ServiceError:
         reason = "another process is writing to this collection; try again later"
         return ServiceError(503, "writer_busy", reason, retry_after=5)
     if isinstance(error, IndexReplacedError):
-        reason = "the folder of this collection was moved or replaced; the server must be restarted"
+        reason = (
+            "the folder of this collection was moved or replaced; send it again: another index "
+            "that is put there is served within a second"
+        )
         return ServiceError(503, "index_replaced", reason)
     if isinstance(error, StorageError):
         _log.error("%s", error)

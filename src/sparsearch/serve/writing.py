@@ -34,7 +34,7 @@ from sparsearch.serve.config import Limits
 from sparsearch.serve.errors import ServiceError
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Deletion", "GroupWriter", "Put", "WriterRole"]
+__all__ = ["Deletion", "GroupWriter", "Put", "WriterEvents", "WriterRole"]
 
 _log = logging.getLogger("sparsearch.serve")
 
@@ -124,6 +124,23 @@ class WriterRole:
         self._lock.release(force=True)
 
 
+@dataclass(frozen=True)
+class WriterEvents:
+    """What a writer tells.
+
+    Parameters
+    ----------
+    on_commit : callable
+        Called with the number of requests of each group and the seconds it took.
+    on_replaced : callable
+        Called when the index's folder was replaced, and again while it is; the writer ends when it
+        returns true.
+    """
+
+    on_commit: Callable[[int, float], None] = lambda requests, seconds: None
+    on_replaced: Callable[[], bool] = lambda: False
+
+
 class GroupWriter:
     """The writer thread of a collection; between writes it follows what other processes write.
 
@@ -134,8 +151,7 @@ class GroupWriter:
     limits : Limits
     refresh_seconds : float
         How often to follow.
-    on_commit : callable, optional
-        Called with the number of requests of each group and the seconds it took.
+    events : WriterEvents, optional
     """
 
     def __init__(
@@ -144,13 +160,13 @@ class GroupWriter:
         role: WriterRole,
         limits: Limits,
         refresh_seconds: float = 1.0,
-        on_commit: Callable[[int, float], None] = lambda requests, seconds: None,
+        events: WriterEvents = WriterEvents(),
     ) -> None:
         self._index = index
         self._role = role
         self._limits = limits
         self._refresh_seconds = refresh_seconds
-        self._on_commit = on_commit
+        self._events = events
         self._waiting: deque[_Request] = deque()
         self._bytes = 0
         self._wake = threading.Condition()
@@ -236,10 +252,22 @@ class GroupWriter:
                 self._report(error)
                 for request in group:
                     request.fail(error)
+                if self._replaced and self._events.on_replaced():
+                    self._end(error)
+                    return
             with self._wake:
                 for request in group:
                     self._waiting.popleft()
                     self._bytes -= request.size
+
+    def _end(self, error: BaseException) -> None:
+        """Take no more requests, and answer all that wait with an error."""
+        with self._wake:
+            self._closing = True
+            for request in self._waiting:
+                request.fail(error)
+            self._waiting.clear()
+            self._bytes = 0
 
     def _report(self, error: BaseException) -> None:
         """Log an error; but that there is another index now, only once."""
@@ -263,7 +291,7 @@ class GroupWriter:
         for name, work in zip(kinds, (self._put, self._put, self._delete), strict=True):
             if kinds[name]:
                 self._with_lock(work, kinds[name])
-        self._on_commit(len(group), time.perf_counter() - start)
+        self._events.on_commit(len(group), time.perf_counter() - start)
 
     def _with_lock(
         self, work: Callable[[Sequence[_Request]], None], requests: Sequence[_Request]
