@@ -39,11 +39,12 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
     StorageUnavailableError
         On a full disk or a folder that cannot be written; nothing is left behind.
     """
-    if target.resolve().is_relative_to(files.folder.parent.resolve()):
-        raise InvalidInputError(f"{target} lies in the index itself; give a folder outside of it")
     with storage_faults(target):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise IndexExistsError(f"{target} exists; give another path")
+    if target.resolve().is_relative_to(files.folder.parent.resolve()):
+        raise InvalidInputError(f"{target} lies in the index itself; give a folder outside of it")
+    with storage_faults(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(target)
     for _ in range(_ATTEMPTS):
