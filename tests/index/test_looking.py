@@ -68,6 +68,17 @@ def test_all_fields_by_default(index: Index) -> None:
         index.facets(["no"])
 
 
+def test_an_index_without_documents_has_no_values(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "index", "bm25") as index:
+        assert index.facets() == []
+        assert index.facets(["n"]) == [facets.Facet("n", (), complete=True)]
+        index.add([{"id": "a", "text": "t", "n": 1}])
+        index.delete(["a"])
+        for field in ("n", "no"):
+            assert index.facets([field]) == [facets.Facet(field, (), complete=True)]
+            assert index.count({field: 1}) == 0
+
+
 def test_fields_of_too_many_values_are_not_counted(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:

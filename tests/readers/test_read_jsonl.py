@@ -236,6 +236,14 @@ def test_a_named_field_must_be_there(write):
     assert "no field 'summary'; its fields are 'id', 'title', 'text', 'year'" in error.reason
 
 
+def test_the_id_may_be_the_text(write):
+    path = write("c.jsonl", '{"id": "a", "text": "t", "_id": "b"}\n{"id": "c", "n": 1}\n')
+    assert read(path, fields=FieldMapping(text=("id",))) == [
+        {"id": "b", "text": "a", "text_": "t"},
+        {"id": "c", "text": "c", "n": 1},
+    ]
+
+
 def test_a_field_named_for_the_text_is_not_also_the_title(write):
     path = write("c.jsonl", GOOD)
     assert read(path, fields=FieldMapping(text=("title", "text"))) == [

@@ -40,9 +40,11 @@ def count_values(snapshot: Snapshot, field: str, allowed: Allowed, limit: int) -
     Raises
     ------
     FilterError
-        If no document has the field.
+        If there are documents, but none has the field.
     """
     if field not in snapshot.fields:
+        if snapshot.n_live == 0:
+            return Facet(field, (), complete=True)
         known = ", ".join(snapshot.fields) or "none"
         raise FilterError(f"no document has a field {shorten(field)}; known are: {known}")
     # Keyed by type too: True equals 1 as a key.

@@ -133,7 +133,7 @@ class IndexReader(Searcher):
         Raises
         ------
         FilterError
-            If the filter is malformed, or no document has a field.
+            If the filter is malformed, or there are documents, but none has a field.
         """
         snapshot = self._snapshot
         allowed = snapshot.allowed(filter)

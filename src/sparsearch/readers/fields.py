@@ -74,7 +74,8 @@ class FieldMapping:
             if name is not None and name not in names:
                 raise RecordError(f"no field {shorten(name)}; {_present(names)}")
         named = {self.id, self.title, *self.text}
-        id_field = self.id or _first(ID_FIELDS, names, named)
+        # A field that is named as title or text may be the id besides, if nothing else can be.
+        id_field = self.id or _first(ID_FIELDS, names, named) or _first(ID_FIELDS, names, set())
         title = self.title or _first(TITLE_FIELDS, names, named)
         found = None if self.text else _first(TEXT_FIELDS, names, named)
         text = self.text if found is None else (found,)
