@@ -68,7 +68,7 @@ def test_a_server_whose_folder_is_gone_leaves_its_place_alone(tmp_path: Path) ->
         folder.rename(tmp_path / "away")
         refused = put(server, "meanwhile")
         assert (refused.status_code, error_of(refused)["code"]) == (503, "index_replaced")
-        with Client(server.url) as client, pytest.raises(IndexReplacedError):
+        with Client(server.url, patience=1) as client, pytest.raises(IndexReplacedError):
             client.collection("papers").delete(["before"])
         assert found(server, "newest") == ["before"]
         assert httpx.get(f"{server.url}/ready").status_code == 503
@@ -81,7 +81,7 @@ def test_a_server_whose_folder_is_gone_leaves_its_place_alone(tmp_path: Path) ->
 
 
 def test_an_index_put_in_the_place_of_another_is_served(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sparsearch.serve.collections._GRACE_SECONDS", 3.0)
     folder, rebuilt = tmp_path / "papers", tmp_path / "rebuilt"
@@ -119,6 +119,7 @@ def test_an_index_put_in_the_place_of_another_is_served(
         for asked in asking:
             asked.result()
     assert codes == {200}
+    assert "papers: what is in its folder now cannot be served: " in caplog.text
     for path in (folder, *(tmp_path / f"away{turn}" for turn in range(3))):
         with Index.open(path) as index:
             assert index.verify() == []

@@ -38,6 +38,7 @@ class Collections(Mapping[str, Collection]):
         self._metrics = metrics
         self._served: dict[str, Collection] = {}
         self._replaced: list[tuple[threading.Timer, Collection]] = []
+        self._refused: dict[str, str] = {}
         self._guard = threading.Lock()
         self._closing = False
         try:
@@ -76,7 +77,9 @@ class Collections(Mapping[str, Collection]):
         try:
             found = self._open(name, folder)
         except (SparsearchError, OSError) as error:
-            _log.debug("%s: %s", name, error)
+            if self._refused.get(name) != str(error):  # it is tried again and again
+                self._refused[name] = str(error)
+                _log.warning("%s: what is in its folder now cannot be served: %s", name, error)
             return False
         with self._guard:
             if not self._closing:
