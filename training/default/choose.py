@@ -50,9 +50,7 @@ def choose_mixture(
         f"idf^{of.exponent}, weight {of.weight}, pairs {of.pair_weight}": round(mean, 4)
         for of, mean in ranks.items()
     }
-    return Mixture(
-        head, query_weights, config.learned_weight, config.pair_weight, exponent, measured
-    )
+    return Mixture(head, query_weights, exponent, measured)
 
 
 def _mean_reciprocal_ranks(

@@ -68,7 +68,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Mixture:
-    """A head with its query weights, and what it and pairs of words count beside words.
+    """A head with its query weights.
 
     Parameters
     ----------
@@ -76,7 +76,6 @@ class Mixture:
     query_weights : ndarray of float32 [vocabulary]
         Of each token of a query, to be multiplied with its live inverse document frequency; 0 for
         tokens that no document may have.
-    learned_weight, pair_weight : float
     idf_exponent : float
         Of the learned terms' live inverse document frequencies.
     measured : mapping of str to float
@@ -85,7 +84,5 @@ class Mixture:
 
     head: Head
     query_weights: NDArray[np.float32]
-    learned_weight: float
-    pair_weight: float
     idf_exponent: float
     measured: dict[str, float]

@@ -54,8 +54,7 @@ def lexical_scores(queries: list[str], passages: list[str]) -> LexicalScores:
     weights = encoder.saturation.weights(counts.data, lengths[rows], statistics.average_length)
     saturated = sparse.csr_array((weights, counts.indices, counts.indptr), shape=counts.shape)
     asked = _matrix(encoder.encode_queries(queries, statistics))
-    pairs = encoder.saturation.pairs
-    is_pair = (asked.indices >= pairs.start) & (asked.indices < pairs.stop)
+    is_pair = encoder.saturation.is_pair(asked.indices)
     scores = (
         sparse.csr_array((asked.data * kept, asked.indices, asked.indptr), shape=asked.shape)
         for kept in (~is_pair, is_pair)

@@ -77,15 +77,13 @@ def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> Non
     tier = "tier 0" if config.epochs == 0 else "tier 1"
     name = f"sparsearch default, English, {tier}, seed {config.seed}"
     write_model_folder(mixture, name, folder)
-    lexical = Bm25Config(pair_weight=mixture.pair_weight)
-    encoder = HybridEncoder(lexical, OnnxEncoder(folder), mixture.learned_weight)
+    lexical = Bm25Config(pair_weight=config.pair_weight)
+    encoder = HybridEncoder(lexical, OnnxEncoder(folder), config.learned_weight)
     write_hybrid_settings(encoder, folder)
     facts = {
         "base": BASE_NAME,
         "config": asdict(config),
         "top_k": TOP_K,
-        "learned_weight": mixture.learned_weight,
-        "pair_weight": mixture.pair_weight,
         "held_out_mrr10": mixture.measured,
         "packages": {
             name: metadata.version(name)

@@ -29,7 +29,7 @@ from sparsearch.files import replacing
 if TYPE_CHECKING:
     from sparsearch.vectors import SparseVectors
 
-__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "chained_digest", "remaining"]
+__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "remaining"]
 
 PART_TEXTS: Final = 1024
 """Texts of a part: encoded together, and lost when the work is interrupted."""
@@ -151,7 +151,7 @@ class EncodedParts:
                 done.texts + len(ids),
                 done.parts + 1,
                 done.size + part.stat().st_size,
-                chained_digest(done.digest, passages),
+                _chained_digest(done.digest, passages),
             )
         )
 
@@ -243,7 +243,7 @@ def remaining(passages: Iterator[Passage], parts: EncodedParts) -> Iterator[list
     done = parts.state
     found, digest = 0, ""
     while chunk := list(islice(passages, min(PART_TEXTS, done.texts - found))):
-        found, digest = found + len(chunk), chained_digest(digest, chunk)
+        found, digest = found + len(chunk), _chained_digest(digest, chunk)
     if (found, digest) != (done.texts, done.digest):
         raise SourceChangedError(
             f"the source, or what is read of it, changed since {done.texts:,} of its texts were "
@@ -253,7 +253,7 @@ def remaining(passages: Iterator[Passage], parts: EncodedParts) -> Iterator[list
         yield chunk
 
 
-def chained_digest(before: str, passages: list[Passage]) -> str:
+def _chained_digest(before: str, passages: list[Passage]) -> str:
     """Return the digest of some texts and of all before them."""
     digest = hashlib.sha256(before.encode())
     for passage in passages:

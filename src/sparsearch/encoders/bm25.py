@@ -61,10 +61,6 @@ class Bm25Config:
         if not isinstance(self.analysis, AnalysisConfig):
             raise InvalidInputError(f"analysis is {shorten(self.analysis)}, not an AnalysisConfig")
 
-    def saturation(self, pairs: range, first_term: int = 0) -> Saturation:
-        """Return how counts of the terms from `first_term` on, `pairs` among them, are weighed."""
-        return Saturation(self.k1, self.b, first_term, pairs)
-
     @classmethod
     def from_identity(cls, identity: object) -> Bm25Config:
         """Return the settings of the encoder that has this `identity`.
@@ -143,7 +139,7 @@ class Bm25Encoder(Encoder):
     @property
     def saturation(self) -> Saturation:
         """How an index turns term counts into weights."""
-        return self._config.saturation(self._buckets)
+        return Saturation(self._config.k1, self._config.b, pairs=self._buckets)
 
     @property
     def reads_with_model(self) -> bool:
@@ -221,8 +217,7 @@ class Bm25Encoder(Encoder):
         checked = checked_texts(texts)
         offsets, term_ids, counts = self._counter.count_known(checked)
         idf = inverse_document_frequencies(term_ids, statistics)
-        is_pair = (term_ids >= self._buckets.start) & (term_ids < self._buckets.stop)
-        shares = np.where(is_pair, self._config.pair_weight, 1.0)
+        shares = np.where(self.saturation.is_pair(term_ids), self._config.pair_weight, 1.0)
         weights = (counts * idf * shares).astype(np.float32)
         vectors = SparseVectors.from_trusted(offsets, term_ids, weights, self._vocabulary)
         return vectors.drop_zeros()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from numbers import Real
 from typing import Any, Final
@@ -104,7 +105,7 @@ class HybridEncoder(Encoder):
     @property
     def saturation(self) -> Saturation:
         """How an index turns the counts of words into weights."""
-        return self._lexical.config.saturation(self._lexical.saturation.pairs, self._n_learned)
+        return replace(self._lexical.saturation, first_term=self._n_learned)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -190,7 +191,7 @@ def hybrid_saturation(identity: Mapping[str, Any], vocabulary: Vocabulary) -> Sa
     first = bisect_left(
         terms, True, key=lambda term: not vocabulary.term(term).startswith(LEARNED_MARK)
     )
-    return config.saturation(find_buckets(vocabulary), first)
+    return Saturation(config.k1, config.b, first, find_buckets(vocabulary))
 
 
 def _checked_weight(value: object) -> float:

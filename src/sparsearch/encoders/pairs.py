@@ -2,7 +2,7 @@
 
 A collection has many times as many pairs as words, so they are not named one by one: each falls
 into one of `N_BUCKETS` by a hash of its two words. Pairs that share a bucket count as one another,
-which hardly matters: a document of 60 words has one of another's pairs in a thousand by chance.
+which hardly matters: a text of 60 words holds that of a given pair by chance once in a thousand.
 """
 
 from __future__ import annotations

@@ -88,11 +88,15 @@ class Saturation:
             raise InvalidInputError(f"first_term is {shorten(self.first_term)}, not an integer")
         check_number("first_term", self.first_term, math.inf)
 
+    def is_pair(self, term_ids: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
+        """Return which terms stand for pairs of words: bool, of the same shape."""
+        return (term_ids >= self.pairs.start) & (term_ids < self.pairs.stop)
+
     def lengths(self, vectors: SparseVectors) -> NDArray[np.int64]:
         """Return the number of counted tokens of each document, int64 ``[n]``."""
         terms = vectors.term_ids
-        is_pair = (terms >= self.pairs.start) & (terms < self.pairs.stop)
-        counts = np.where((terms >= self.first_term) & ~is_pair, vectors.weights, 0)
+        is_word = (terms >= self.first_term) & ~self.is_pair(terms)
+        counts = np.where(is_word, vectors.weights, 0)
         totals = np.concatenate([[0.0], np.cumsum(counts, dtype=np.float64)])
         return np.diff(totals[vectors.offsets]).astype(np.int64)
 

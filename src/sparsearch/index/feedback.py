@@ -23,6 +23,8 @@ from sparsearch.vectors import SparseVectors
 __all__ = ["Feedback", "expanded"]
 
 _MAX_WEIGHT = 100
+_ONE_KIND = Saturation(0.0, 0.0)
+"""For vectors whose weights are final: all terms alike, and none of a pair."""
 _LARGEST = float(np.finfo(np.float32).max)
 _PORTION = 5120
 """Documents whose vectors are in memory at a time, or those of one query."""
@@ -103,8 +105,8 @@ def expanded(
     SparseVectors
         As many rows.
     """
-    first_word = saturation.first_term if saturation else 0
-    pairs = saturation.pairs if saturation else range(0)
+    kinds = saturation or _ONE_KIND
+    first_word = kinds.first_term
     portions = []
     step = max(1, _PORTION // max(1, top.numbers.shape[1]))
     for start in range(0, len(queries), step):
@@ -112,9 +114,9 @@ def expanded(
         found = TopK(top.numbers[part], top.scores[part], top.counts[part])
         own = _entries(queries[part])
         n_queries = len(found.counts)
-        said = _without(_said(snapshot, found), pairs)
+        said = _without_pairs(_said(snapshot, found), kinds)
         added = _best(said, first_word, feedback.terms)
-        added = _scaled(added, _without(own, pairs), n_queries, first_word, feedback.weight)
+        added = _scaled(added, _without_pairs(own, kinds), n_queries, first_word, feedback.weight)
         portions.append(_joined(own, added, n_queries, queries))
     return SparseVectors.concatenate(portions) if portions else queries
 
@@ -124,8 +126,8 @@ def _entries(vectors: SparseVectors) -> _Entries:
     return _Entries(rows, vectors.term_ids.astype(np.int64), vectors.weights.astype(np.float64))
 
 
-def _without(entries: _Entries, terms: range) -> _Entries:
-    return _taken(entries, (entries.terms < terms.start) | (entries.terms >= terms.stop))
+def _without_pairs(entries: _Entries, kinds: Saturation) -> _Entries:
+    return _taken(entries, ~kinds.is_pair(entries.terms))
 
 
 def _taken(entries: _Entries, which: npt.NDArray[Any]) -> _Entries:

@@ -201,10 +201,14 @@ class GroupWriter:
         ServiceError
             429 if too much waits already, 503 if the server is about to end, 409 if another server
             writes to this index.
+        IndexReplacedError
+            If another index was put in the place of this one.
         """
         request = _Request(write, size)
         with self._wake:
             if self._closing:
+                if self._replaced:
+                    raise IndexReplacedError("another index was put in the place of this one")
                 reason = "the server is about to end; try another, or again later"
                 raise ServiceError(503, "shutting_down", reason, retry_after=5)
             full = len(self._waiting) >= self._limits.writes_waiting
