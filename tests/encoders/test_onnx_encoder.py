@@ -115,6 +115,22 @@ def test_queries_by_a_model_of_their_own(tmp_path: Path) -> None:
     assert encoder.encode_documents(["mat"]).to_dicts() == [{"mat": 1.5}]
 
 
+def test_tokens_may_stand_for_the_same_term(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, queries="weights")
+    apart = OnnxEncoder(folder).encode_queries(["dog sat cat", "cat", "cat cat"]).to_dicts()
+    terms = np.arange(len(QUERY_WEIGHTS), dtype=np.int32)
+    terms[TOKENS.index("dog")] = TOKENS.index("cat")
+    save_file({"weights": QUERY_WEIGHTS, "terms": terms}, folder / "query_weights.safetensors")
+    encoder = OnnxEncoder(folder)
+    together = encoder.encode_queries(["dog sat cat", "cat", "cat cat"]).to_dicts()
+    assert together[0] == {"cat": apart[0]["dog"] + apart[0]["cat"], "sat": apart[0]["sat"]}
+    assert together[1:] == apart[1:]
+    assert encoder.text_terms("sat dog cat") == {
+        TOKENS.index("sat"): "sat",
+        TOKENS.index("cat"): "dog",
+    }
+
+
 def test_idf_queries_use_live_statistics(tmp_path: Path) -> None:
     encoder = OnnxEncoder(write_folder(tmp_path, queries="idf"))
     with pytest.raises(EncoderError, match="statistics"):
@@ -228,6 +244,9 @@ def test_special_tokens_must_exist(tmp_path: Path) -> None:
         {"other": QUERY_WEIGHTS},
         {"weights": np.where(QUERY_WEIGHTS == 1.0, np.nan, QUERY_WEIGHTS)},
         {"weights": -QUERY_WEIGHTS},
+        {"weights": QUERY_WEIGHTS, "terms": np.arange(len(QUERY_WEIGHTS))},
+        {"weights": QUERY_WEIGHTS, "terms": np.arange(len(QUERY_WEIGHTS), dtype=np.int32) + 1},
+        {"weights": QUERY_WEIGHTS, "terms": np.arange(len(QUERY_WEIGHTS), dtype=np.int32) - 1},
     ],
 )
 def test_query_weights_are_checked(tmp_path: Path, weights: dict[str, np.ndarray]) -> None:

@@ -75,7 +75,8 @@ def test_the_head_is_read_as_it_computes(texts: list[str]) -> None:
         @ head.directions[terms].T
     )
     for row, tokens in enumerate(encoder.tokens(short)):
-        thresholds = np.where(np.isin(terms, tokens), arrays["own"], arrays["others"])
+        own = np.isin(terms, encoder.query_terms[tokens])
+        thresholds = np.where(own, arrays["own"], arrays["others"])
         weights = products[row] - thresholds
         largest = terms[np.argsort(-weights)[:100]]
         found = encoder.encode_documents([short[row]])

@@ -12,15 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from choose import choose_mixture
 from config import TrainingConfig
 from dense import encode_cached
 from directions import bags_of, untrained_directions
+from groups import group_tokens
 from head import Head, TrainingSet
+from mixture import make_mixture
 from numpy.typing import NDArray
 from package import write_package
 from texts import choose_texts
-from thresholds import thresholds_of, usable_terms
+from thresholds import thresholds_of, usable_tokens
 
 from sparsearch.training.directions import fit_directions
 
@@ -52,22 +53,23 @@ def main() -> None:
     order = np.random.default_rng(config.seed).permutation(len(text.answers))
     held_out = order[: config.held_out]
     head = make_head(training, held_out, config)
-    mixture = choose_mixture(training, head, held_out, config)
+    mixture = make_mixture(training, head, held_out, config)
     print(mixture.measured)
     write_package(mixture, config, arguments.output)
 
 
 def make_head(training: TrainingSet, held_out: NDArray[np.int64], config: TrainingConfig) -> Head:
-    """Fit directions to all texts but the held-out queries, and set thresholds."""
+    """Fit directions to all texts but the held-out queries, group tokens, and set thresholds."""
     pool = np.setdiff1d(np.arange(len(training.text.queries)), held_out)
     queries = training.queries.rows(pool)
     directions = untrained_directions(training.passages)
     if config.epochs > 0:
         bags = bags_of([training.passages, queries, training.short], config.longest)
         directions = fit_directions(directions, bags, config.fit, _show)
-    terms = usable_terms()
-    thresholds = thresholds_of(directions, training.passages, queries, terms, config)
-    return Head(directions, terms, thresholds)
+    used = np.bincount(queries.tokens, minlength=len(directions))
+    groups, means = group_tokens(directions, usable_tokens(), used, config.similarity)
+    thresholds = thresholds_of(means, training.passages, queries, groups, config)
+    return Head(means, groups, thresholds)
 
 
 def _show(epoch: int, loss: float) -> None:

@@ -35,13 +35,18 @@ class TrainingConfig:
         Of what is a token's own in its direction: its mean square over a batch is multiplied by it.
     longest : int
         Distinct tokens of a text that directions are fitted to, at most.
+    similarity : float
+        Cosine of directions from which on tokens stand for the same term.
     terms_per_text : int
         Terms a passage would have if thresholds alone decided; the model keeps the heaviest.
     most_texts : float
         Share of all passages that may have a term.
+    idf_exponent : float
+        Power of the learned terms' inverse document frequencies.
     learned_weight, pair_weight : float
-        What learned terms and pairs of words count beside words. Held-out queries rank alike from
-        8 to 15 and from .2 to .4; docs/lab-notes.md says why these.
+        What learned terms and pairs of words count beside words. Held-out queries rank alike with
+        exponents from .5 to 1, weights from 8 to 15, and from .2 to .4; docs/lab-notes.md says why
+        these.
     """
 
     seed: int = 1
@@ -72,9 +77,11 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     decay: float = 0.003
     longest: int = 128
+    similarity: float = 0.7
     terms_per_text: int = 700
     most_texts: float = 0.5
-    learned_weight: float = 9.0
+    idf_exponent: float = 0.5
+    learned_weight: float = 11.0
     pair_weight: float = 0.25
 
     @property

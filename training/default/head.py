@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from dense import DenseTexts
+from groups import Groups
 from numpy.typing import NDArray
 from texts import TrainingText
 
@@ -38,7 +39,7 @@ class Thresholds:
     Parameters
     ----------
     own : ndarray of float32 [terms]
-        Where the term's token stands in the text.
+        Where a token that stands for the term is in the text.
     others : ndarray of float32 [terms]
         Where it does not; at least as high.
     """
@@ -55,14 +56,14 @@ class Head:
 
     Parameters
     ----------
-    directions : ndarray of float32 [vocabulary, width]
-    terms : ndarray of int64 [terms]
-        Tokens that documents may have.
+    directions : ndarray of float32 [terms, width]
+    groups : Groups
+        The terms.
     thresholds : Thresholds
     """
 
     directions: NDArray[np.float32]
-    terms: NDArray[np.int64]
+    groups: Groups
     thresholds: Thresholds
 
 
@@ -74,8 +75,8 @@ class Mixture:
     ----------
     head : Head
     query_weights : ndarray of float32 [vocabulary]
-        Of each token of a query, to be multiplied with its live inverse document frequency; 0 for
-        tokens that no document may have.
+        Of each token of a query, to be multiplied with its term's live inverse document frequency;
+        0 for tokens that stand for no term.
     idf_exponent : float
         Of the learned terms' live inverse document frequencies.
     measured : mapping of str to float

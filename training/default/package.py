@@ -9,13 +9,11 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 import onnx
 import torch
 from base_model import BASE_FOLDER, BASE_NAME, load_backbone
 from config import TrainingConfig
 from head import TOP_K, Head, Mixture
-from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
 
@@ -41,12 +39,11 @@ class SparseEncoder(torch.nn.Module):
     def __init__(self, backbone: torch.nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone = backbone
-        directions = head.directions[head.terms].T.copy()
-        self.register_buffer("directions", torch.from_numpy(directions))
+        self.register_buffer("directions", torch.from_numpy(head.directions.T.copy()))
         self.register_buffer("own", torch.from_numpy(head.thresholds.own))
         self.register_buffer("others", torch.from_numpy(head.thresholds.others))
-        self.register_buffer("tokens", torch.from_numpy(head.terms))
-        self.register_buffer("places", torch.from_numpy(_places(head)))
+        self.register_buffer("terms", torch.from_numpy(head.groups.terms))
+        self.register_buffer("places", torch.from_numpy(head.groups.places))
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
@@ -56,20 +53,13 @@ class SparseEncoder(torch.nn.Module):
         mask = attention_mask.unsqueeze(-1).to(states.dtype)
         pooled = (states * mask).sum(1) / mask.sum(1)
         pooled = pooled / pooled.norm(dim=1, keepdim=True)
-        own = torch.zeros(input_ids.shape[0], self.tokens.shape[0] + 1, dtype=torch.bool)
+        own = torch.zeros(input_ids.shape[0], self.terms.shape[0] + 1, dtype=torch.bool)
         own = own.scatter(1, self.places[input_ids], True)[:, :-1]
         thresholds = torch.where(own, self.own, self.others)
         weights, places = torch.topk(pooled @ self.directions - thresholds, TOP_K, dim=1)
         active = torch.nonzero(weights > 0)
         rows, columns = active[:, 0], active[:, 1]
-        return rows, self.tokens[places[rows, columns]], weights[rows, columns]
-
-
-def _places(head: Head) -> NDArray[np.int64]:
-    """Return the place of each token among the terms; behind the last for those that are none."""
-    places = np.full(len(head.directions), len(head.terms))
-    places[head.terms] = np.arange(len(head.terms))
-    return places
+        return rows, self.terms[places[rows, columns]], weights[rows, columns]
 
 
 def write_package(mixture: Mixture, config: TrainingConfig, folder: Path) -> None:
@@ -103,7 +93,7 @@ def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
     _export(module, folder / "model.onnx")
     settings = ModelSettings(
         name=name,
-        dimension=len(head.directions),
+        dimension=len(head.groups.places),
         max_length=MAX_LENGTH,
         overlap=OVERLAP,
         pad_id=_PAD,
@@ -115,7 +105,8 @@ def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
     )
     (folder / "sparsearch_encoder.json").write_text(settings.to_json(), encoding="utf-8")
     shutil.copyfile(BASE_FOLDER / "tokenizer.json", folder / "tokenizer.json")
-    save_file({"weights": mixture.query_weights}, folder / "query_weights.safetensors")
+    table = {"terms": head.groups.term_of_each(), "weights": mixture.query_weights}
+    save_file(table, folder / "query_weights.safetensors")
     (folder / "query_weights.safetensors").chmod(0o644)
 
 

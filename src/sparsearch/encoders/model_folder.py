@@ -27,6 +27,7 @@ __all__ = [
     "TOKENIZER_NAME",
     "ModelFolder",
     "ModelSettings",
+    "QueryTable",
 ]
 
 SETTINGS_NAME: Final = "sparsearch_encoder.json"
@@ -137,6 +138,27 @@ class ModelSettings:
         return json.dumps({"format": _FORMAT, **given}, indent=1) + "\n"
 
 
+@dataclass(frozen=True)
+class QueryTable:
+    """Queries without a model: a term and a weight for each token.
+
+    Parameters
+    ----------
+    terms : ndarray of int32 [dimension]
+        The term that each token stands for: itself, or one that it shares with others.
+    weights : ndarray of float32 [dimension]
+        At least 0.
+    """
+
+    terms: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def of_tokens(cls, weights: NDArray[np.float32]) -> QueryTable:
+        """Return the table in which each token stands for itself."""
+        return cls(np.arange(len(weights), dtype=np.int32), weights)
+
+
 class ModelFolder:
     """A folder with an ONNX encoder.
 
@@ -214,13 +236,14 @@ class ModelFolder:
                 raise FileFormatError(path, None, reason)
         return tokenizer
 
-    def load_query_weights(self) -> NDArray[np.float32]:
-        """Return the weight of each token in a query: float32 ``[dimension]``.
+    def load_query_table(self) -> QueryTable:
+        """Return what the tokens of a query weigh, and which terms they stand for.
 
         Raises
         ------
         FileFormatError
-            When the file is malformed, or a weight is negative or not finite; names the token id.
+            When the file is malformed, a weight is negative or not finite, or a term is not below
+            the dimension; names the token id.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -230,17 +253,28 @@ class ModelFolder:
             tensors = load_file(path)
         except (SafetensorError, OSError, KeyError) as error:
             raise FileFormatError(path, None, f"is no safetensors file: {error}") from error
+        dimension = self.settings.dimension
         weights = tensors.get("weights")
-        expected = (self.settings.dimension,)
-        if weights is None or weights.dtype != np.float32 or weights.shape != expected:
-            reason = f"must hold one tensor 'weights', float32 of shape {expected}"
+        if weights is None or weights.dtype != np.float32 or weights.shape != (dimension,):
+            reason = f"must hold a tensor 'weights', float32 of shape {(dimension,)}"
+            raise FileFormatError(path, None, reason)
+        terms = tensors.get("terms")
+        if terms is None:
+            terms = QueryTable.of_tokens(weights).terms
+        if terms.dtype != np.int32 or terms.shape != (dimension,):
+            reason = f"holds a tensor 'terms' that is not int32 of shape {(dimension,)}"
             raise FileFormatError(path, None, reason)
         unusable = ~(np.isfinite(weights) & (weights >= 0))
         if unusable.any():
             token_id = int(unusable.argmax())
             reason = f"the weight of token {token_id} is {weights[token_id]}; it must be at least 0"
             raise FileFormatError(path, None, reason)
-        return np.asarray(weights)
+        outside = (terms < 0) | (terms >= dimension)
+        if outside.any():
+            token_id = int(outside.argmax())
+            reason = f"the term of token {token_id} is {terms[token_id]}; it must be one of 0 to "
+            raise FileFormatError(path, None, f"{reason}{dimension - 1}")
+        return QueryTable(terms, weights)
 
     def _file(self, name: str) -> Path:
         path = self.path / name

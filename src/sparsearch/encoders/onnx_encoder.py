@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsearch.encoders.model_folder import ModelFolder, ModelSettings
+from sparsearch.encoders.model_folder import ModelFolder, ModelSettings, QueryTable
 from sparsearch.encoders.onnx_model import OnnxModel, SparseEntries
 from sparsearch.encoders.protocol import (
     CollectionStatistics,
@@ -53,8 +53,8 @@ class EncoderParts(Protocol):
         """Return the ``tokenizers.Tokenizer``, without truncation or padding."""
         ...
 
-    def load_query_weights(self) -> NDArray[np.float32]:
-        """Return the weight of each token in a query: float32 ``[dimension]``."""
+    def load_query_table(self) -> QueryTable:
+        """Return what the tokens of a query weigh; only asked where no model encodes queries."""
         ...
 
 
@@ -136,6 +136,14 @@ class NetworkEncoder(Encoder):
         prompted = _prompted(texts, self.settings.document_prompt)
         return self._encode(self._documents, self.tokens(prompted))
 
+    def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors themselves; raises as `encode_documents`."""
+        return self.encode_documents(texts)
+
+    def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
+        """Return what was made ahead."""
+        return ahead
+
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseVectors:
@@ -160,18 +168,31 @@ class NetworkEncoder(Encoder):
         return self._look_up(tokens, statistics)
 
     def text_terms(self, text: str) -> dict[int, str]:
-        """Return ids and names of the terms that the text holds; none where terms are latent."""
+        """Return the terms that the text's tokens stand for, each with the name of one of these.
+
+        There are none where terms are latent.
+        """
         if self.settings.terms == "latents":
             return {}
-        return {token: self.vocabulary.term(token) for token in self.tokens([text])[0].tolist()}
+        tokens = self.tokens([text])[0]
+        tokens = tokens[tokens < self.settings.dimension]
+        terms = tokens if self.settings.queries == "model" else self.query_terms[tokens]
+        # Backwards, so that a term has the name of the first of its tokens.
+        pairs = zip(terms[::-1].tolist(), tokens[::-1].tolist(), strict=True)
+        return {term: self.vocabulary.term(token) for term, token in pairs}
+
+    @property
+    def query_terms(self) -> NDArray[np.int32]:
+        """The term that each token stands for; where no model encodes queries."""
+        return self._query_table.terms
 
     @cached_property
     def _tokenizer(self) -> Any:
         return self._parts.load_tokenizer()
 
     @cached_property
-    def _query_weights(self) -> NDArray[np.float32]:
-        return self._parts.load_query_weights()
+    def _query_table(self) -> QueryTable:
+        return self._parts.load_query_table()
 
     def _tokenize(self, texts: list[str], start: int) -> list[NDArray[np.int32]]:
         tokenizer = self._tokenizer
@@ -219,9 +240,14 @@ class NetworkEncoder(Encoder):
         rows = np.repeat(np.arange(len(texts), dtype=np.int64), lengths)
         tokens = np.concatenate([np.empty(0, np.int32), *texts])
         known = tokens < dimension
-        keys = np.unique(rows[known] * dimension + tokens[known])
+        found = np.unique(rows[known] * dimension + tokens[known])
+        distinct = found % dimension
+        # Tokens that stand for the same term add up.
+        asked = found - distinct + self.query_terms[distinct]
+        keys, places = np.unique(asked, return_inverse=True)
+        weights = np.zeros(len(keys))
+        np.add.at(weights, places, self._query_table.weights[distinct])
         term_ids = keys % dimension
-        weights = self._query_weights[term_ids]
         if self.settings.queries == "idf":
             if statistics is None:
                 reason = "its queries need the statistics of the documents; give statistics"

@@ -84,7 +84,7 @@ def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = 
         parts.load_tokenizer().save(str(made / TOKENIZER_NAME))
         _export_network(parts, parts.documents, made / MODEL_NAME, quantize)
         if parts.queries is None:
-            table = save({"weights": parts.load_query_weights()})
+            table = save({"weights": parts.load_query_table().weights})
             (made / QUERY_WEIGHTS_NAME).write_bytes(table)
         elif parts.queries is not parts.documents:
             _export_network(parts, parts.queries, made / QUERY_MODEL_NAME, quantize)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sparsearch.encoders.batches import batches_by_length, padded
 from sparsearch.encoders.checkpoint import Checkpoint, Network, Table
 from sparsearch.encoders.checkpoint_tokenizer import CheckpointTokenizer, load_tokenizer
-from sparsearch.encoders.model_folder import ModelSettings
+from sparsearch.encoders.model_folder import ModelSettings, QueryTable
 from sparsearch.encoders.onnx_encoder import NetworkEncoder
 from sparsearch.encoders.onnx_model import SparseEntries
 from sparsearch.encoders.torch_network import SparseNetwork, load_network, read_tensors
@@ -111,8 +111,11 @@ class CheckpointParts:
         """Return the ``tokenizers.Tokenizer``."""
         return self.tokenizer.tokenizer
 
-    def load_query_weights(self) -> NDArray[np.float32]:
-        """Return the weight of each token in a query: float32 ``[dimension]``."""
+    def load_query_table(self) -> QueryTable:
+        """Return what each token weighs in a query."""
+        return QueryTable.of_tokens(self._query_weights())
+
+    def _query_weights(self) -> NDArray[np.float32]:
         table = self.checkpoint.queries
         assert isinstance(table, Table)
         dimension = self.settings.dimension

@@ -1,9 +1,10 @@
 """Adapting the default encoder to a corpus, without labels, queries or another model.
 
-The default encoder gives each token a direction, such that the sum over the tokens of a text points
-where its model puts the text (see `training.directions`). A field of its own uses words in its own
-way; so the directions are fitted once more, to what the corpus itself says: its texts, their
-sentences, and some words in a row of each. Nothing else of the encoder changes.
+The default encoder gives each term, which one or several tokens stand for, a direction, such that
+the sum over the tokens of a text points where its model puts the text (see `training.directions`).
+A field of its own uses words in its own way; so the directions are fitted once more, to what the
+corpus itself says: its texts, their sentences, and some words in a row of each. Nothing else of the
+encoder changes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from os import cpu_count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -116,7 +118,8 @@ def adapt_default(
     encoder = OnnxEncoder(DEFAULT_FOLDER)
     head = _Head(graph, encoder.settings.dimension)
     windows = [row[: encoder.settings.windows.length] for row in encoder.tokens(pieces)]
-    bags = [np.intersect1d(window, head.terms)[:_LONGEST_BAG] for window in windows]
+    terms = encoder.query_terms
+    bags = [np.intersect1d(terms[window], head.terms)[:_LONGEST_BAG] for window in windows]
     filled = [i for i, bag in enumerate(bags) if len(bag)]
 
     def encoded(count: int) -> None:
@@ -262,8 +265,20 @@ def _vectors(
     return np.stack(vectors)
 
 
+_CARD: Final = """# The default encoder of sparsearch, adapted
+
+Made by `sparsearch adapt` (version {version}) from the encoder that comes with the package, whose
+directions were fitted once more to {pieces:,} sentences, word sequences and texts of a corpus; base
+model, thresholds, weights and licence are the default encoder's, whose card comes with sparsearch.
+What `training.json` says under "adapted" is of this encoder, all else of the one it was made from.
+How well it does has not been measured: `sparsearch evaluate` tells, with judged queries.
+"""
+
+
 def _rename(folder: Path, config: FitConfig, n_pieces: int) -> None:
     """Say in the folder's files that this is another encoder."""
+    card = _CARD.format(version=version("sparsearch"), pieces=n_pieces)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     path = folder / "sparsearch_encoder.json"
     settings = json.loads(path.read_text("utf-8"))
     settings["name"] += ", adapted"

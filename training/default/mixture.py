@@ -1,4 +1,4 @@
-"""The power of idf, chosen on queries that the head was not trained on, and how weights do on them.
+"""What tokens of a query weigh, and how mixtures rank queries that the head was not trained on.
 
 Each source of held-out pairs is a small collection of its own, with its own frequencies of terms:
 what the encoder will meet is special collections, not one mixture of all.
@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from config import TrainingConfig
 from dense import DenseTexts
+from groups import Groups
 from head import TOP_K, Head, Mixture, TrainingSet
 from lexical import idf, lexical_scores
 from numpy.typing import NDArray
 from scipy import sparse
 
-_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 12.0, 15.0, 20.0)
+_WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)
 _PAIR_WEIGHTS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5)
 _EXPONENTS = (0.5, 1.0)
 _FEWEST_PAIRS = 20
@@ -31,26 +32,22 @@ class Choice(NamedTuple):
     pair_weight: float
 
 
-def choose_mixture(
+def make_mixture(
     training: TrainingSet, head: Head, held_out: NDArray[np.int64], config: TrainingConfig
 ) -> Mixture:
-    """Return the head with query weights for the exponent that ranks best, and what all rank.
+    """Return the head with query weights, and how mixtures with it rank held-out queries.
 
-    A query token weighs its inverse document frequency in the collection searched, divided by that
+    A query's term weighs its inverse document frequency in the collection searched, divided by that
     in the training passages, to some power: 1 on average, and less where every document has it.
     """
     weights = _document_weights(head, training.passages)
     ranks = _mean_reciprocal_ranks(training, head, weights, held_out)
-    exponent = max(
-        _EXPONENTS,
-        key=lambda power: ranks[Choice(power, config.learned_weight, config.pair_weight)],
-    )
-    query_weights = _query_weights(head, weights, exponent)
     measured = {
         f"idf^{of.exponent}, weight {of.weight}, pairs {of.pair_weight}": round(mean, 4)
         for of, mean in ranks.items()
     }
-    return Mixture(head, query_weights, exponent, measured)
+    exponent = config.idf_exponent
+    return Mixture(head, _query_weights(head, weights, exponent), exponent, measured)
 
 
 def _mean_reciprocal_ranks(
@@ -72,7 +69,8 @@ def _mean_reciprocal_ranks(
         )
         found = weights[passages]
         for exponent in _EXPONENTS:
-            queries = _queries(training, pairs, _query_weights(head, weights, exponent))
+            query_weights = _query_weights(head, weights, exponent)
+            queries = _queries(training, pairs, head.groups, query_weights)
             live = sparse.diags_array(_idf(found) ** exponent)
             learned = (queries @ live @ found.T).toarray()
             for weight, pair_weight in product(_WEIGHTS, _PAIR_WEIGHTS):
@@ -83,28 +81,27 @@ def _mean_reciprocal_ranks(
 
 
 def _query_weights(head: Head, weights: sparse.csr_array, exponent: float) -> NDArray[np.float32]:
-    """Return what makes live idf 1 on average; 0 for tokens that no document may have."""
+    """Return each token's share of its term, times what makes live idf 1 on average."""
     usual = np.maximum(_idf(weights), 1e-6) ** exponent
-    made = np.zeros(len(usual), np.float32)
-    made[head.terms] = 1 / usual[head.terms]
+    # Of tokens that stand for no term, behind all others; their share is 0.
+    usual = np.append(usual, 1)
+    made: NDArray[np.float32] = (head.groups.shares / usual[head.groups.places]).astype(np.float32)
     return made
 
 
 def _document_weights(head: Head, passages: DenseTexts) -> sparse.csr_array:
     """Return the weights that the packaged model gives texts of one window."""
-    directions, thresholds = head.directions[head.terms], head.thresholds
+    groups, thresholds = head.groups, head.thresholds
     parts = []
     for start in range(0, len(passages.vectors), 1024):
         states = passages.vectors[start : start + 1024]
-        own = np.zeros((len(states), len(head.directions)), bool)
+        own = np.zeros((len(states), len(groups.terms) + 1), bool)
         for row in range(len(states)):
-            own[row, passages.distinct(start + row)] = True
-        least = np.where(own[:, head.terms], thresholds.own, thresholds.others)
-        weights = np.maximum(states @ directions.T - least, 0)
+            own[row, groups.places[passages.distinct(start + row)]] = True
+        least = np.where(own[:, :-1], thresholds.own, thresholds.others)
+        weights = np.maximum(states @ head.directions.T - least, 0)
         next_best = -np.partition(-weights, TOP_K, axis=1)[:, TOP_K : TOP_K + 1]
-        kept = sparse.coo_array(np.where(weights > next_best, weights, 0))
-        shape = (kept.shape[0], len(head.directions))
-        parts.append(sparse.csr_array((kept.data, (kept.row, head.terms[kept.col])), shape=shape))
+        parts.append(sparse.csr_array(np.where(weights > next_best, weights, 0)))
     return sparse.csr_array(sparse.vstack(parts, format="csr"))
 
 
@@ -113,13 +110,19 @@ def _idf(weights: sparse.csr_array) -> NDArray[np.float64]:
 
 
 def _queries(
-    training: TrainingSet, pairs: NDArray[np.int64], query_weights: NDArray[np.float32]
+    training: TrainingSet,
+    pairs: NDArray[np.int64],
+    groups: Groups,
+    query_weights: NDArray[np.float32],
 ) -> sparse.csr_array:
     rows = [training.queries.distinct(i) for i in pairs.tolist()]
-    columns = np.concatenate(rows)
+    tokens = np.concatenate(rows)
     at = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    shape = (len(rows), len(query_weights))
-    return sparse.csr_array((query_weights[columns], (at, columns)), shape=shape)
+    asking = groups.places[tokens] < len(groups.terms)
+    tokens, at = tokens[asking], at[asking]
+    # Tokens that stand for the same term add up.
+    shape = (len(rows), len(groups.terms))
+    return sparse.csr_array((query_weights[tokens], (at, groups.places[tokens])), shape=shape)
 
 
 def _reciprocal_rank(
