@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -15,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from killing import WRITERS, Writer, end_server, make_index
-from serving import Served, error_of, process
+from serving import Process, Served, error_of, process
 
 from sparsearch import Client, Index
 from sparsearch.errors import IndexLockedError, IndexReplacedError
@@ -201,3 +202,26 @@ def test_a_read_only_disk_is_searched(disk: Path) -> None:
         assert _run("mount", "-o", "remount,rw", disk)
         assert put(server, "after").json() == {"stored": 1}
         assert sorted(found(server, "newest")) == ["after", "before"]
+
+
+def metrics(server: Process) -> str:
+    return httpx.get(f"{server.url}/metrics").text
+
+
+def test_a_server_told_to_end_refuses_what_its_model_has_not_read(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    Index.create(folder).close()
+    text = "a long note about nothing in particular, with many different words in it " * 40
+    documents = [{"id": str(i), "text": f"{i} {text}"} for i in range(400)]
+    with process(folder) as server, ThreadPoolExecutor(1) as pool:
+        address = f"{server.url}/v1/collections/notes/documents"
+        waiting = pool.submit(httpx.put, address, json={"documents": documents}, timeout=120)
+        _until(lambda: 'sparsearch_writes_waiting{collection="notes"} 1.0' in metrics(server))
+        asked = time.monotonic()
+        server.signal(signal.SIGTERM)
+        answer = waiting.result(60)
+        assert (answer.status_code, error_of(answer)["code"]) == (503, "shutting_down")
+        server.wait()
+        assert time.monotonic() - asked < 25  # reading all of it takes longer
+    with Index.open(folder) as index:
+        assert len(index) == 0

@@ -280,3 +280,39 @@ def test_bad_vectors_are_refused_by_position(tmp_path: Path, fields, code) -> No
         error = error_of(answer)
     assert (answer.status_code, error["code"], error["position"]) == (422, code, 1)
     assert ids_in(folder) == set()
+
+
+def test_documents_that_a_model_reads_hold_nobody_up(tmp_path: Path) -> None:
+    """Neither another request nor another process waits for what a large one takes to encode."""
+    folder = tmp_path / "notes"
+    with Index.create(folder) as index:
+        index.add([{"id": "old", "text": "to be deleted"}])
+    text = "a long note about nothing in particular, with many different words in it " * 20
+    large = {"documents": [{"id": f"large{i}", "text": f"{i} {text}"} for i in range(150)]}
+    order = []
+    with Served(folder) as server, ThreadPoolExecutor(1) as pool:
+        address = f"{server.url}/v1/collections/notes/documents"
+
+        def put(name: str, body: dict[str, Any]) -> None:
+            answer = httpx.put(address, json=body, timeout=120)
+            assert answer.json() == {"stored": len(body["documents"])}
+            order.append(name)
+
+        waiting = pool.submit(put, "large", large)
+        put("small", documents("small"))
+        with Index.open(folder) as index:
+            index.delete(["old"])  # no other writer is at work
+            order.append("deleted")
+        waiting.result()
+    assert order == ["small", "deleted", "large"]
+    assert ids_in(folder) == {"small", *(f"large{i}" for i in range(150))}
+    with Index.open(folder) as index:
+        # What was encoded ahead is what would have been encoded.
+        again = tmp_path / "again"
+        with Index.create(again) as other:
+            other.add([{"id": "large7", "text": f"7 {text}"}])
+            query = "particular notes"
+            ahead, at_once = (one.explain(query, "large7").terms for one in (index, other))
+            assert {t.term: t.document_weight for t in ahead if t.term[0] == "~"} == {
+                t.term: t.document_weight for t in at_once if t.term[0] == "~"
+            }

@@ -131,9 +131,15 @@ class HybridEncoder(Encoder):
         """Return each text's learned weights and its counts of words; raises as both encoders."""
         checked = checked_texts(texts)
         # The learned part first: where it fails, the vocabulary has not grown.
-        return self._joined(
-            self._learned.encode_documents(checked), self._lexical.encode_documents(checked)
-        )
+        return self.complete_documents(checked, self._learned.encode_documents(checked))
+
+    def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
+        """Return each text's learned weights; raises as the learned encoder."""
+        return self._learned.encode_documents(checked_texts(texts))
+
+    def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
+        """Return each text's learned weights, as given, and its counts of words."""
+        return self._joined(ahead, self._lexical.encode_documents(texts))
 
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None

@@ -165,6 +165,18 @@ class Encoder(ABC):
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
         """Return one vector per text."""
 
+    def encode_ahead(self, texts: Sequence[str]) -> SparseVectors | None:
+        """Return what a model makes of texts, which takes long and depends on nothing else.
+
+        `complete_documents` makes their vectors of it. None where there is nothing of the kind; by
+        default there is not. It may be called while other threads encode.
+        """
+        return None
+
+    def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
+        """Return what `encode_documents` would, given what `encode_ahead` made of the texts."""
+        raise NotImplementedError
+
     @abstractmethod
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None

@@ -1,4 +1,4 @@
-"""Vectors from outside on their way into an index, batch by batch."""
+"""Vectors on their way into an index, batch by batch: from outside, or made ahead."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sparsearch.errors import InvalidInputError
 from sparsearch.index.documents import Record, check_vectors
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Given", "VectorFeed"]
+__all__ = ["AheadFeed", "Given", "VectorFeed"]
 
 Given = tuple[Sequence[str], SparseVectors, Sequence[Mapping[str, Any]] | None]
 """Ids, one vector each and, where there are any, the fields to store with each."""
@@ -64,3 +65,40 @@ class VectorFeed:
             taken.append(batch)
             wanted -= len(batch)
         return taken[0] if len(taken) == 1 else SparseVectors.concatenate(taken)
+
+
+class AheadFeed:
+    """The vectors of documents whose model ran before.
+
+    Parameters
+    ----------
+    ahead : SparseVectors
+        What the model made, one row a document.
+    complete : callable
+        From records, and what the model made of them, to their vectors.
+    """
+
+    def __init__(
+        self,
+        ahead: SparseVectors,
+        complete: Callable[[Sequence[Record], SparseVectors], SparseVectors],
+    ) -> None:
+        self._ahead = ahead
+        self._complete = complete
+        self._start = 0
+
+    def vectors(self, records: Sequence[Record]) -> SparseVectors:
+        """Return the vectors of the records that come next.
+
+        Raises
+        ------
+        InvalidInputError
+            When there are more records than rows.
+        """
+        stop = self._start + len(records)
+        if stop > len(self._ahead):
+            reason = f"ahead has {len(self._ahead):,} rows and there are more documents"
+            raise InvalidInputError(f"{reason}; give what encode_ahead made of all of them")
+        part = self._ahead[self._start : stop]
+        self._start = stop
+        return self._complete(records, part)

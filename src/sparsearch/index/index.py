@@ -15,7 +15,7 @@ from sparsearch.index.config import IndexConfig
 from sparsearch.index.copying import copy_index
 from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Record, check_documents
-from sparsearch.index.feeding import Given, VectorFeed
+from sparsearch.index.feeding import AheadFeed, Given, VectorFeed
 from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -140,13 +140,47 @@ class Index(IndexReader):
         """
         return self._add(documents, source, on_taken=on_taken)
 
-    def upsert(self, documents: Iterable[Mapping[str, Any]], *, source: str | None = None) -> int:
+    def upsert(
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        *,
+        source: str | None = None,
+        ahead: SparseVectors | None = None,
+    ) -> int:
         """Add documents, each replacing the one with its id, if any; see `add`.
 
         A replaced document and its replacement change places in one commit. The new one counts as
         the latest in insertion order.
+
+        Parameters
+        ----------
+        documents, source
+            As in `add`.
+        ahead : SparseVectors, optional
+            What `encode_ahead` made of these documents.
         """
-        return self._add(documents, source, replacing=True)
+        return self._add(documents, source, replacing=True, ahead=ahead)
+
+    def encode_ahead(self, documents: Iterable[Mapping[str, Any]]) -> SparseVectors | None:
+        """Return what the encoder's model makes of documents, to be given to `upsert`.
+
+        That takes most of the time of adding them. It needs no lock, so others can write meanwhile;
+        any thread may do it.
+
+        Returns
+        -------
+        SparseVectors or None
+            One row a document; None where the encoder has no model, and nothing takes long.
+
+        Raises
+        ------
+        InvalidDocumentError
+            At the first bad document.
+        EncoderUnavailableError
+            If the index has no encoder.
+        """
+        texts = [record.content for record in check_documents(documents)]
+        return self._terms.encoder.encode_ahead(texts)
 
     def _add(
         self,
@@ -155,13 +189,14 @@ class Index(IndexReader):
         *,
         replacing: bool = False,
         on_taken: OnTaken | None = None,
+        ahead: SparseVectors | None = None,
     ) -> int:
         if source is not None:
             _check_source(source)
         with self._writing() as writer:
             return writer.add(
                 check_documents(documents),
-                self._encode,
+                self._encode if ahead is None else AheadFeed(ahead, self._encode).vectors,
                 batch=MODEL_BATCH_DOCUMENTS if self._terms.reads_with_model else BATCH_DOCUMENTS,
                 replacing=replacing,
                 source=source,
@@ -422,8 +457,10 @@ class Index(IndexReader):
             writer.remove_leftovers()
         return True
 
-    def _encode(self, records: Sequence[Record]) -> SparseVectors:
-        return self._terms.encode_documents([record.content for record in records])
+    def _encode(
+        self, records: Sequence[Record], ahead: SparseVectors | None = None
+    ) -> SparseVectors:
+        return self._terms.encode_documents([record.content for record in records], ahead)
 
 
 def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:

@@ -112,8 +112,16 @@ class Terms:
                     self._vocabulary = Vocabulary(self._catalog.terms(0, size))
             return self._vocabulary
 
-    def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
+    def encode_documents(
+        self, texts: Sequence[str], ahead: SparseVectors | None = None
+    ) -> SparseVectors:
         """Return the vectors of texts, without explicit zeros.
+
+        Parameters
+        ----------
+        texts : sequence of str
+        ahead : SparseVectors, optional
+            What `Encoder.encode_ahead` made of them.
 
         Raises
         ------
@@ -122,7 +130,10 @@ class Terms:
         EncoderError
             If the encoder does not return one vector a text, or gives a negative weight.
         """
-        vectors = self.encoder.encode_documents(texts)
+        if ahead is None:
+            vectors = self.encoder.encode_documents(texts)
+        else:
+            vectors = self.encoder.complete_documents(texts, ahead)
         if len(vectors) != len(texts):
             raise EncoderError(f"the encoder made {len(vectors)} vectors of {len(texts)} texts")
         if np.any(vectors.weights < 0):

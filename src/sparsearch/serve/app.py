@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparsearch import __version__
 from sparsearch.errors import SparsearchError, StorageUnavailableError
@@ -53,7 +53,33 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(config: ServeConfig) -> ASGIApp:
+class Application:
+    """The service as an ASGI application.
+
+    Parameters
+    ----------
+    routes : FastAPI
+        Its routes, and the state that it has while it runs.
+    outermost : ASGIApp
+        What requests go through first.
+    """
+
+    def __init__(self, routes: FastAPI, outermost: ASGIApp) -> None:
+        self._routes = routes
+        self._outermost = outermost
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._outermost(scope, receive, send)
+
+    def stop_encoding(self) -> None:
+        """Refuse documents that a model has not read yet, since the server is about to end."""
+        service: Service | None = getattr(self._routes.state, "service", None)
+        for collection in service.collections.values() if service is not None else ():
+            collection.writer.stop_encoding()
+
+
+def create_app(config: ServeConfig) -> Application:
     """Return the service as an ASGI application; indexes are opened when it starts.
 
     Raises
@@ -97,7 +123,7 @@ def create_app(config: ServeConfig) -> ASGIApp:
             allow_headers=["Authorization", "Content-Type"],
         )
     # Outside the application, so that its answers to what went wrong pass through them too.
-    return RequestMetrics(SecurityHeaders(guarded, _hosts(config)), metrics)
+    return Application(app, RequestMetrics(SecurityHeaders(guarded, _hosts(config)), metrics))
 
 
 def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -> Service:

@@ -1,18 +1,21 @@
 """Running the service: uvicorn with deadlines, and an end that loses nothing acknowledged.
 
-SIGTERM or SIGINT: no new connections; requests that were taken are answered; then what waits to be
-written is committed, and the indexes are closed.
+SIGTERM or SIGINT: no new connections; documents that a model has not read yet are refused; all
+other requests that were taken are answered; what waits to be written is committed, and the indexes
+are closed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import logging
+import socket
 
 import uvicorn
 
-from sparsearch.serve.app import create_app
+from sparsearch.serve.app import Application, create_app
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.protocol import protocol_with_bounds
 
@@ -23,6 +26,19 @@ _KEPT_BYTES = 4 << 20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
+class _Server(uvicorn.Server):
+    """Tells the application that it is about to end, before it waits for requests."""
+
+    def __init__(self, settings: uvicorn.Config, app: Application) -> None:
+        super().__init__(settings)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer the requests that were taken, and end the application."""
+        await asyncio.to_thread(self._app.stop_encoding)
+        await super().shutdown(sockets)
+
+
 def make_server(config: ServeConfig) -> uvicorn.Server:
     """Return the server, not started.
 
@@ -31,9 +47,9 @@ def make_server(config: ServeConfig) -> uvicorn.Server:
     FileFormatError
         If the file of API keys cannot be used.
     """
-    limits = config.limits
+    limits, app = config.limits, create_app(config)
     settings = uvicorn.Config(
-        create_app(config),
+        app,
         host=config.host,
         port=config.port,
         http=protocol_with_bounds(limits.header_seconds),
@@ -48,7 +64,7 @@ def make_server(config: ServeConfig) -> uvicorn.Server:
         timeout_graceful_shutdown=limits.shutdown_seconds,
         log_level="info",
     )
-    return uvicorn.Server(settings)
+    return _Server(settings, app)
 
 
 def run_server(config: ServeConfig) -> None:

@@ -1,6 +1,7 @@
 """Writing: one thread a collection, which commits the requests that wait together at once.
 
-A request is answered after the commit that holds it. Requests that wait at the same time have no
+What a model has to read is read before, on a thread of its own (see `encoding`). A request is
+answered after the commit that holds it. Requests that wait at the same time have no
 order among them, so a group is committed kind by kind: documents, then vectors, then deletions.
 Writes need no key of idempotence: repeating an upsert or a deletion leaves the same state.
 """
@@ -14,11 +15,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from sparsearch.errors import (
     DocumentNotFoundError,
@@ -31,16 +29,17 @@ from sparsearch.errors import (
 )
 from sparsearch.index import Index
 from sparsearch.serve.config import Limits
+from sparsearch.serve.encoding import AheadEncoder
 from sparsearch.serve.errors import ServiceError
+from sparsearch.serve.role import WriterRole
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Deletion", "GroupWriter", "Put", "WriterEvents", "WriterRole"]
+__all__ = ["Deletion", "GroupWriter", "Put", "WriterEvents"]
 
 _log = logging.getLogger("sparsearch.serve")
 
 _GROUP_REQUESTS = 1000
 _LOCK_PAUSE = 0.05
-_LOCK_NAME = "serve.lock"
 
 
 @dataclass(frozen=True)
@@ -54,11 +53,14 @@ class Put:
     vectors : SparseVectors or None
         One row a document; None where the index's encoder makes them.
     replace : bool
+    ahead : SparseVectors or None
+        What the encoder's model made of the documents (see `Index.encode_ahead`).
     """
 
     documents: Sequence[Mapping[str, Any]]
     vectors: SparseVectors | None
     replace: bool
+    ahead: SparseVectors | None = None
 
 
 @dataclass(frozen=True)
@@ -72,56 +74,11 @@ class Deletion:
 @dataclass(frozen=True)
 class _Request:
     write: Put | Deletion
-    size: int
     done: Future[int] = field(default_factory=Future)
 
     def fail(self, error: BaseException) -> None:
         if not self.done.done():
             self.done.set_exception(error)
-
-
-class WriterRole:
-    """The right to write to an index, which one server at a time has.
-
-    A server takes it when it starts, or when it is asked to write and finds it free, and has it
-    until it ends, however it ends: the system frees the lock of a process that dies. A server
-    without it reads, and follows what the other writes.
-
-    Parameters
-    ----------
-    folder : Path
-        The index folder.
-    read_only : bool
-        Never take it.
-    """
-
-    def __init__(self, folder: Path, read_only: bool) -> None:
-        self._folder = folder
-        self._lock = FileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
-        self._read_only = read_only
-
-    @property
-    def held(self) -> bool:
-        """Whether this server has it."""
-        return bool(self._lock.is_locked)
-
-    def take(self) -> bool:
-        """Take the role if it is free; return whether this server has it."""
-        if self._read_only:
-            return False
-        if self.held:
-            return True
-        if not self._folder.is_dir():  # which taking the lock would make
-            return False
-        try:
-            self._lock.acquire()
-        except (Timeout, OSError):  # an OSError: the folder is read-only
-            return False
-        return True
-
-    def release(self) -> None:
-        """Give the role to whoever asks next."""
-        self._lock.release(force=True)
 
 
 @dataclass(frozen=True)
@@ -167,9 +124,12 @@ class GroupWriter:
         self._limits = limits
         self._refresh_seconds = refresh_seconds
         self._events = events
+        self._encoder = AheadEncoder(index)
         self._waiting: deque[_Request] = deque()
+        self._taken = 0
         self._bytes = 0
         self._wake = threading.Condition()
+        self._refusing = False
         self._closing = False
         self._replaced = False
         self._merging = ExitStack()
@@ -181,7 +141,7 @@ class GroupWriter:
     @property
     def waiting(self) -> int:
         """Requests that were taken and not answered yet."""
-        return len(self._waiting)
+        return self._taken
 
     @property
     def can_write(self) -> bool:
@@ -204,15 +164,14 @@ class GroupWriter:
         IndexReplacedError
             If another index was put in the place of this one.
         """
-        request = _Request(write, size)
+        request = _Request(write)
         with self._wake:
-            if self._closing:
+            if self._refusing:
                 if self._replaced:
                     raise IndexReplacedError("another index was put in the place of this one")
-                reason = "the server is about to end; try another, or again later"
-                raise ServiceError(503, "shutting_down", reason, retry_after=5)
-            full = len(self._waiting) >= self._limits.writes_waiting
-            if full or (self._waiting and self._bytes + size > self._limits.writes_bytes):
+                raise _shutting_down()
+            full = self._taken >= self._limits.writes_waiting
+            if full or (self._taken and self._bytes + size > self._limits.writes_bytes):
                 reason = "too many writes wait for this collection; try again later"
                 raise ServiceError(429, "write_queue_full", reason, retry_after=1)
             if not self._role.take():
@@ -221,13 +180,24 @@ class GroupWriter:
                     "started with --read-only, or it may not write to the folder"
                 )
                 raise ServiceError(409, "read_only", reason)
-            self._waiting.append(request)
+            self._taken += 1
             self._bytes += size
-            self._wake.notify()
+            request.done.add_done_callback(lambda done: self._forget(size))
+        if isinstance(write, Put) and write.vectors is None:
+            self._encode(request, write)
+        else:
+            self._enqueue(request)
         return request.done
 
+    def stop_encoding(self) -> None:
+        """Refuse what a model has not read yet, and all writes from now on."""
+        with self._wake:
+            self._refusing = True
+        self._encoder.end(_shutting_down())
+
     def close(self) -> None:
-        """Commit what waits, then end the thread and let go of the role."""
+        """Commit what waits, then end the threads and let go of the role."""
+        self.stop_encoding()  # what it has finished is committed
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -238,12 +208,32 @@ class GroupWriter:
             _log.error("merging: %s", error)
         self._role.release()
 
+    def _encode(self, request: _Request, put: Put) -> None:
+        """Let the documents be read by the encoder's model, if it has one; then enqueue them."""
+
+        def finish(ahead: SparseVectors | None) -> None:
+            self._enqueue(replace(request, write=replace(put, ahead=ahead)))
+
+        self._encoder.start(put.documents, finish, request.fail)
+
+    def _enqueue(self, request: _Request) -> None:
+        with self._wake:
+            self._waiting.append(request)
+            self._wake.notify()
+
+    def _forget(self, size: int) -> None:
+        """Give a request's room in the queue to others: it is answered."""
+        with self._wake:
+            self._taken -= 1
+            self._bytes -= size
+
     def _run(self) -> None:
         while True:
             with self._wake:
                 if not self._waiting and not self._closing:
                     self._wake.wait(self._refresh_seconds)
-                group = [r for r, _ in zip(self._waiting, range(_GROUP_REQUESTS), strict=False)]
+                size = min(len(self._waiting), _GROUP_REQUESTS)
+                group = [self._waiting.popleft() for _ in range(size)]
                 if not group and self._closing:
                     return
             try:
@@ -259,19 +249,16 @@ class GroupWriter:
                 if self._replaced and self._events.on_replaced():
                     self._end(error)
                     return
-            with self._wake:
-                for request in group:
-                    self._waiting.popleft()
-                    self._bytes -= request.size
 
     def _end(self, error: BaseException) -> None:
         """Take no more requests, and answer all that wait with an error."""
         with self._wake:
-            self._closing = True
-            for request in self._waiting:
-                request.fail(error)
-            self._waiting.clear()
-            self._bytes = 0
+            self._refusing = True
+        self._encoder.end(error)
+        with self._wake:
+            left, self._waiting = self._waiting, deque()
+        for request in left:
+            request.fail(error)
 
     def _report(self, error: BaseException) -> None:
         """Log an error; but that there is another index now, only once."""
@@ -365,13 +352,17 @@ class GroupWriter:
         """Put documents in one call. Those to be added were looked up, under the same lock."""
         documents: list[Mapping[str, Any]] = []
         batches: list[SparseVectors] = []
+        aheads: list[SparseVectors] = []
         for put in puts:
             assert isinstance(put, Put)
             documents += put.documents
             if put.vectors is not None:
                 batches.append(put.vectors)
+            if put.ahead is not None:
+                aheads.append(put.ahead)
         if not batches:
-            self._index.upsert(documents)
+            ahead = SparseVectors.concatenate(aheads) if len(aheads) == len(puts) else None
+            self._index.upsert(documents, ahead=ahead)
             return
         ids = [document["id"] for document in documents]
         vectors = SparseVectors.concatenate(batches)
@@ -396,6 +387,11 @@ class GroupWriter:
             self._index.delete(sorted(gone), missing_ok=True)
         for request, count in accepted:
             request.done.set_result(count)
+
+
+def _shutting_down() -> ServiceError:
+    reason = "the server is about to end; try another, or again later"
+    return ServiceError(503, "shutting_down", reason, retry_after=5)
 
 
 def _kind(write: Put | Deletion) -> str:
