@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 from cli_sources import PAPERS, write_jsonl
@@ -30,6 +31,33 @@ def test_a_source_that_is_done_is_left_alone(run, tmp_path, papers_file):
     assert outcome.code == 0
     assert "already indexed (4 documents)" in outcome.err
     assert "added" not in outcome.out
+
+
+def test_what_a_source_has_grown_by_is_added(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", PAPERS)
+    run("index", tmp_path / "i", source)
+    write_jsonl(source, [*PAPERS, {"id": "e", "text": "later"}])
+    outcome = run("index", tmp_path / "i", source)
+    assert outcome.code == 0, outcome
+    assert "s.jsonl has grown: 4 documents of it were indexed before" in outcome.err
+    assert "added 1 document " in outcome.out
+    write_jsonl(source, [*PAPERS[:-1], {"id": "f", "text": "instead"}, *PAPERS[-1:]])
+    outcome = run("index", tmp_path / "i", source)
+    assert outcome.code == 1
+    assert "changed since it was indexed (document 5 was 'e', now 'd')" in outcome.err
+    assert "--upsert" in outcome.err
+
+
+def test_what_comes_out_of_a_pipe_is_always_new(program, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for name in "ab":
+        line = json.dumps({"id": name, "text": "sparse"})
+        writer = subprocess.Popen(["sh", "-c", f"echo '{line}' > {pipe}"])
+        outcome = program("index", tmp_path / "i", pipe, "--format", "jsonl", "--encoder", "bm25")
+        assert writer.wait(10) == 0
+        assert outcome.code == 0, outcome
+        assert "added 1 document " in outcome.out
 
 
 def test_upsert_reads_it_again(run, tmp_path):

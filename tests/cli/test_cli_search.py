@@ -85,11 +85,19 @@ def test_filters(run, papers, filters, found):
         ("year", 2, "cannot read the filter 'year'"),
         ("", 2, "cannot read the filter"),
         (">=3", 2, "cannot read the filter"),
-        ('{"year": ', 2, "is not JSON"),
+        ('{"year": ', 2, "not JSON"),
         ("{}", 1, "the filter is empty"),
         ('{"year": {"~": 1}}', 1, "unknown operator '~'"),
-        ("color=red", 1, "no document has a field 'color'; known are: kind, year"),
+        (
+            "color=red",
+            1,
+            "no document has a field 'color' that can be filtered on; known are: kind, year",
+        ),
         ("year>true", 1, "takes a number or a string"),
+        ("year=>2019", 2, "'=>' is no operator"),
+        ("year<>2019", 2, "'<>' is no operator"),
+        ("year>=2019,year<2021", 1, "give a number, as the documents do"),
+        ('{"year": 2019, "year": 2021}', 2, "key 'year' is given twice"),
     ],
 )
 def test_bad_filters(run, papers, text, code, reason):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from cli_sources import write_jsonl
 
 from sparsearch.index import Index
 
@@ -90,3 +91,12 @@ def test_a_file_instead_of_an_index(run, papers_file, verb):
     outcome = run(verb, papers_file)
     assert outcome.code == 1
     assert outcome.err == f"error: {papers_file} is a file; give the folder of an index\n"
+
+
+def test_ids_on_standard_input_are_taken_as_they_are(run, tmp_path):
+    documents = [{"id": i, "text": "x"} for i in ("a", "a ", "\u00a0b", "b")]
+    run("index", tmp_path / "i", write_jsonl(tmp_path / "s.jsonl", documents), "--encoder", "bm25")
+    outcome = run("delete", tmp_path / "i", stdin="a \r\n\u00a0b\n")
+    assert outcome.code == 0, outcome
+    with Index.open(tmp_path / "i") as index:
+        assert [document.id for document in index.documents()] == ["a", "b"]

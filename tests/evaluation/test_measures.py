@@ -95,6 +95,13 @@ def test_ties_keep_the_order_of_the_run(ids: tuple[str, str], measure: str) -> N
     assert second < 1.0
 
 
+def test_the_last_of_a_ranking_is_found() -> None:
+    """Compat takes documents of score 0 for not found."""
+    qrels = Qrels({"q": {"b": 1, "a": 1}})
+    measured = evaluate(Run({"q": [("a", 1.0)]}), qrels, ["Compat(p=0.8)"]).mean
+    assert measured["Compat(p=0.8)"] == pytest.approx(0.7778, abs=1e-4)
+
+
 def test_measures_are_named_as_they_were_given() -> None:
     run, qrels = Run({"q": [("a", 1.0)]}), Qrels({"q": {"a": 2, "b": 2}})
     evaluation = evaluate(run, qrels, ["MRR", "RR", "P(rel=2)@1", "NumRet", "RR"])

@@ -28,6 +28,24 @@ def fields_of(expression: Mapping[str, Any]) -> Iterator[str]:
             yield name
 
 
+def ordered_in(expression: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield every field whose values are to be less or greater than something, and that."""
+    for name, value in expression.items():
+        if name in ("and", "or"):
+            for part in value:
+                yield from ordered_in(part)
+        elif name == "not":
+            yield from ordered_in(value)
+        elif isinstance(value, dict):
+            yield from ((name, operand) for op, operand in value.items() if op in _COMPARE)
+
+
+def has_kind(documents: list[dict[str, Any]], field: str, operand: Any) -> bool:
+    """Return whether a document has a value of the operand's type in a field."""
+    values = [value for document in documents for value in values_of(document, field)]
+    return any(_kind(value) is _kind(operand) for value in values)
+
+
 def matches(metadata: Mapping[str, Any], expression: Mapping[str, Any]) -> bool:
     """Return whether a document meets a filter."""
     return all(_entry(metadata, name, value) for name, value in expression.items())

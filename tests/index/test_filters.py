@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_filter import fields_of, matches, values_of
+from naive_filter import fields_of, has_kind, matches, ordered_in, values_of
 
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import FilterError
@@ -81,6 +81,10 @@ def test_equals_the_plain_reading(
                     with pytest.raises(FilterError, match="no document has a field"):
                         found(index, expression)
                     continue
+                if not all(has_kind(documents, *asked) for asked in ordered_in(expression)):
+                    with pytest.raises(FilterError, match="there to compare with"):
+                        found(index, expression)
+                    continue
                 expected = [
                     str(i) for i, document in enumerate(documents) if matches(document, expression)
                 ]
@@ -147,8 +151,13 @@ for _ in range(40):
         ([], "must be a mapping"),
         ("year", "must be a mapping"),
         ({3: 4}, "must be a field name"),
-        ({"nope": 1}, "no document has a field 'nope'; known are: kind, year"),
+        (
+            {"nope": 1},
+            "no document has a field 'nope' that can be filtered on; known are: kind, year",
+        ),
         ({"title": "none at all"}, "no document has a field 'title'"),
+        ({"kind": {">=": 3}}, "field 'kind': no document has a number there to compare with 3"),
+        ({"not": {"or": [{"kind": "a"}, {"kind": {"<": 1}}]}}, "give a string, as the documents"),
         ({"or": [{"year": 1}, {"nope": {"exists": False}}]}, "'nope'"),
         ({"year": {}}, "has no condition"),
         ({"year": {"~": 3}}, "unknown operator '~'; known are"),

@@ -119,6 +119,28 @@ def test_a_row_with_an_undecodable_line_inside_is_left_out_as_a_whole(write):
     assert [error.line for error in reported] == [3]
 
 
+@pytest.mark.parametrize("closing", [None, 80])
+def test_an_open_quote_takes_no_sound_rows_along(write, closing):
+    rows = [f"{i},plain {i}" for i in range(100)]
+    rows[5] = '5,"open'
+    if closing:
+        rows[closing] = f'{closing},"quoted, rightly"'
+    path = write("c.csv", "\n".join(["id,text", *rows]) + "\n")
+    reported = []
+    found = [document["id"] for document in read(path, on_error=reported.append)]
+    assert found == [str(i) for i in range(100) if i != 5]
+    assert [error.line for error in reported] == [7]
+    assert "taken for one row" not in str(reported)
+
+
+def test_of_an_open_quote_too_much_is_not_read_again(write, monkeypatch):
+    monkeypatch.setattr("sparsearch.readers.delimited._LINES_READ_AGAIN", 10)
+    path = write("c.csv", 'id,text\n1,"x\n' + "2,y\n" * 20)
+    reported = []
+    assert read(path, on_error=reported.append) == []
+    assert "lines 2 to 22 were taken for one row" in str(reported)
+
+
 def test_an_open_quote_at_the_end_says_so(write):
     error = error_of(write("c.csv", 'id,text\n1,x\n2,"y\nz'))
     assert error.line == 3

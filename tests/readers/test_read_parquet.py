@@ -121,6 +121,13 @@ def test_text_that_is_not_utf8(table):
         read(table({"id": ["a"], "text": damaged}))
 
 
+def test_times_that_python_cannot_hold(table):
+    far = pa.array([0, 2**62], pa.int64()).cast(pa.timestamp("us"))
+    path = table({"id": ["1", "2"], "text": ["a", "b"], "when": far})
+    with pytest.raises(FileFormatError, match="Python cannot hold, after row 0"):
+        list(open_source(path).records())
+
+
 def test_resuming_reads_the_tail_over_row_groups_and_batches(table):
     count = 3000
     path = table(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from sparsearch.cli._console import note
 from sparsearch.cli._progress import Progress
-from sparsearch.cli._resuming import Resumable
+from sparsearch.cli._resuming import Resumable, can_be_reread
 from sparsearch.errors import (
     DuplicateIdError,
     InvalidDocumentError,
@@ -72,7 +72,7 @@ class Adding:
         self._source = source
         self._rejected = rejected
 
-    def add(self, *, resumable: bool) -> int:
+    def add(self) -> int:
         """Add what is not stored yet; return how many documents that were.
 
         Raises
@@ -81,11 +81,10 @@ class Adding:
             When the source is not the one whose documents are stored.
         """
         advice = f"{Resumable.if_taken}, or --skip-invalid to leave out the later one"
-        resuming = Resumable(self._index, self._source.path, resumed=resumable, if_taken=advice)
+        path = self._source.path
+        resuming = Resumable(self._index, path, resumed=can_be_reread(path), if_taken=advice)
         stored = resuming.stored()
         resuming.announce(stored)
-        if stored is not None and stored.finished:
-            return 0
         rejected = self._rejected
 
         def leave_out(error: DuplicateIdError) -> None:
@@ -97,7 +96,9 @@ class Adding:
             return self._index.add(documents, source=resuming.label, on_taken=on_taken)
 
         with resuming.explained():
-            return self._feed(add, resuming, stored)
+            added = self._feed(add, resuming, stored)
+        resuming.conclude(stored, added)
+        return added
 
     def upsert(self) -> int:
         """Add all documents, each replacing the one of its id; return how many."""
@@ -122,7 +123,7 @@ class Adding:
             if stored is not None:
                 documents = _after(documents, stored, resuming)
             added = add(documents)
-        if progress.count == 0:
+        if progress.count == 0 and stored is None:
             note(f"{source.path} holds no documents")
         return added
 

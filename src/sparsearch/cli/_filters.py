@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sparsearch.errors import FilterError, shorten
+from sparsearch.errors import FilterError, InvalidInputError, shorten
+from sparsearch.strict_json import parse_json
 
 __all__ = ["parse_filters"]
 
@@ -39,16 +40,19 @@ def _parse(text: str) -> dict[str, Any]:
     shorthand = _SHORTHAND.fullmatch(text)
     if shorthand is None:
         raise FilterError(f"cannot read the filter {shorten(text)}; {_EXPECTED}")
-    field, operator, value = shorthand.groups()
-    return {field: {_OPERATORS[operator]: _scalar(value.strip())}}
+    field, operator, value = (part.strip() for part in shorthand.groups())
+    if value.startswith(("<", ">", "=", "!")):
+        known = " ".join(_OPERATORS)
+        reason = f"{operator + value[0]!r} is no operator; known are: {known}"
+        raise FilterError(f'{reason} (a value that begins so is written in quotes: {field}="...")')
+    return {field: {_OPERATORS[operator]: _scalar(value)}}
 
 
 def _parse_json(text: str) -> dict[str, Any]:
     try:
-        expression = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise FilterError(f"the filter {shorten(text)} is not JSON: {reason}") from error
+        expression = parse_json(text)
+    except InvalidInputError as error:
+        raise FilterError(f"the filter {shorten(text)}: {error}") from error
     if not isinstance(expression, dict):  # unreachable for JSON that starts with a brace
         raise FilterError(f"the filter {shorten(text)} is not a JSON object")
     return expression

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsearch.errors import FileFormatError, InvalidQueryError, shorten
+from sparsearch.errors import FileFormatError, InvalidInputError, InvalidQueryError, shorten
+from sparsearch.strict_json import parse_json
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -54,9 +54,9 @@ def _parse_vector(index: Index, text: str) -> SparseVectors:
     from sparsearch.vectors import SparseVectors
 
     try:
-        weights: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InvalidQueryError(f"the query {shorten(text)} is not JSON: {error}") from error
+        weights: Any = parse_json(text)
+    except InvalidInputError as error:
+        raise InvalidQueryError(f"the query {shorten(text)}: {error}") from error
     if not isinstance(weights, dict) or not weights:
         reason = f"the query {shorten(text)} is not a JSON object of terms and their weights"
         raise InvalidQueryError(f'{reason}; write for example {{"sparse": 1.5, "search": 0.7}}')
@@ -70,7 +70,7 @@ def _is_term_id(term: str) -> bool:
 
 
 def typed_lines(prompt: str) -> Iterator[str]:
-    """Yield the lines of standard input that are not blank; on a terminal, ask for them.
+    """Yield the lines of standard input that are not blank, as they are; on a terminal, ask.
 
     Raises
     ------
@@ -80,10 +80,10 @@ def typed_lines(prompt: str) -> Iterator[str]:
     lines = _asked(prompt) if sys.stdin.isatty() else sys.stdin.buffer
     for number, line in enumerate(lines, start=1):
         try:
-            text = line.decode().strip()
+            text = line.decode().removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise FileFormatError("standard input", number, "not UTF-8 text") from error
-        if text:
+        if text.strip():
             yield text
 
 

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from sparsearch.index import Index
     from sparsearch.storage import SourceProgress
 
-__all__ = ["Resumable"]
+__all__ = ["Resumable", "can_be_reread"]
+
+
+def can_be_reread(path: Path) -> bool:
+    """Whether a source can be gone on with: what comes out of a pipe is there only once."""
+    named = not os.path.abspath(path).startswith(("/dev/", "/proc/"))  # as standard input is
+    return named and (path.is_file() or path.is_dir())
 
 
 @dataclass(frozen=True)
@@ -55,14 +61,19 @@ class Resumable:
         return stored if stored is not None and stored.consumed else None
 
     def announce(self, stored: SourceProgress | None) -> None:
-        """Say how much of it is stored."""
-        if stored is None:
+        """Say that the command goes on where it was interrupted."""
+        if stored is not None and not stored.finished:
+            note(f"going on after {counted(stored.consumed, self.thing)}")
+
+    def conclude(self, stored: SourceProgress | None, added: int) -> None:
+        """Say what was found in a source that had been indexed to its end."""
+        if stored is None or not stored.finished:
             return
         count = counted(stored.consumed, self.thing)
-        if stored.finished:
-            note(f"{self.path} is already indexed ({count}); --upsert reads it again")
+        if added:
+            note(f"{self.path} has grown: {count} of it were indexed before")
         else:
-            note(f"going on after {count}")
+            note(f"{self.path} is already indexed ({count}); --upsert reads it again")
 
     def check(self, stored: SourceProgress, found: int, last_id: str) -> None:
         """Make sure that what was read over is what is stored.
@@ -76,7 +87,7 @@ class Resumable:
             was = f"{self.thing} {stored.consumed:,} was {shorten(stored.last_id)}"
             now = shorten(last_id) if found == stored.consumed else f"but it has only {found:,}"
             raise SourceChangedError(
-                f"{self.path} changed since it was partly indexed ({was}, now {now}); "
+                f"{self.path} changed since it was indexed ({was}, now {now}); "
                 "give --upsert to index all of it"
             )
 

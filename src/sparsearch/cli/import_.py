@@ -15,7 +15,7 @@ from sparsearch.cli._console import counted, human_bytes, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
-from sparsearch.cli._resuming import Resumable
+from sparsearch.cli._resuming import Resumable, can_be_reread
 from sparsearch.cli._vector_files import read_vector_batches, vector_format
 from sparsearch.errors import (
     FileFormatError,
@@ -88,21 +88,20 @@ def import_(
 
 
 def _add_all(index: Index, path: Path, batches: Iterator[VectorBatch], upsert: bool) -> int:
-    is_stored = path.is_file() or path.is_dir()  # what comes out of a pipe cannot be read again
-    resuming = Resumable(index, path, "vector", resumed=is_stored and not upsert)
+    resuming = Resumable(index, path, "vector", resumed=can_be_reread(path) and not upsert)
     stored = resuming.stored()
     resuming.announce(stored)
-    if stored is not None and stored.finished:
-        return 0
     before = 0
     if stored is not None:
         batches, before = _after(batches, stored, resuming), stored.consumed
     reading = _Reading(path, batches, before)
     try:
         with resuming.explained():
-            return index.add_vector_batches(reading, source=resuming.label, replace=upsert)
+            added = index.add_vector_batches(reading, source=resuming.label, replace=upsert)
     except (InvalidDocumentError, InvalidVectorError) as error:
         raise reading.located(error) from error
+    resuming.conclude(stored, added)
+    return added
 
 
 def _after(

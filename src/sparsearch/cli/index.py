@@ -112,7 +112,6 @@ def index(
     """
     words = language, stop_words, k1, b, pair_weight
     options = CreationOptions(*words, weight_bits, segment_documents, encoder)
-    from_stdin = source == "-"
     rejected = Rejected() if skip_invalid else None
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     reader = open_documents(source, format, fields, rejected)
@@ -120,7 +119,7 @@ def index(
     started = time.perf_counter()
     with create_or_open(index, options, of_text=True) as target:
         adding = Adding(target, reader, rejected)
-        added = adding.upsert() if upsert else adding.add(resumable=not from_stdin)
+        added = adding.upsert() if upsert else adding.add()
         seconds = time.perf_counter() - started
         if optimize and added:
             with working("merging segments"):
@@ -128,7 +127,7 @@ def index(
         if reader.skipped:
             name, reason = reader.skipped[0]
             left_out = counted(len(reader.skipped), "file")
-            note(f"left out {left_out} that are no text, such as {name} ({reason})")
+            note(f"left out {left_out} that no text could be read from, such as {name} ({reason})")
         if rejected and rejected.count:
             note(f"skipped {counted(rejected.count, 'record')} in all")
         _summarize(target, added, seconds)

@@ -112,7 +112,7 @@ def search(
         if query:
             session.answer(" ".join(query))
             return
-        for line in typed_lines("query> "):
+        for line in map(str.strip, typed_lines("query> ")):
             if not json and not sys.stdin.isatty():
                 print(f"# {one_line(line)}")
             session.answer(line)

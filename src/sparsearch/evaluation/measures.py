@@ -187,7 +187,8 @@ def _by_rank(
 
 
 def _descending(length: int) -> dict[str, float]:
-    return {str(rank): float(length - rank) for rank in range(1, length + 1)}
+    # The last one has 1: to some tools a score of 0 means that a document was not found.
+    return {str(rank): float(length + 1 - rank) for rank in range(1, length + 1)}
 
 
 def _import_ir_measures() -> ModuleType:

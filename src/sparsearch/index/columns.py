@@ -94,6 +94,11 @@ class Column:
         integers = self._select(1, operator, key)
         return np.concatenate([integers, self._select(2, operator, key)])
 
+    def can_compare(self, key: Key) -> bool:
+        """Whether there are values that are less or greater than a number or string, or equal."""
+        kinds = (3,) if isinstance(key, str) else (1, 2)
+        return any(len(self.keys[kind]) for kind in kinds)
+
     def items(self) -> Iterator[tuple[Key, npt.NDArray[np.uint32]]]:
         """Yield each key with its rows, in key order."""
         position = 0

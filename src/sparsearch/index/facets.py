@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparsearch.errors import FilterError, shorten
 from sparsearch.index.columns import Column, Key
 from sparsearch.index.snapshot import Allowed, Mask, Snapshot
 
@@ -45,8 +44,7 @@ def count_values(snapshot: Snapshot, field: str, allowed: Allowed, limit: int) -
     if field not in snapshot.fields:
         if snapshot.n_live == 0:
             return Facet(field, (), complete=True)
-        known = ", ".join(snapshot.fields) or "none"
-        raise FilterError(f"no document has a field {shorten(field)}; known are: {known}")
+        raise snapshot.unknown_field(field)
     # Keyed by type too: True equals 1 as a key.
     totals: dict[tuple[str, Key], int] = {}
     for segment, mask in zip(snapshot.segments, allowed.masks, strict=True):

@@ -9,8 +9,9 @@
     {"year": 2020, "kind": "class"}           all fields hold
     {"and": [...]}, {"or": [...]}, {"not": {...}}
 
-``!=`` is the negation of ``==``, so documents without the field match it too. A comparison with a
-value of another type matches nothing. For a list field, a condition holds if one element meets it.
+``!=`` is the negation of ``==``, so documents without the field match it too. A value of another
+type is not equal, and neither less nor greater; asking for less or greater is an error where no
+document has a value of the type. For a list field, a condition holds if one element meets it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import FilterError, shorten
-from sparsearch.index.columns import Column, as_key
+from sparsearch.index.columns import Column, Key, as_key
 
 __all__ = ["Filter", "parse_filter"]
 
@@ -42,13 +43,19 @@ class Filter:
         From a segment's columns and its number of documents to the mask of those that match.
     fields : set of str
         Every field the filter names.
+    ordered : set of (str, int or float or str)
+        Fields and what their values are to be less or greater than.
     """
 
     def __init__(
-        self, evaluate: Callable[[Mapping[str, Column], int], Mask], fields: frozenset[str]
+        self,
+        evaluate: Callable[[Mapping[str, Column], int], Mask],
+        fields: frozenset[str],
+        ordered: frozenset[tuple[str, Key]] = frozenset(),
     ) -> None:
         self.mask = evaluate
         self.fields = fields
+        self.ordered = ordered
 
 
 def parse_filter(expression: object) -> Filter:
@@ -107,7 +114,8 @@ def _condition(field: str, operator: object, operand: object) -> Filter:
         if isinstance(key, bool):
             raise FilterError(f"field {field!r}: {operator!r} takes a number or a string")
         name = str(operator)
-        return _rows(field, lambda column: column.compare(name, key))
+        compared = _rows(field, lambda column: column.compare(name, key))
+        return Filter(compared.mask, compared.fields, frozenset([(field, key)]))
     known = ", ".join(_OPERATORS)
     raise FilterError(f"field {field!r}: unknown operator {shorten(operator)}; known are {known}")
 
@@ -146,8 +154,12 @@ def _rows(field: str, select: Callable[[Column], npt.NDArray[np.uint32]]) -> Fil
     return Filter(evaluate, frozenset([field]))
 
 
-def _fields(parts: Sequence[Filter]) -> frozenset[str]:
-    return frozenset().union(*(part.fields for part in parts))
+def _joined(
+    evaluate: Callable[[Mapping[str, Column], int], Mask], parts: Sequence[Filter]
+) -> Filter:
+    fields = frozenset[str]().union(*(part.fields for part in parts))
+    ordered = frozenset[tuple[str, Key]]().union(*(part.ordered for part in parts))
+    return Filter(evaluate, fields, ordered)
 
 
 def _all(parts: Sequence[Filter]) -> Filter:
@@ -155,7 +167,7 @@ def _all(parts: Sequence[Filter]) -> Filter:
         masks = [part.mask(columns, n_documents) for part in parts]
         return np.asarray(np.logical_and.reduce(masks))
 
-    return parts[0] if len(parts) == 1 else Filter(evaluate, _fields(parts))
+    return parts[0] if len(parts) == 1 else _joined(evaluate, parts)
 
 
 def _any(parts: Sequence[Filter]) -> Filter:
@@ -163,8 +175,8 @@ def _any(parts: Sequence[Filter]) -> Filter:
         masks = [part.mask(columns, n_documents) for part in parts]
         return np.asarray(np.logical_or.reduce(masks))
 
-    return Filter(evaluate, _fields(parts))
+    return _joined(evaluate, parts)
 
 
 def _not(part: Filter) -> Filter:
-    return Filter(lambda columns, n: ~part.mask(columns, n), part.fields)
+    return _joined(lambda columns, n: ~part.mask(columns, n), [part])

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.errors import FilterError, IndexCorruptError
+from sparsearch.errors import FilterError, IndexCorruptError, shorten
 from sparsearch.index.documents import Document, decode_payload
 from sparsearch.index.filters import Filter, parse_filter
 from sparsearch.index.segment import Segment, hash_ids
@@ -194,12 +194,29 @@ class Snapshot:
         """What filters that were asked for before came to."""
         return {}
 
+    def unknown_field(self, name: str) -> FilterError:
+        """Return the error for a field that no document has a value of."""
+        known = ", ".join(self.fields) or "none"
+        reason = f"no document has a field {shorten(name)} that can be filtered on"
+        return FilterError(f"{reason}; known are: {known}")
+
+    def _check_fields(self, condition: Filter) -> None:
+        """Refuse what can only be a mistake, and would pass for "nothing found"."""
+        unknown = sorted(condition.fields - set(self.fields))
+        if unknown:
+            raise self.unknown_field(unknown[0])
+        for name, key in sorted(condition.ordered, key=str):
+            columns = [s.columns[name] for s in self.segments if name in s.columns]
+            if not any(column.can_compare(key) for column in columns):
+                kind, other = ("string", "number") if isinstance(key, str) else ("number", "string")
+                raise FilterError(
+                    f"field {shorten(name)}: no document has a {kind} there to compare with "
+                    f"{shorten(key)}; give a {other}, as the documents do"
+                )
+
     def _allowed(self, condition: Filter | None) -> Allowed:
         if condition is not None and self.n_documents:
-            unknown = sorted(condition.fields - set(self.fields))
-            if unknown:
-                known = ", ".join(self.fields) or "none"
-                raise FilterError(f"no document has a field {unknown[0]!r}; known are: {known}")
+            self._check_fields(condition)
         masks = []
         count = 0
         for segment, deleted in zip(self.segments, self.deleted, strict=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -23,6 +24,7 @@ __all__ = ["CsvSource", "TsvSource", "parse_cell"]
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,17}\.[0-9]{1,17}")
+_LINES_READ_AGAIN = 10_000
 _field_limit = threading.RLock()
 
 
@@ -94,12 +96,31 @@ class _Lines:
         self.number = 0
         self.damage: FileFormatError | None = None
         self._lines = file.lines()
+        self._row: list[tuple[int, bytes]] = []
+        self._again: deque[tuple[int, bytes]] = deque()
+
+    def begin_row(self) -> None:
+        """Forget the lines of the last row."""
+        self._row.clear()
+        self.damage = None
+
+    def read_again(self) -> int:
+        """Give the lines of this row but the first once more; return the last that is given up.
+
+        An open quote takes in the rows that follow. Where these are thousands of lines, all are
+        given up: in a file full of open quotes, each would be read thousands of times.
+        """
+        if len(self._row) <= _LINES_READ_AGAIN:
+            self._again.extendleft(reversed(self._row[1:]))
+            self.number = self._row[0][0]
+        return self.number
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        self.number, line = next(self._lines)
+        self.number, line = self._again.popleft() if self._again else next(self._lines)
+        self._row.append((self.number, line))
         try:
             text = self.file.decode(line, self.number)
         except FileFormatError as error:
@@ -117,7 +138,7 @@ def _rows(
     """Yield each row with the number of its first line; give unreadable ones to `report`."""
     while True:
         number = lines.number + 1
-        lines.damage = None
+        lines.begin_row()
         try:
             with _long_fields():
                 row = next(cells)
@@ -125,8 +146,10 @@ def _rows(
             return
         except csv.Error as error:
             hint = "" if lines.file.complete else CUT_OFF
-            reason = f"{error}; is a quote left open?{hint}"
-            report(lines.damage or FileFormatError(lines.file.path, number, reason))
+            damage, last = lines.damage, lines.read_again()
+            lost = f"; lines {number} to {last} were taken for one row" if last > number else ""
+            reason = f"{error}; is a quote left open?{lost}{hint}"
+            report(damage or FileFormatError(lines.file.path, number, reason))
             continue
         if lines.damage is not None:
             report(lines.damage)

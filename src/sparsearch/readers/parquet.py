@@ -90,8 +90,9 @@ class ParquetSource(Source):
             for batch in file.iter_batches(batch_size=_BATCH_ROWS):
                 yield from batch.to_pylist()
                 done += batch.num_rows
-        # ValueError: text that is not UTF-8, nanoseconds that Python's datetime cannot hold
-        except (ArrowException, OSError, ValueError) as error:
+        # ValueError: text that is not UTF-8, nanoseconds that Python's datetime cannot hold, an
+        # unknown time zone. OverflowError: dates before the year 1 or after 9999.
+        except (ArrowException, OSError, ValueError, OverflowError) as error:
             reason = f"damaged, or a value that Python cannot hold, after row {done}: {error}"
             raise FileFormatError(self.path, None, reason) from error
 
