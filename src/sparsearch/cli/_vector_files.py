@@ -61,9 +61,11 @@ def read_vector_batches(path: Path, format: str | None = None) -> Iterator[Vecto
     elif format == "csr":
         yield from _slices(None, read_bigann_csr(path))
     else:
+        before = 0
         for part in _npz_parts(path):
             content = load_npz(part)
-            yield from _slices(content.ids, content.vectors)
+            yield from _slices(content.ids, content.vectors, before)
+            before += len(content.vectors)
 
 
 def _npz_parts(path: Path) -> list[Path]:
@@ -75,12 +77,15 @@ def _npz_parts(path: Path) -> list[Path]:
     return parts
 
 
-def _slices(ids: Sequence[str] | None, vectors: SparseVectors) -> Iterator[VectorBatch]:
+def _slices(
+    ids: Sequence[str] | None, vectors: SparseVectors, before: int = 0
+) -> Iterator[VectorBatch]:
+    """Yield vectors in batches; without ids, by number, so many rows having come before."""
     from sparsearch.vectors import VectorBatch
 
     for start in range(0, len(vectors), _BATCH):
         rows = vectors[start : start + _BATCH]
-        numbers = range(start, start + len(rows))
+        numbers = range(before + start, before + start + len(rows))
         names = [str(i) for i in numbers] if ids is None else ids[start : start + _BATCH]
         yield VectorBatch(names, [""] * len(rows), rows)
 

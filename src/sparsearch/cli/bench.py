@@ -67,9 +67,9 @@ def bench(
         vectors = target.sample_queries() if queries is None else read_queries(target, queries)
         facts = target.info()
         recalls = recall or list(_RECALLS)
-        if facts.encoder is not None and facts.encoder.get("type") == "bm25":
+        if not target.can_approximate:
             recalls = []
-            note("an index of BM25 is always searched exactly")
+            note("an index of words (BM25, or the default encoder) is always searched exactly")
         counts = sorted({1, threads or os.cpu_count() or 1})
         trial = _Trial(target, vectors, k, counts, seconds)
         with steps("measuring") as progress:

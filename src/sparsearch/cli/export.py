@@ -51,9 +51,9 @@ def export(
 ) -> None:
     """Write the documents or the vectors of an index to a file.
 
-    Documents become JSON lines in BEIR layout, which sparsearch index reads back. Vectors become
-    JSON lines as Anserini has them, or one .npz file; sparsearch import reads both back. The
-    file appears when it is complete.
+    Documents become JSON lines in BEIR layout, which sparsearch index reads back where they have
+    text. Vectors become JSON lines as Anserini has them, or one .npz file; sparsearch import reads
+    both back. The file appears when it is complete.
     """
     chosen = format or ("npz" if what == "vectors" and out.suffix == ".npz" else "jsonl")
     if what == "documents" and chosen == "npz":

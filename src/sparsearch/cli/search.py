@@ -92,7 +92,7 @@ def search(
     the result is a run in TREC format.
 
     With --recall, some of the best documents may be missed and the search is faster; tune says by
-    how much. Scores stay exact. An index of BM25 is always searched exactly.
+    how much. Scores stay exact. An index of BM25 or the default encoder is always searched exactly.
     """
     if queries is not None and (query or json or explain or vector):
         raise typer.BadParameter(

@@ -230,8 +230,10 @@ class Index(IndexReader):
             If a weight is negative; nothing is added.
         VocabularyMismatchError
             If the index is of the other kind, or its encoder makes its vectors from text.
-        InvalidDocumentError, DuplicateIdError
-            As in `add`.
+        InvalidDocumentError
+            If a document is malformed; nothing is added.
+        DuplicateIdError
+            As in `add`: those before it are stored.
         """
         return self._add_vectors([(ids, vectors, documents)], replace, None)
 
@@ -248,7 +250,8 @@ class Index(IndexReader):
             All with a vocabulary or all without. Contents become the text of a document, metadata
             its other fields.
         source, replace
-            As in `add` and `add_vectors`. Positions in errors are counted from the first batch.
+            As in `add` and `add_vectors`. Positions in errors are counted from the first batch; of
+            a batch with a malformed document nothing is added.
 
         Returns
         -------
@@ -405,7 +408,7 @@ class Index(IndexReader):
         Raises
         ------
         InvalidQueryError
-            If there is nothing to measure: no documents, no query, or an index of BM25, which is
+            If there is nothing to measure: no documents, no query, or an index of words, which is
             always searched exactly.
         """
         snapshot = self._snapshot

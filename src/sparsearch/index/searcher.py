@@ -65,7 +65,7 @@ class Searcher:
 
     @property
     def can_approximate(self) -> bool:
-        """Whether `recall` makes a difference; in an index of BM25 it does not."""
+        """Whether `recall` makes a difference; in an index of words, as BM25 makes, it does not."""
         return self._snapshot.has_forward_index
 
     @property
@@ -102,7 +102,7 @@ class Searcher:
         recall : float, optional
             Search approximately: expect this share of the exact best k among the hits, whose
             scores are exact in any case (see docs/search.md, and `tune`). By default, and with
-            BM25 always, the search is exact.
+            BM25 and the default encoder always, the search is exact.
         feedback : Feedback, optional
             Search for the query as `expand` widens it; ``Feedback()`` has sensible settings.
 

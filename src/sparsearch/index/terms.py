@@ -68,8 +68,8 @@ class Terms:
         if encoder == "bm25":
             return Bm25Encoder()
         raise InvalidInputError(
-            f"unknown encoder {shorten(encoder)}; give 'default', 'bm25', an Encoder, or None for "
-            "vectors only"
+            f"unknown encoder {shorten(encoder)}; give 'default', 'bm25', an Encoder (as "
+            "Encoder.load makes of a model's folder or name), or None for vectors only"
         )
 
     @property

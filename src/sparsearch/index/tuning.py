@@ -224,7 +224,9 @@ def measure(
     """
     if not snapshot.segments or not snapshot.has_forward_index:
         reason = (
-            "an index of BM25 is always searched exactly" if snapshot.segments else "it is empty"
+            "an index of words (BM25, or the default encoder) is always searched exactly"
+            if snapshot.segments
+            else "it is empty"
         )
         raise InvalidQueryError(f"there is nothing to tune in this index: {reason}")
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:

@@ -55,6 +55,8 @@ class Limits:
         Hits of a query; queries of a batch; ids of a request.
     hits : int
         Hits of all queries of a batch.
+    read_hits : int
+        Hits that are explained or cut to a passage: the text of each is gone through.
     failures : int
         Wrong API keys from one address within a minute.
     shutdown_seconds : int
@@ -80,6 +82,7 @@ class Limits:
     queries: int = 1000
     ids: int = 10_000
     hits: int = 1_000_000
+    read_hits: int = 200
     failures: int = 10
     shutdown_seconds: int = 30
 

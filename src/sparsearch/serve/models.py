@@ -224,13 +224,15 @@ class SearchRequest(_Request):
         description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
         "default everything, with an empty list ids and scores only.",
     )
-    explain: bool = Field(default=False, description="Return each term's contribution.")
+    explain: bool = Field(
+        default=False, description="Return each term's contribution; for at most 200 hits."
+    )
     passage: Whole | None = Field(
         default=None,
         ge=50,
         le=10_000,
         description="Return of each text only about so many characters, those where most words of "
-        "the query stand, as 'passage', instead of 'text'.",
+        "the query stand in its first 20,000, as 'passage', instead of 'text'; at most 200 hits.",
     )
 
 

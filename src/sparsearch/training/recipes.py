@@ -196,8 +196,8 @@ _IMPACTS = EncoderPart("term_weights", "max", "relu")
 _INFONCE, _CANDIDATES = (LossPart("infonce"),), (LossPart("candidates"),)
 
 
-def _flops(weight: float, ramp: float = 1 / 3) -> RegulariserPart:
-    return RegulariserPart("flops", weight, ramp)
+def _flops(weight: float) -> RegulariserPart:
+    return RegulariserPart("flops", weight, 1 / 3)
 
 
 _ALL = (

@@ -126,7 +126,7 @@ def train(
 
 
 def _completed(config: TrainConfig, recipe: Recipe) -> TrainConfig:
-    """Return the configuration with the recipe's learning rate, and no steps if it has no loss."""
+    """Return the configuration with the recipe's learning rate, if it has none of its own."""
     optimizer = config.optimizer
     if optimizer.learning_rate is None:
         optimizer = replace(optimizer, learning_rate=recipe.learning_rate)
@@ -225,8 +225,22 @@ def _prepared(
         names = ", ".join(model.model or model.kind for model in config.teachers.models)
         say(f"scoring with {names}")
         with ScoreCache(output / "scores.sqlite") as cache:
-            examples = score_examples(examples, config.teachers, cache)
+            examples = score_examples(examples, config.teachers, cache, _in_tenths(say))
     return examples
+
+
+def _in_tenths(say: Callable[[str], None]) -> Callable[[int, int], None]:
+    """Return what tells of progress whenever another tenth is done."""
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        tenths = 10 * done // total
+        if tenths != told:
+            told = tenths
+            say(f"scored {done:,} of {total:,} queries")
+
+    return tell
 
 
 def _check(examples: list[Example], recipe: Recipe) -> None:
