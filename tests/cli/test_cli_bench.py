@@ -72,11 +72,22 @@ def test_bm25_is_measured_exactly(run, papers, tmp_path):
     (tmp_path / "q.tsv").write_text("1\tsparse vectors\n2\tnothing known\n")
     outcome = run("bench", papers, "--queries", tmp_path / "q.tsv", "--seconds", 0, "--json")
     assert outcome.code == 0, outcome
-    assert outcome.err == "an index of BM25 is always searched exactly\n"
+    exactly = "an index of words (BM25, or the default encoder) is always searched exactly\n"
+    assert outcome.err == exactly
     (told,) = outcome.json
     assert [row["wanted"] for row in told["measurements"]] == [None]
     assert told["measurements"][0]["recall"] == 1.0
     assert run("bench", papers, "--seconds", 0).code == 0  # queries from its own documents
+
+
+def test_the_default_encoder_is_measured_exactly(run, tmp_path):
+    with Index.create(tmp_path / "i") as made:
+        made.add([{"id": "1", "text": "sparse vectors"}])
+    outcome = run("bench", tmp_path / "i", "--seconds", 0, "--json")
+    assert outcome.code == 0, outcome
+    assert "always searched exactly" in outcome.err
+    (told,) = outcome.json
+    assert [row["wanted"] for row in told["measurements"]] == [None]
 
 
 def test_nothing_to_measure(run, papers, tmp_path):

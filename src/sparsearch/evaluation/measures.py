@@ -126,6 +126,10 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
     MissingExtraError
         When ir-measures is not installed.
     """
+    for name, given, kind in (("run", run, Run), ("qrels", qrels, Qrels)):
+        if not isinstance(given, kind):
+            reason = f"{name} is {shorten(given)}, not a {kind.__name__}"
+            raise InvalidInputError(f"{reason}; {kind.__name__}(...) makes one of a mapping")
     _check_overlap(run, qrels)
     ranked_run, ranked_qrels = _by_rank(run, qrels)
     with warnings.catch_warnings():
@@ -200,7 +204,7 @@ def _import_ir_measures() -> ModuleType:
 
 
 def _names(measures: Sequence[str]) -> Sequence[str]:
-    if isinstance(measures, str) or not measures:
+    if isinstance(measures, str) or not isinstance(measures, Sequence) or not measures:
         reason = f"measures must be a list of names, not {shorten(measures)}"
         raise InvalidInputError(f"{reason}; for example {_EXAMPLES}")
     return measures

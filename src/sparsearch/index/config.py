@@ -36,7 +36,7 @@ class IndexConfig:
     segment_bytes: int = 64 * 1024 * 1024
 
     def __post_init__(self) -> None:
-        if self.weight_bits not in (8, 12):
+        if not isinstance(self.weight_bits, int) or self.weight_bits not in (8, 12):
             raise InvalidInputError(f"weight_bits is {self.weight_bits!r}; it must be 8 or 12")
         for name in ("segment_documents", "segment_bytes"):
             value = getattr(self, name)

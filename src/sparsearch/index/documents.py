@@ -239,6 +239,9 @@ def check_vectors(
     """
     if isinstance(ids, str):
         raise InvalidInputError(f"ids are a string, {shorten(ids)}; give a sequence of ids")
+    if not isinstance(vectors, SparseVectors):
+        reason = f"vectors are {shorten(vectors)}, not SparseVectors"
+        raise InvalidInputError(f"{reason}; SparseVectors.from_dicts makes them of dicts")
     if len(ids) != len(vectors):
         raise InvalidInputError(f"{len(ids)} ids were given for {len(vectors)} vectors")
     if documents is not None and len(documents) != len(vectors):

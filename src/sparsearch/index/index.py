@@ -67,12 +67,18 @@ class Index(IndexReader):
         ------
         IndexExistsError
             If the folder holds an index or anything else.
+        InvalidInputError
+            If the encoder or the config is none.
         StorageUnavailableError
             If the folder cannot be written.
         """
         folder = Path(path)
         chosen = Terms.resolve(encoder)
-        catalog = create_catalog(folder, chosen, config or IndexConfig.suited_to(chosen))
+        if config is None:
+            config = IndexConfig.suited_to(chosen)
+        elif not isinstance(config, IndexConfig):
+            raise InvalidInputError(f"config is {shorten(config)}, not an IndexConfig")
+        catalog = create_catalog(folder, chosen, config)
         return cls(folder, catalog, chosen)
 
     @classmethod

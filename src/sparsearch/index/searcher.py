@@ -160,8 +160,8 @@ class Searcher:
             names, texts = list(queries), list(queries.values())
             vectors = self._terms.for_queries(texts, snapshot)
         else:
-            names = [str(i) for i in range(len(queries))]
             vectors = self._terms.for_queries(queries, snapshot)
+            names = [str(i) for i in range(len(vectors))]
         options = self._options(recall, threads)
         vectors = self._widened(snapshot, vectors, filter, options, feedback)
         top = self._top_k(snapshot, vectors, k, filter, options)

@@ -178,8 +178,11 @@ class Terms:
     ) -> SparseVectors:
         """Return queries, text or vectors, in terms of this index; unknown terms are dropped."""
         if not isinstance(queries, SparseVectors):
-            if isinstance(queries, str) or not all(isinstance(text, str) for text in queries):
-                raise InvalidQueryError("queries must be a sequence of strings")
+            # Arrays of NumPy are no Sequence, and fine.
+            listed = hasattr(queries, "__len__") and not isinstance(queries, str)
+            if not listed or not all(isinstance(text, str) for text in queries):
+                reason = f"queries are {shorten(queries)}; give a sequence of strings"
+                raise InvalidQueryError(f"{reason}, a mapping of ids to strings, or SparseVectors")
             if len(queries) == 0 and self._identity is None:
                 return SparseVectors([0], [], [], self.vocabulary)  # of none, no text is missing
             return self.encoder.encode_queries(queries, snapshot)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["check_id", "check_tab_separable", "check_trec_writable"]
+__all__ = ["check_id", "check_mapping", "check_tab_separable", "check_trec_writable"]
 
 _BYTE_ORDER_MARK = "\ufeff"
+
+
+def check_mapping(value: object, what: str) -> None:
+    """Refuse what is no mapping."""
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{what} are {shorten(value)}, not a mapping of query ids")
 
 
 def check_id(value: object, what: str) -> str:

@@ -12,6 +12,7 @@ from sparsearch.errors import FileFormatError, InvalidInputError, shorten
 from sparsearch.files import TextFile, write_lines
 from sparsearch.runs.columns import (
     check_id,
+    check_mapping,
     check_tab_separable,
     check_trec_writable,
 )
@@ -57,10 +58,15 @@ class Qrels(Mapping[str, Mapping[str, int]]):
     __slots__ = ("_judgements",)
 
     def __init__(self, judgements: Mapping[str, Mapping[str, int]]) -> None:
+        check_mapping(judgements, "judgements")
         self._judgements = {
             check_id(query, "query"): MappingProxyType(_grades(query, grades))
             for query, grades in judgements.items()
         }
+
+    def __reduce__(self) -> tuple[type[Qrels], tuple[dict[str, dict[str, int]]]]:
+        # What is handed out cannot be changed, and such mappings cannot be pickled.
+        return type(self), ({query: dict(grades) for query, grades in self.items()},)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> Qrels:

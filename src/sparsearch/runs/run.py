@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.files import write_lines
-from sparsearch.runs.columns import check_id, check_trec_writable
+from sparsearch.runs.columns import check_id, check_mapping, check_trec_writable
 from sparsearch.runs.trec import read_rankings
 
 __all__ = ["Run"]
@@ -62,6 +62,7 @@ class Run(Mapping[str, list[tuple[str, float]]]):
     def __init__(
         self, rankings: Mapping[str, Sequence[tuple[str, float]]], name: str = "run"
     ) -> None:
+        check_mapping(rankings, "rankings")
         columns = {query: _columns(query, pairs) for query, pairs in rankings.items()}
         self._fill(columns, name)
 
