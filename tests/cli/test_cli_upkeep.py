@@ -100,3 +100,15 @@ def test_ids_on_standard_input_are_taken_as_they_are(run, tmp_path):
     assert outcome.code == 0, outcome
     with Index.open(tmp_path / "i") as index:
         assert [document.id for document in index.documents()] == ["a", "b"]
+
+
+def test_documents_are_deleted_by_conditions(run, tmp_path):
+    documents = [{"id": str(n), "text": "x", "year": 2000 + n} for n in range(5)]
+    run("index", tmp_path / "i", write_jsonl(tmp_path / "s.jsonl", documents), "--encoder", "bm25")
+    outcome = run("delete", tmp_path / "i", "--filter", "year>2000", "--filter", "year<2003")
+    assert outcome.code == 0, outcome
+    assert "deleted 2 documents; 3 remain" in outcome.out
+    assert run("delete", tmp_path / "i", "--filter", "yaer>2000").code == 1
+    assert "either ids or --filter" in run("delete", tmp_path / "i", "0", "--filter", "year=1").err
+    with Index.open(tmp_path / "i") as index:
+        assert [document.id for document in index.documents()] == ["0", "3", "4"]

@@ -258,3 +258,20 @@ def test_large_filters_are_not_kept(tmp_path: Path) -> None:
             assert found(index, {"n": {"in": list(range(1, 20_000))}}) == ["1", "2"]
             assert found(index, {"or": [{"s": "x" * 20_000}, {"n": 2}]}) == ["2"]
         assert not index._snapshot._known_masks
+
+
+def test_documents_are_deleted_by_a_condition(tmp_path: Path) -> None:
+    parts = [{"book": n // 3, "part": n % 3} for n in range(9)]
+    with index_of(tmp_path / "i", parts) as index, Index.open(tmp_path / "i") as reader:
+        index.delete(["0"])
+        assert index.delete_matching({"book": 0}) == 2
+        assert index.delete_matching({"book": 0}) == 0
+        assert index.delete_matching({"or": [{"part": {">": 1}}, {"book": 2}]}) == 4
+        assert found(index, None) == ["3", "4"]
+        assert reader.refresh()
+        assert found(reader, None) == ["3", "4"]
+        for bad in ({"bok": 1}, {}, None, "book", [1]):
+            with pytest.raises(FilterError):
+                index.delete_matching(bad)  # type: ignore[arg-type]
+        assert len(index) == 2
+        assert index.verify() == []

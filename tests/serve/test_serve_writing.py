@@ -316,3 +316,15 @@ def test_documents_that_a_model_reads_hold_nobody_up(tmp_path: Path) -> None:
             assert {t.term: t.document_weight for t in ahead if t.term[0] == "~"} == {
                 t.term: t.document_weight for t in at_once if t.term[0] == "~"
             }
+
+
+def test_documents_are_deleted_by_a_condition(papers: Path, write: httpx.Client) -> None:
+    write.put("/documents", json=documents("x", "y"))
+    answer = write.post("/documents/delete", json={"filter": {"new": True}})
+    assert (answer.status_code, answer.json()) == (200, {"deleted": 2})
+    assert ids_in(papers) == KNOWN
+    unknown = write.post("/documents/delete", json={"filter": {"nwe": True}})
+    assert (unknown.status_code, error_of(unknown)["code"]) == (422, "filter")
+    for body in ({}, {"ids": ["a"], "filter": {"new": True}}, {"filter": {}}, {"filter": []}):
+        assert write.post("/documents/delete", json=body).status_code == 422
+    assert ids_in(papers) == KNOWN

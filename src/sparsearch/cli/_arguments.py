@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "Conditions",
     "DocumentFormat",
     "DocumentSource",
     "Hits",
@@ -45,6 +46,15 @@ IndexFolder = Annotated[
     Path, typer.Argument(metavar="INDEX", help="Folder of the index.", show_default=False)
 ]
 
+Conditions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="CONDITION",
+        help="Only documents that meet it: year>=2020, kind=class, or JSON; may be repeated.",
+        show_default=False,
+    ),
+]
 JsonOutput = Annotated[bool, typer.Option("--json", help="Write JSON, for other programs.")]
 
 VectorQuery = Annotated[

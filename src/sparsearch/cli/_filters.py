@@ -7,10 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import typer
+
 from sparsearch.errors import FilterError, InvalidInputError, shorten
 from sparsearch.strict_json import parse_json
 
-__all__ = ["parse_filters"]
+__all__ = ["parse_filters", "typed_filter"]
 
 _OPERATORS = {"=": "==", "==": "==", "!=": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _SHORTHAND = re.compile(r"\s*([^<>=!]*[^<>=!\s])\s*(==|!=|<=|>=|=|<|>)(.*)", re.DOTALL)
@@ -32,6 +34,20 @@ def parse_filters(texts: Sequence[str]) -> dict[str, Any] | None:
     if len(parsed) > 1:
         return {"and": parsed}
     return parsed[0] if parsed else None
+
+
+def typed_filter(texts: Sequence[str] | None) -> dict[str, Any] | None:
+    """Return the filter that the option ``--filter`` gives; None where it is not given.
+
+    Raises
+    ------
+    typer.BadParameter
+        As `parse_filters`.
+    """
+    try:
+        return parse_filters(texts or [])
+    except FilterError as error:
+        raise typer.BadParameter(str(error), param_hint="--filter") from error
 
 
 def _parse(text: str) -> dict[str, Any]:

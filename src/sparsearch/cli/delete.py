@@ -6,14 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sparsearch.cli._arguments import IndexFolder
+from sparsearch.cli._arguments import Conditions, IndexFolder
 from sparsearch.cli._console import counted
+from sparsearch.cli._filters import typed_filter
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import typed_lines
 
 EXAMPLES = (
     "sparsearch delete papers doc-17 doc-18",
     "sparsearch delete papers --missing-ok < withdrawn-ids.txt",
+    "sparsearch delete papers --filter 'year<1990'",
 )
 
 
@@ -27,15 +29,22 @@ def delete(
             show_default=False,
         ),
     ] = None,
+    filter: Conditions = None,
     missing_ok: Annotated[
         bool, typer.Option("--missing-ok", help="Pass over ids that the index does not have.")
     ] = False,
 ) -> None:
-    """Delete documents by their ids.
+    """Delete documents by their ids, or all that meet a condition.
 
     All of them are deleted or, if an id is unknown, none. What they take up on disk is given back
     by sparsearch optimize.
     """
+    condition = typed_filter(filter)
+    if ids and condition:
+        raise typer.BadParameter("give either ids or --filter")
     with open_index(index) as target:
-        count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)
+        if condition:
+            count = target.delete_matching(condition)
+        else:
+            count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)
         print(f"deleted {counted(count, 'document')}; {len(target):,} remain")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparsearch.cli._arguments import (
+    Conditions,
     IndexFolder,
     JsonOutput,
     QueriesFile,
@@ -18,12 +19,11 @@ from sparsearch.cli._arguments import (
     VectorQuery,
 )
 from sparsearch.cli._console import one_line, output, write_json
-from sparsearch.cli._filters import parse_filters
+from sparsearch.cli._filters import typed_filter
 from sparsearch.cli._hits import HitPrinter
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, parse_query, search_file, typed_lines
 from sparsearch.cli._writing import write_text
-from sparsearch.errors import FilterError
 
 if TYPE_CHECKING:
     from sparsearch.index import Explanation, Index
@@ -60,14 +60,7 @@ def search(
             help="Hits per query.  [default: 10, with --queries 1000]",
         ),
     ] = None,
-    filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CONDITION",
-            help="Only documents that meet it: year>=2020, kind=class, or JSON; may be repeated.",
-            show_default=False,
-        ),
-    ] = None,
+    filter: Conditions = None,
     recall: Recall = None,
     feedback: UseFeedback = False,
     explain: Annotated[
@@ -100,7 +93,7 @@ def search(
         )
     if run is not None and queries is None:
         raise typer.BadParameter("needs --queries", param_hint="--run")
-    condition = _condition(filter or [])
+    condition = typed_filter(filter)
     with open_index(index) as target:
         if queries is not None:
             how = How(k or _HITS_OF_RUN, condition, recall, feedback)
@@ -117,13 +110,6 @@ def search(
                 print(f"# {one_line(line)}")
             session.answer(line)
             sys.stdout.flush()
-
-
-def _condition(texts: list[str]) -> dict[str, Any] | None:
-    try:
-        return parse_filters(texts)
-    except FilterError as error:
-        raise typer.BadParameter(str(error), param_hint="--filter") from error
 
 
 @dataclass(frozen=True)

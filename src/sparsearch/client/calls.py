@@ -183,6 +183,16 @@ class CollectionCalls:
             repeatable=missing_ok,
         )
 
+    def delete_matching(self, filter: Mapping[str, Any]) -> Call[int]:
+        """Delete documents by a condition."""
+        return Call(
+            "POST",
+            self.path("documents", "delete"),
+            lambda answer: int(answer["deleted"]),
+            {"filter": filter},
+            repeatable=True,
+        )
+
     def search(
         self,
         query: Query,

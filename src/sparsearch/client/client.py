@@ -138,6 +138,10 @@ class RemoteCollection:
         """Delete documents; return how many. See `Index.delete`."""
         return self._client.call(self._calls.delete(ids, missing_ok=missing_ok))
 
+    def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Delete documents by a condition; return how many. See `Index.delete_matching`."""
+        return self._client.call(self._calls.delete_matching(filter))
+
     def search(
         self,
         query: Query,
@@ -298,6 +302,10 @@ class AsyncCollection:
     async def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
         """Delete documents; return how many."""
         return await self._client.call(self._calls.delete(ids, missing_ok=missing_ok))
+
+    async def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Delete documents by a condition; return how many."""
+        return await self._client.call(self._calls.delete_matching(filter))
 
     async def search(
         self,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsearch.encoders import Encoder
-from sparsearch.errors import IndexLockedError, InvalidInputError, shorten
+from sparsearch.errors import FilterError, IndexLockedError, InvalidInputError, shorten
 from sparsearch.index.background import BackgroundMerger
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.copying import copy_index
@@ -293,6 +293,24 @@ class Index(IndexReader):
                 raise InvalidInputError(f"an id must be a string, not {shorten(document_id)}")
         with self._writing() as writer:
             return writer.delete(given, missing_ok=missing_ok)
+
+    def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Delete all documents that meet a condition on metadata, in one commit; return how many.
+
+        Parameters
+        ----------
+        filter : mapping
+            As in `search`: ``{"handbook": "travel"}`` for all parts of one.
+
+        Raises
+        ------
+        FilterError
+            If the filter is malformed or names a field that no document has; nothing is deleted.
+        """
+        if not isinstance(filter, Mapping):
+            raise FilterError(f"a filter must be a mapping, not {shorten(filter)}")
+        with self._writing() as writer:
+            return writer.delete_matching(filter)
 
     def optimize(self) -> None:
         """Merge segments, drop deleted documents, and bring all weights up to date.

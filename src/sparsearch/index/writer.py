@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -198,6 +199,22 @@ class Writer:
             self._commit(self._records(), {})
             self.maintain()
         return len(distinct) - len(missing)
+
+    def delete_matching(self, filter: Mapping[str, Any]) -> int:
+        """Delete documents by a condition; return how many there were; raises FilterError."""
+        masks = self.snapshot.allowed(filter).masks
+        rows = [
+            np.flatnonzero(mask) if mask.size else np.arange(segment.n_documents)
+            for segment, mask in zip(self.snapshot.segments, masks, strict=True)
+        ]
+        bases = self.snapshot.bases
+        found = [base + part for base, part in zip(bases, rows, strict=False)]
+        numbers = np.concatenate([np.empty(0, np.int64), *found])
+        if len(numbers):
+            self._mark_deleted(numbers)
+            self._commit(self._records(), {})
+            self.maintain()
+        return len(numbers)
 
     def maintain(self, *, ignore_drift: bool = False) -> None:
         """Merge segments until the merge policy is content.

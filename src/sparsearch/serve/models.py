@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from sparsearch.index import Feedback
 
@@ -163,10 +163,17 @@ class Stored(BaseModel):
 
 
 class DeleteRequest(_Request):
-    """Documents to delete, all or none of them."""
+    """Documents to delete, all or none of them: by `ids`, or those that meet a `filter`."""
 
-    ids: list[Annotated[str, Field(min_length=1)]]
+    ids: list[Annotated[str, Field(min_length=1)]] | None = None
+    filter: Filter = None
     missing_ok: bool = Field(default=True, description="Whether ids may be unknown.")
+
+    @model_validator(mode="after")
+    def _either(self) -> DeleteRequest:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("give either ids or a filter")
+        return self
 
 
 class Deleted(BaseModel):

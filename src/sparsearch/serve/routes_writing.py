@@ -61,12 +61,13 @@ async def delete_documents(
     request: models.DeleteRequest, collection: WriteDep, service: ServiceDep, http: Request
 ) -> Response:
     """Delete documents. May be repeated safely, unless missing ids are to be refused."""
-    most = service.config.limits.ids
-    if len(request.ids) > most:
-        reason = f"{len(request.ids)} ids; at most {most}"
+    most, ids = service.config.limits.ids, request.ids or []
+    if len(ids) > most:
+        reason = f"{len(ids)} ids; at most {most}"
         raise ServiceError(422, "too_many", reason, limit=most)
     size = len(await http.body())
-    deleted = await _written(collection, Deletion(request.ids, request.missing_ok), size)
+    deletion = Deletion(ids, request.missing_ok, request.filter)
+    deleted = await _written(collection, deletion, size)
     return json_response({"deleted": deleted})
 
 

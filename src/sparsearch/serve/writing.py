@@ -21,6 +21,7 @@ from typing import Any
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
+    FilterError,
     IndexLockedError,
     IndexReplacedError,
     SparsearchError,
@@ -65,10 +66,20 @@ class Put:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Documents to delete; unknown ids are refused unless `missing_ok`."""
+    """Documents to delete: by their ids, or all that meet a filter.
+
+    Parameters
+    ----------
+    ids : sequence of str
+        Unknown ones are refused unless `missing_ok`.
+    missing_ok : bool
+    filter : mapping or None
+        In place of ids.
+    """
 
     ids: Sequence[str]
     missing_ok: bool
+    filter: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -374,6 +385,8 @@ class GroupWriter:
         for request in requests:
             deletion = request.write
             assert isinstance(deletion, Deletion)
+            if deletion.filter is not None:
+                continue
             distinct = list(dict.fromkeys(deletion.ids))
             present = [i for i in distinct if i not in gone and i in self._index]
             if len(present) < len(distinct) and not deletion.missing_ok:
@@ -387,6 +400,15 @@ class GroupWriter:
             self._index.delete(sorted(gone), missing_ok=True)
         for request, count in accepted:
             request.done.set_result(count)
+        for request in requests:
+            if isinstance(request.write, Deletion) and request.write.filter is not None:
+                self._delete_matching(request, request.write.filter)
+
+    def _delete_matching(self, request: _Request, filter: Mapping[str, Any]) -> None:
+        try:
+            request.done.set_result(self._index.delete_matching(filter))
+        except FilterError as error:
+            request.fail(error)
 
 
 def _shutting_down() -> ServiceError:
