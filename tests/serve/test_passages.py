@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 pytest.importorskip("fastapi", reason="the service needs the extra serve")
@@ -13,7 +15,7 @@ from serving import Served, error_of
 
 from sparsearch import Index
 from sparsearch.serve.passages import passage
-from sparsearch.serve.words import TEXT_READ, words_in
+from sparsearch.serve.words import TEXT_READ, words_by_term, words_in
 
 WORDS = ("sparse", "dense", "soup", "İstanbul", "don't")
 FILLING = st.text(alphabet="ab cd\n\t.…👩🏽‍🚀\u202eשל", max_size=300)
@@ -86,3 +88,12 @@ def test_a_search_sends_passages_instead_of_texts(tmp_path) -> None:
             answer = httpx.post(url, json={"query": "salt", "passage": wrong})
             assert answer.status_code == 422
             assert "passage" in error_of(answer)["message"]
+
+
+def test_words_that_share_a_learned_term_all_stand_for_it(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "i") as index:
+        index.add([{"id": "a", "text": "The vehicle was parked near the automobiles museum."}])
+        (term,) = index.explain("car", "a").terms
+        assert term.in_text
+        words = words_by_term(index, [index.get("a").text], splits=True)
+        assert words[term.term] == ["vehicle", "automobiles"]

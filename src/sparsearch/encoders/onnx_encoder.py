@@ -168,7 +168,7 @@ class NetworkEncoder(Encoder):
         return self._look_up(tokens, statistics)
 
     def text_terms(self, text: str) -> dict[int, str]:
-        """Return the terms that the text's tokens stand for, each with the name of one of these.
+        """Return the ids and names of the terms that the text's tokens stand for.
 
         There are none where terms are latent.
         """
@@ -177,9 +177,7 @@ class NetworkEncoder(Encoder):
         tokens = self.tokens([text])[0]
         tokens = tokens[tokens < self.settings.dimension]
         terms = tokens if self.settings.queries == "model" else self.query_terms[tokens]
-        # Backwards, so that a term has the name of the first of its tokens.
-        pairs = zip(terms[::-1].tolist(), tokens[::-1].tolist(), strict=True)
-        return {term: self.vocabulary.term(token) for term, token in pairs}
+        return {term: self.vocabulary.term(term) for term in terms.tolist()}
 
     @property
     def query_terms(self) -> NDArray[np.int32]:
