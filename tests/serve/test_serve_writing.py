@@ -288,7 +288,7 @@ def test_documents_that_a_model_reads_hold_nobody_up(tmp_path: Path) -> None:
     with Index.create(folder) as index:
         index.add([{"id": "old", "text": "to be deleted"}])
     text = "a long note about nothing in particular, with many different words in it " * 20
-    large = {"documents": [{"id": f"large{i}", "text": f"{i} {text}"} for i in range(150)]}
+    large = {"documents": [{"id": f"large{i}", "text": f"{i} {text}"} for i in range(400)]}
     order = []
     with Served(folder) as server, ThreadPoolExecutor(1) as pool:
         address = f"{server.url}/v1/collections/notes/documents"
@@ -298,14 +298,14 @@ def test_documents_that_a_model_reads_hold_nobody_up(tmp_path: Path) -> None:
             assert answer.json() == {"stored": len(body["documents"])}
             order.append(name)
 
-        waiting = pool.submit(put, "large", large)
-        put("small", documents("small"))
         with Index.open(folder) as index:
+            waiting = pool.submit(put, "large", large)
+            put("small", documents("small"))
             index.delete(["old"])  # no other writer is at work
             order.append("deleted")
         waiting.result()
     assert order == ["small", "deleted", "large"]
-    assert ids_in(folder) == {"small", *(f"large{i}" for i in range(150))}
+    assert ids_in(folder) == {"small", *(f"large{i}" for i in range(400))}
     with Index.open(folder) as index:
         # What was encoded ahead is what would have been encoded.
         again = tmp_path / "again"

@@ -203,7 +203,7 @@ class Index(IndexReader):
             return writer.add(
                 check_documents(documents),
                 self._encode if ahead is None else AheadFeed(ahead, self._encode).vectors,
-                batch=MODEL_BATCH_DOCUMENTS if self._terms.reads_with_model else BATCH_DOCUMENTS,
+                batch=MODEL_BATCH_DOCUMENTS if self.reads_with_model else BATCH_DOCUMENTS,
                 replacing=replacing,
                 source=source,
                 on_taken=on_taken,

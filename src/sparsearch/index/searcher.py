@@ -69,6 +69,17 @@ class Searcher:
         return self._snapshot.has_forward_index
 
     @property
+    def reads_with_model(self) -> bool:
+        """Whether a model reads the documents to be added, which takes long; see `encode_ahead`.
+
+        Raises
+        ------
+        EncoderUnavailableError
+            If the encoder cannot be loaded.
+        """
+        return self._terms.reads_with_model
+
+    @property
     def vocabulary(self) -> Vocabulary | None:
         """Strings of the terms; None if the index knows only term ids, or nothing yet."""
         return self._terms.vocabulary

@@ -142,6 +142,7 @@ class GroupWriter:
         self._wake = threading.Condition()
         self._refusing = False
         self._closing = False
+        self._ended: BaseException | None = None
         self._replaced = False
         self._merging = ExitStack()
         self._merges = False
@@ -194,7 +195,7 @@ class GroupWriter:
             self._taken += 1
             self._bytes += size
             request.done.add_done_callback(lambda done: self._forget(size))
-        if isinstance(write, Put) and write.vectors is None:
+        if isinstance(write, Put) and write.vectors is None and self._index.reads_with_model:
             self._encode(request, write)
         else:
             self._enqueue(request)
@@ -220,7 +221,7 @@ class GroupWriter:
         self._role.release()
 
     def _encode(self, request: _Request, put: Put) -> None:
-        """Let the documents be read by the encoder's model, if it has one; then enqueue them."""
+        """Let the documents be read by the encoder's model, then enqueue them."""
 
         def finish(ahead: SparseVectors | None) -> None:
             self._enqueue(replace(request, write=replace(put, ahead=ahead)))
@@ -229,23 +230,28 @@ class GroupWriter:
 
     def _enqueue(self, request: _Request) -> None:
         with self._wake:
-            self._waiting.append(request)
-            self._wake.notify()
+            if self._ended is None:
+                self._waiting.append(request)
+                self._wake.notify()
+                return
+        request.fail(self._ended)
 
     def _forget(self, size: int) -> None:
         """Give a request's room in the queue to others: it is answered."""
         with self._wake:
             self._taken -= 1
             self._bytes -= size
+            self._wake.notify()
 
     def _run(self) -> None:
         while True:
             with self._wake:
-                if not self._waiting and not self._closing:
+                # What was taken and does not wait yet is about to.
+                if not self._waiting and (self._taken or not self._closing):
                     self._wake.wait(self._refresh_seconds)
                 size = min(len(self._waiting), _GROUP_REQUESTS)
                 group = [self._waiting.popleft() for _ in range(size)]
-                if not group and self._closing:
+                if not group and self._closing and not self._taken:
                     return
             try:
                 if group:
@@ -267,6 +273,7 @@ class GroupWriter:
             self._refusing = True
         self._encoder.end(error)
         with self._wake:
+            self._ended = error
             left, self._waiting = self._waiting, deque()
         for request in left:
             request.fail(error)
