@@ -149,13 +149,9 @@ class LoadedEncoder(Encoder):
         """Return the vector of each text; see `NetworkEncoder.encode_documents`."""
         return self._encoder.encode_documents(texts)
 
-    def encode_ahead(self, texts: Sequence[str]) -> SparseVectors | None:
-        """Return the vector of each text; see `NetworkEncoder.encode_ahead`."""
-        return self._encoder.encode_ahead(texts)
-
-    def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
-        """Return what was made ahead."""
-        return self._encoder.complete_documents(texts, ahead)
+    def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
+        """Return the vectors themselves; raises as `encode_documents`."""
+        return self.encode_documents(texts)
 
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None

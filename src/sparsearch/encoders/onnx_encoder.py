@@ -140,10 +140,6 @@ class NetworkEncoder(Encoder):
         """Return the vectors themselves; raises as `encode_documents`."""
         return self.encode_documents(texts)
 
-    def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
-        """Return what was made ahead."""
-        return ahead
-
     def encode_queries(
         self, texts: Sequence[str], statistics: CollectionStatistics | None = None
     ) -> SparseVectors:
@@ -242,9 +238,12 @@ class NetworkEncoder(Encoder):
         distinct = found % dimension
         # Tokens that stand for the same term add up.
         asked = found - distinct + self.query_terms[distinct]
-        keys, places = np.unique(asked, return_inverse=True)
-        weights = np.zeros(len(keys))
-        np.add.at(weights, places, self._query_table.weights[distinct])
+        order = np.argsort(asked, kind="stable")
+        keys, weights = asked[order], self._query_table.weights[distinct[order]]
+        again = keys[1:] == keys[:-1]
+        if again.any():
+            firsts = np.flatnonzero(np.concatenate([[True], ~again]))
+            keys, weights = keys[firsts], np.add.reduceat(weights, firsts)
         term_ids = keys % dimension
         if self.settings.queries == "idf":
             if statistics is None:

@@ -174,8 +174,11 @@ class Encoder(ABC):
         return None
 
     def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
-        """Return what `encode_documents` would, given what `encode_ahead` made of the texts."""
-        raise NotImplementedError
+        """Return what `encode_documents` would, given what `encode_ahead` made of the texts.
+
+        By default that is what was made ahead.
+        """
+        return ahead
 
     @abstractmethod
     def encode_queries(

@@ -231,13 +231,20 @@ class Snapshot:
             count += int(mask.sum()) if mask.size else segment.n_documents
         few = None
         if count <= min(_FEW_DOCUMENTS, self.n_documents // _FEW_SHARE):
-            rows = [
-                np.flatnonzero(mask) if mask.size else np.arange(segment.n_documents)
-                for segment, mask in zip(self.segments, masks, strict=True)
-            ]
-            parts = [base + part for base, part in zip(self.bases, rows, strict=False)]
-            few = np.concatenate([np.empty(0, np.int64), *parts])
+            few = self._numbers(masks)
         return Allowed(tuple(masks), few)
+
+    def matching(self, expression: object) -> npt.NDArray[np.int64]:
+        """Return the numbers of the live documents that meet a filter; raises as `allowed`."""
+        return self._numbers(self.allowed(expression).masks)
+
+    def _numbers(self, masks: Sequence[Mask]) -> npt.NDArray[np.int64]:
+        rows = [
+            np.flatnonzero(mask) if mask.size else np.arange(segment.n_documents)
+            for segment, mask in zip(self.segments, masks, strict=True)
+        ]
+        parts = [base + part for base, part in zip(self.bases, rows, strict=False)]
+        return np.concatenate([np.empty(0, np.int64), *parts])
 
     def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the number of the live document with each id, -1 where there is none."""

@@ -202,14 +202,7 @@ class Writer:
 
     def delete_matching(self, filter: Mapping[str, Any]) -> int:
         """Delete documents by a condition; return how many there were; raises FilterError."""
-        masks = self.snapshot.allowed(filter).masks
-        rows = [
-            np.flatnonzero(mask) if mask.size else np.arange(segment.n_documents)
-            for segment, mask in zip(self.snapshot.segments, masks, strict=True)
-        ]
-        bases = self.snapshot.bases
-        found = [base + part for base, part in zip(bases, rows, strict=False)]
-        numbers = np.concatenate([np.empty(0, np.int64), *found])
+        numbers = self.snapshot.matching(filter)
         if len(numbers):
             self._mark_deleted(numbers)
             self._commit(self._records(), {})
