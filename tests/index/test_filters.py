@@ -183,6 +183,14 @@ def test_malformed_filters(years: Index, expression: object, reason: str) -> Non
         found(years, expression)
 
 
+def test_what_is_true_or_false_has_no_order(tmp_path: Path) -> None:
+    with (
+        index_of(tmp_path / "index", [{"open": True}]) as index,
+        pytest.raises(FilterError, match="true and false have no order"),
+    ):
+        found(index, {"open": {">": 0}})
+
+
 def test_a_wide_filter(years: Index) -> None:
     expression = {"or": [{"year": year} for year in range(2000)]}
     assert "".join(found(years, expression)) == "6"

@@ -20,7 +20,7 @@ from brute_force import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from naive_filter import fields_of, matches, values_of
+from naive_filter import fields_of, has_kind, matches, ordered_in, values_of
 
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import (
@@ -443,7 +443,9 @@ class LifeOfAnIndex(RuleBasedStateMachine):
         except FilterError:
             metadata = [metadata for _, metadata in self.model.values()]
             named = set(fields_of(filter))
-            assert any(not any(values_of(m, field) for m in metadata) for field in named)
+            unknown = any(not any(values_of(m, field) for m in metadata) for field in named)
+            ordered = ordered_in(filter)
+            assert unknown or any(not has_kind(metadata, *pair) for pair in ordered)
             return
         assert hits == expected_hits(
             self.index, query, k, lambda i: matches(self.model[i][1], filter)

@@ -209,9 +209,13 @@ class Snapshot:
             columns = [s.columns[name] for s in self.segments if name in s.columns]
             if not any(column.can_compare(key) for column in columns):
                 kind, other = ("string", "number") if isinstance(key, str) else ("number", "string")
+                instead = 0 if isinstance(key, str) else ""
+                hint = f"give a {other}, as the documents do"
+                if not any(column.can_compare(instead) for column in columns):
+                    hint = "true and false have no order"
                 raise FilterError(
                     f"field {shorten(name)}: no document has a {kind} there to compare with "
-                    f"{shorten(key)}; give a {other}, as the documents do"
+                    f"{shorten(key)}; {hint}"
                 )
 
     def _allowed(self, condition: Filter | None) -> Allowed:
