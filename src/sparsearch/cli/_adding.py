@@ -119,7 +119,8 @@ class Adding:
         with closing(records), progress:
             documents: Documents = progress.watch(records)
             if self._rejected is not None:
-                documents = acceptable(documents, self._rejected)
+                length = self._index.config.passage_length
+                documents = acceptable(documents, self._rejected, length)
             if stored is not None:
                 documents = _after(documents, stored, resuming)
             added = add(documents)
@@ -128,13 +129,15 @@ class Adding:
         return added
 
 
-def acceptable(documents: Documents, rejected: Rejected) -> Documents:
+def acceptable(
+    documents: Documents, rejected: Rejected, passage_length: int | None = None
+) -> Documents:
     """Leave out, and report, what an index would refuse whatever it holds."""
     from sparsearch.index.documents import check_documents
 
     for position, document in enumerate(documents):
         try:
-            next(check_documents([document], position))
+            next(check_documents([document], position, passage_length))
         except InvalidDocumentError as error:  # noqa: PERF203 - each bad document is reported
             rejected(error)
         else:

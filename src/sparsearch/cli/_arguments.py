@@ -9,6 +9,7 @@ import typer
 
 __all__ = [
     "Conditions",
+    "Distinct",
     "DocumentFormat",
     "DocumentSource",
     "Hits",
@@ -106,6 +107,16 @@ UseFeedback = Annotated[
     typer.Option(
         "--feedback",
         help="Widen each query by what its best documents say: finds more, takes longer.",
+    ),
+]
+
+Distinct = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FIELD",
+        help="Return only the best of the documents that have the same value of a field; "
+        "--distinct document for the best passage of each document.",
+        show_default=False,
     ),
 ]
 

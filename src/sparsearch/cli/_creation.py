@@ -33,7 +33,7 @@ class CreationOptions:
         Of the stemmer; "none" for no stemming.
     stop_words : bool, optional
     k1, b, pair_weight : float, optional
-    weight_bits, segment_documents : int, optional
+    weight_bits, segment_documents, passage_length : int, optional
     encoder : str, optional
         "default", "bm25", the folder of a model or its hub name. None means BM25 if an option that
         only BM25 has is given, else the default.
@@ -47,6 +47,7 @@ class CreationOptions:
     weight_bits: int | None = None
     segment_documents: int | None = None
     encoder: str | None = None
+    passage_length: int | None = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that were given, by name."""
@@ -98,7 +99,7 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
         found = Index.open(folder)
     except IndexNotFoundError:
         encoder = _encoder(given) if of_text else None
-        settings = _only(given, "weight_bits", "segment_documents")
+        settings = _only(given, "weight_bits", "segment_documents", "passage_length")
         return Index.create(folder, encoder, IndexConfig.suited_to(encoder, **settings))
     try:
         options.check(found.info())

@@ -105,12 +105,15 @@ class How:
     recall : float, optional
     feedback : bool
         Whether they are widened by what their best documents say.
+    distinct : str, optional
+        The field by which hits are distinct.
     """
 
     k: int = 10
     filter: dict[str, Any] | None = None
     recall: float | None = None
     feedback: bool = False
+    distinct: str | None = None
 
     def run(self, index: Index, queries: Mapping[str, str] | SparseVectors) -> Run:
         """Return the rankings of many queries."""
@@ -118,7 +121,12 @@ class How:
 
         feedback = Feedback() if self.feedback else None
         return index.search_batch(
-            queries, self.k, self.filter, recall=self.recall, feedback=feedback
+            queries,
+            self.k,
+            self.filter,
+            recall=self.recall,
+            feedback=feedback,
+            distinct=self.distinct,
         )
 
     def searched(self, index: Index, query: str | SparseVectors) -> str | SparseVectors:

@@ -74,21 +74,26 @@ def evaluate(
     """Measure the rankings of an index on a test collection.
 
     The judged queries of the collection are searched, and each counts. The index
-    must hold the documents of the collection: make it with sparsearch index.
+    must hold the documents of the collection: make it with sparsearch index. Where it holds
+    passages (--passage-length), each document counts as its best passage.
     """
     from sparsearch.evaluation import DEFAULT_MEASURES, load_dataset
     from sparsearch.evaluation import evaluate as measured
+    from sparsearch.index.passages import DOCUMENT_FIELD
 
     measures = measure or list(DEFAULT_MEASURES)
     _check_depth(measures, k)
     with open_index(index) as target:
         collection = load_dataset(dataset, split)
+        in_passages = target.config.passage_length is not None
         with working("searching"):
-            how = How(k, None, recall, feedback)
+            how = How(k, None, recall, feedback, DOCUMENT_FIELD if in_passages else None)
             if queries is not None:
                 found = search_file(target, queries, how)
             else:
                 found = how.run(target, collection.judged_queries())
+    if in_passages:
+        found = found.max_passage()
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"

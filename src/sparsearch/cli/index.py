@@ -31,6 +31,7 @@ EXAMPLES = (
     "sparsearch index papers more.csv --id-field doi --text-field abstract",
     "sparsearch index notes my-notes/ --format text --language german",
     "sparsearch index papers papers.jsonl.gz --encoder naver/splade-v3",
+    "sparsearch index manuals manuals/ --passage-length 1000",
     "zcat dump.jsonl.gz | sparsearch index papers -",
 )
 
@@ -82,6 +83,14 @@ def index(
             help="BM25: how much a pair of neighbouring words counts beside a word.  [default: 0]",
         ),
     ] = None,
+    passage_length: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Cut texts into passages of so many characters at most, each found by itself.  "
+            "[default: texts stay whole]",
+        ),
+    ] = None,
     weight_bits: WeightBits = None,
     segment_documents: SegmentDocuments = None,
     upsert: Annotated[
@@ -106,12 +115,12 @@ def index(
     Documents are committed as they are read. If the command is interrupted, the same command goes
     on where it stopped. All other fields of a document are kept as metadata, to be filtered on.
 
-    The options --encoder, --language, --stop-words, --k1, --b, --pair-weight, --weight-bits and
-    --segment-documents belong to the index and are fixed when it is created. Those that begin with
-    "BM25" make an index of BM25.
+    The options --encoder, --language, --stop-words, --k1, --b, --pair-weight, --passage-length,
+    --weight-bits and --segment-documents belong to the index and are fixed when it is created.
+    Those that begin with "BM25" make an index of BM25.
     """
     words = language, stop_words, k1, b, pair_weight
-    options = CreationOptions(*words, weight_bits, segment_documents, encoder)
+    options = CreationOptions(*words, weight_bits, segment_documents, encoder, passage_length)
     rejected = Rejected() if skip_invalid else None
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     reader = open_documents(source, format, fields, rejected)

@@ -11,6 +11,7 @@ import typer
 
 from sparsearch.cli._arguments import (
     Conditions,
+    Distinct,
     IndexFolder,
     JsonOutput,
     QueriesFile,
@@ -34,6 +35,7 @@ EXAMPLES = (
     "sparsearch search papers retrieval --filter 'year>=2020' --explain",
     "sparsearch search papers --json < questions.txt",
     "sparsearch search papers --queries queries.jsonl --run bm25.trec",
+    "sparsearch search manuals 'replace the battery' --distinct document",
     "sparsearch search splade --queries vectors.jsonl --recall 0.95",
 )
 
@@ -63,6 +65,7 @@ def search(
     filter: Conditions = None,
     recall: Recall = None,
     feedback: UseFeedback = False,
+    distinct: Distinct = None,
     explain: Annotated[
         bool, typer.Option("--explain", help="Show what each term adds to the score.")
     ] = False,
@@ -96,11 +99,11 @@ def search(
     condition = typed_filter(filter)
     with open_index(index) as target:
         if queries is not None:
-            how = How(k or _HITS_OF_RUN, condition, recall, feedback)
+            how = How(k or _HITS_OF_RUN, condition, recall, feedback, distinct)
             found = search_file(target, queries, how)
             write_text(run or Path("-"), found.trec_lines())
             return
-        how = How(k or _HITS, condition, recall, feedback)
+        how = How(k or _HITS, condition, recall, feedback, distinct)
         session = _Session(target, how, explain, json, vector)
         if query:
             session.answer(" ".join(query))
@@ -126,7 +129,9 @@ class _Session:
         query = parse_query(self.index, text, self.vector)
         how = self.how
         searched = how.searched(self.index, query)
-        hits = self.index.search(searched, how.k, how.filter, recall=how.recall)
+        hits = self.index.search(
+            searched, how.k, how.filter, recall=how.recall, distinct=how.distinct
+        )
         explained = hits if self.explain else []
         explanations = [self.index.explain(searched, hit.id) for hit in explained]
         if self.json:

@@ -16,7 +16,7 @@ from sparsearch.vectors import SparseVectors
 if TYPE_CHECKING:
     from sparsearch.index import Document, Explanation, Facet, Feedback
 
-__all__ = ["Call", "CollectionCalls", "Query", "Stats", "list_collections"]
+__all__ = ["Call", "CollectionCalls", "How", "Query", "Stats", "list_collections"]
 
 _Result = TypeVar("_Result", covariant=True)
 
@@ -109,6 +109,22 @@ def list_collections() -> Call[list[str]]:
 
 
 @dataclass(frozen=True)
+class How:
+    """How to search; as `Index.search` takes it."""
+
+    k: int
+    filter: Mapping[str, Any] | None
+    recall: float | None
+    feedback: Feedback | None
+    distinct: str | None
+
+    def body(self) -> dict[str, Any]:
+        """Return what is given as properties of a request."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return given if self.feedback is None else {**given, "feedback": asdict(self.feedback)}
+
+
+@dataclass(frozen=True)
 class CollectionCalls:
     """The requests that can be made of a collection."""
 
@@ -193,28 +209,16 @@ class CollectionCalls:
             repeatable=True,
         )
 
-    def search(
-        self,
-        query: Query,
-        k: int,
-        filter: Mapping[str, Any] | None,
-        recall: float | None,
-        fields: Sequence[str] | None,
-        feedback: Feedback | None,
-    ) -> Call[list[Hit]]:
+    def search(self, query: Query, how: How, fields: Sequence[str] | None) -> Call[list[Hit]]:
         """Search."""
-        body = {"query": _query(query), "k": k, "filter": filter, "recall": recall}
-        body["feedback"] = None if feedback is None else asdict(feedback)
-        body["fields"] = None if fields is None else list(fields)
+        names = None if fields is None else list(fields)
+        body = {"query": _query(query), **how.body(), "fields": names}
         return Call("POST", self.path("search"), lambda answer: _hits(answer["hits"]), body)
 
     def search_batch(
         self,
         queries: Mapping[str, str] | Sequence[str] | SparseVectors,
-        k: int,
-        filter: Mapping[str, Any] | None,
-        recall: float | None,
-        feedback: Feedback | None,
+        how: How,
     ) -> Call[Run]:
         """Search for many queries."""
         given: list[Any]
@@ -230,9 +234,7 @@ class CollectionCalls:
             rows = zip(names, answer["rankings"], strict=True)
             return Run.from_rankings({name: (row["ids"], row["scores"]) for name, row in rows})
 
-        body = {"queries": given, "k": k, "filter": filter, "recall": recall}
-        body["feedback"] = None if feedback is None else asdict(feedback)
-        return Call("POST", self.path("search", "batch"), parse, body)
+        return Call("POST", self.path("search", "batch"), parse, {"queries": given, **how.body()})
 
     def explain(
         self,

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sparsearch.client.calls import Call, CollectionCalls, Query, Stats, list_collections
+from sparsearch.client.calls import Call, CollectionCalls, How, Query, Stats, list_collections
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
 
 if TYPE_CHECKING:
@@ -150,19 +150,21 @@ class RemoteCollection:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query. See `Index.search`.
 
         Parameters
         ----------
-        query, k, filter, recall, feedback
+        query, k, filter, recall, feedback, distinct
             As for `Index.search`.
         fields : sequence of str, optional
             What of each hit to send: ``title``, ``text`` and metadata fields; everything by
             default.
         """
-        return self._client.call(self._calls.search(query, k, filter, recall, fields, feedback))
+        how = How(k, filter, recall, feedback, distinct)
+        return self._client.call(self._calls.search(query, how, fields))
 
     def search_batch(
         self,
@@ -172,9 +174,11 @@ class RemoteCollection:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
     ) -> Run:
         """Return the rankings of many queries. See `Index.search_batch`."""
-        return self._client.call(self._calls.search_batch(queries, k, filter, recall, feedback))
+        how = How(k, filter, recall, feedback, distinct)
+        return self._client.call(self._calls.search_batch(queries, how))
 
     def explain(
         self,
@@ -315,12 +319,12 @@ class AsyncCollection:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
         fields: Sequence[str] | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query."""
-        return await self._client.call(
-            self._calls.search(query, k, filter, recall, fields, feedback)
-        )
+        how = How(k, filter, recall, feedback, distinct)
+        return await self._client.call(self._calls.search(query, how, fields))
 
     async def search_batch(
         self,
@@ -330,11 +334,11 @@ class AsyncCollection:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
     ) -> Run:
         """Return the rankings of many queries."""
-        return await self._client.call(
-            self._calls.search_batch(queries, k, filter, recall, feedback)
-        )
+        how = How(k, filter, recall, feedback, distinct)
+        return await self._client.call(self._calls.search_batch(queries, how))
 
     async def explain(
         self,

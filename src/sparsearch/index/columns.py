@@ -99,6 +99,21 @@ class Column:
         kinds = (3,) if isinstance(key, str) else (1, 2)
         return any(len(self.keys[kind]) for kind in kinds)
 
+    def key(self, place: int) -> Key:
+        """Return one of the keys, by its place among all of them."""
+        for keys in self.keys:
+            if place < len(keys):
+                return _plain(keys[place])
+            place -= len(keys)
+        raise IndexError(place)
+
+    def key_of_row(self, n_rows: int) -> npt.NDArray[np.int32] | None:
+        """Return the place of each row's key, -1 where it has none; None if a row has several."""
+        places = np.full(n_rows, -1, np.int32)
+        counts = np.diff(self.starts)
+        places[self.rows] = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        return places if np.count_nonzero(places >= 0) == len(self.rows) else None
+
     def items(self) -> Iterator[tuple[Key, npt.NDArray[np.uint32]]]:
         """Yield each key with its rows, in key order."""
         position = 0

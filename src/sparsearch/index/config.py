@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sparsearch.encoders import Encoder
-from sparsearch.errors import IndexVersionError, InvalidInputError
+from sparsearch.errors import IndexVersionError, InvalidInputError, shorten
 
 __all__ = ["IndexConfig"]
 
 _MODEL_SEGMENT_DOCUMENTS = 5_000
 """An interruption then costs a minute's work of a model and not ten."""
+_SHORTEST_PASSAGE = 50
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,18 @@ class IndexConfig:
         documents are held in memory, and at most so many are indexed again after a crash.
     segment_bytes : int
         The same bound on the bytes of their text and metadata.
+    passage_length : int, optional
+        Cut every text into passages of so many characters at most, 50 or more, each stored and
+        found as a document of its own; by default, texts stay whole. The passages of document
+        ``a`` have the ids ``a#1``, ``a#2`` and so on, its title and other fields, and three more:
+        ``document`` (``a``), ``passage`` (its number) and ``passage_start`` (where in the text it
+        begins). Documents are added, replaced and deleted whole, by their own ids.
     """
 
     weight_bits: int = 12
     segment_documents: int = 50_000
     segment_bytes: int = 64 * 1024 * 1024
+    passage_length: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.weight_bits, int) or self.weight_bits not in (8, 12):
@@ -42,6 +50,10 @@ class IndexConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInputError(f"{name} is {value!r}; it must be a positive integer")
+        length = self.passage_length
+        if length is not None and (not isinstance(length, int) or length < _SHORTEST_PASSAGE):
+            reason = f"passage_length is {shorten(length)}; it must be a whole number of characters"
+            raise InvalidInputError(f"{reason}, at least {_SHORTEST_PASSAGE}, or None")
 
     @classmethod
     def suited_to(cls, encoder: Encoder | None, **given: Any) -> IndexConfig:
@@ -59,8 +71,11 @@ class IndexConfig:
         return int(2**self.weight_bits) - 1
 
     def to_settings(self) -> dict[str, object]:
-        """Return the settings as JSON values."""
-        return asdict(self)
+        """Return the settings as JSON values; without those that older versions do not know."""
+        settings = asdict(self)
+        if self.passage_length is None:
+            del settings["passage_length"]
+        return settings
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> IndexConfig:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from sparsearch.errors import (
     InvalidVectorError,
     shorten,
 )
+from sparsearch.index.passages import PASSAGE_FIELDS, cut, passage_id
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
@@ -26,6 +27,8 @@ _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
 _MAX_DEPTH = 100
 """Of nested metadata; what is stored can be read again however deep the caller's stack is."""
+_MAX_REPEATED = 64 * 1024 * 1024
+"""Bytes that the title and other fields of a document may take in all of its passages."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +67,25 @@ class Record:
         All fields but the id, as UTF-8 JSON.
     metadata : mapping
         The fields besides id, title and text.
+    passages : tuple of Record
+        What is encoded and stored instead, where texts are cut.
     """
 
     id: str
     content: str
     payload: bytes
     metadata: Mapping[str, Any]
+    passages: tuple[Record, ...] = ()
+
+    @property
+    def stored(self) -> tuple[Record, ...]:
+        """The records that are encoded and stored for it."""
+        return self.passages or (self,)
 
 
-def check_documents(documents: Iterable[object], start: int = 0) -> Iterator[Record]:
+def check_documents(
+    documents: Iterable[object], start: int = 0, passage_length: int | None = None
+) -> Iterator[Record]:
     """Check documents one by one.
 
     Parameters
@@ -81,6 +94,8 @@ def check_documents(documents: Iterable[object], start: int = 0) -> Iterator[Rec
         Each with ``id`` and at least one of ``text`` and ``title``.
     start : int
         Position of the first, for messages.
+    passage_length : int, optional
+        Cut their texts into passages of so many characters; see `IndexConfig`.
 
     Raises
     ------
@@ -93,7 +108,31 @@ def check_documents(documents: Iterable[object], start: int = 0) -> Iterator[Rec
         reason = f"documents must be an iterable of mappings, not {shorten(documents)}"
         raise InvalidInputError(reason)
     for position, document in enumerate(documents, start):
-        yield _check_document(position, document)
+        record = _check_document(position, document)
+        yield record if passage_length is None else _in_passages(position, record, passage_length)
+
+
+def _in_passages(position: int, record: Record, length: int) -> Record:
+    """Return a checked document with its passages; each has the title and all other fields."""
+    for name in PASSAGE_FIELDS:
+        if name in record.metadata:
+            reason = f"field {name!r} is kept for passages in this index; name it otherwise"
+            raise InvalidDocumentError(position, record.id, reason)
+    fields = json.loads(record.payload)
+    text = fields.pop("text", None)
+    parts = [(0, 0)] if text is None else list(cut(text, length))
+    repeated = len(parts) * len(_JSON.encode(fields))
+    if repeated > _MAX_REPEATED:
+        reason = f"its title and other fields would be stored {len(parts):,} times"
+        advice = "shorten them, or store what is long in a document of its own"
+        raise InvalidDocumentError(position, record.id, f"{reason}, once a passage; {advice}")
+    passages = []
+    for number, (begin, end) in enumerate(parts, start=1):
+        own = dict(zip(PASSAGE_FIELDS, (record.id, number, begin), strict=True))
+        piece = {} if text is None else {"text": text[begin:end]}
+        stored_id = passage_id(record.id, number)
+        passages.append(_record(position, stored_id, {**fields, **piece, **own}))
+    return replace(record, passages=tuple(passages))
 
 
 def _check_id(position: int, document_id: object) -> str:
@@ -148,7 +187,7 @@ def _check_document(position: int, document: object) -> Record:
 
 
 def _record(
-    position: int, document_id: str, document: Mapping[Any, Any], *, needs_text: bool
+    position: int, document_id: str, document: Mapping[Any, Any], *, needs_text: bool = False
 ) -> Record:
     fields = {name: value for name, value in document.items() if name != "id"}
     parts = [_text(position, document_id, name, fields.get(name)) for name in _TEXT_FIELDS]
@@ -271,4 +310,4 @@ def _with_vector(position: int, document_id: object, fields: object) -> Record:
     checked_id = _check_id(position, document_id)
     if not fields:
         return Record(checked_id, "", b"{}", {})
-    return _record(position, checked_id, fields, needs_text=False)
+    return _record(position, checked_id, fields)

@@ -97,7 +97,7 @@ class AheadFeed:
         """
         stop = self._start + len(records)
         if stop > len(self._ahead):
-            reason = f"ahead has {len(self._ahead):,} rows and there are more documents"
+            reason = f"ahead has {len(self._ahead):,} rows and there are more documents or passages"
             raise InvalidInputError(f"{reason}; give what encode_ahead made of all of them")
         part = self._ahead[self._start : stop]
         self._start = stop

@@ -9,6 +9,7 @@ from typing import Final
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
 from sparsearch.index.merging import MAX_POSTINGS
+from sparsearch.index.passages import passage_ids
 from sparsearch.storage import Catalog, SourceProgress
 from sparsearch.vectors import SparseVectors
 
@@ -29,15 +30,26 @@ class Buffer:
         self.postings = 0
 
     def extend(self, records: Sequence[Record], vectors: SparseVectors) -> None:
-        """Take documents in; one of an id that is here already takes the other's place."""
+        """Take documents in, or their passages with one vector each.
+
+        One of an id that is here already takes the other's place.
+        """
         for record in records:
-            if record.id in self.newest:
-                self.replaced.append(self.newest[record.id])
-            self.newest[record.id] = len(self.records)
-            self.records.append(record)
-            self.payload_bytes += len(record.payload)
+            self._replace(record)
+            for part in record.stored:
+                self.newest[part.id] = len(self.records)
+                self.records.append(part)
+                self.payload_bytes += len(part.payload)
         self.vectors.append(vectors)
         self.postings += vectors.nnz
+
+    def _replace(self, record: Record) -> None:
+        """Mark what is here of an earlier document of the same id."""
+        for stored_id in passage_ids(record.id) if record.passages else (record.id,):
+            row = self.newest.pop(stored_id, None)
+            if row is None:
+                return
+            self.replaced.append(row)
 
     def is_full(self, config: IndexConfig) -> bool:
         """Whether it is time for a commit."""

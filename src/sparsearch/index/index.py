@@ -78,6 +78,9 @@ class Index(IndexReader):
             config = IndexConfig.suited_to(chosen)
         elif not isinstance(config, IndexConfig):
             raise InvalidInputError(f"config is {shorten(config)}, not an IndexConfig")
+        elif chosen is None and config.passage_length is not None:
+            reason = "an index without an encoder holds vectors, which cannot be cut into passages"
+            raise InvalidInputError(f"{reason}; leave out passage_length or give an encoder")
         catalog = create_catalog(folder, chosen, config)
         return cls(folder, catalog, chosen)
 
@@ -176,7 +179,8 @@ class Index(IndexReader):
         Returns
         -------
         SparseVectors or None
-            One row a document; None where the encoder has no model, and nothing takes long.
+            One row a document, or passage; None where the encoder has no model, and nothing takes
+            long.
 
         Raises
         ------
@@ -185,7 +189,8 @@ class Index(IndexReader):
         EncoderUnavailableError
             If the index has no encoder.
         """
-        texts = [record.content for record in check_documents(documents)]
+        records = check_documents(documents, passage_length=self.config.passage_length)
+        texts = [part.content for record in records for part in record.stored]
         return self._terms.encoder.encode_ahead(texts)
 
     def _add(
@@ -201,7 +206,7 @@ class Index(IndexReader):
             _check_source(source)
         with self._writing() as writer:
             return writer.add(
-                check_documents(documents),
+                check_documents(documents, passage_length=self.config.passage_length),
                 self._encode if ahead is None else AheadFeed(ahead, self._encode).vectors,
                 batch=MODEL_BATCH_DOCUMENTS if self.reads_with_model else BATCH_DOCUMENTS,
                 replacing=replacing,
@@ -270,6 +275,9 @@ class Index(IndexReader):
         return self._add_vectors(given, replace, source)
 
     def _add_vectors(self, batches: Iterable[Given], replace: bool, source: str | None) -> int:
+        if self.config.passage_length is not None:
+            reason = "the index cuts texts into passages, which vectors of whole texts do not fit"
+            raise InvalidInputError(f"{reason}; add the texts, or make an index without passages")
         with self._writing() as writer:
             before = writer.snapshot
 

@@ -15,6 +15,7 @@ import numpy as np
 from sparsearch.index.documents import Document
 from sparsearch.index.facets import Facet, count_values
 from sparsearch.index.info import IndexInfo
+from sparsearch.index.passages import passage_id
 from sparsearch.index.searcher import Searcher
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.storage import FORMAT_VERSION
@@ -48,9 +49,17 @@ class IndexReader(Searcher):
         return self._snapshot.n_live
 
     def __contains__(self, document_id: object) -> bool:
+        """Whether there is a document or, where texts are cut, a passage of this id."""
         if not isinstance(document_id, str):
             return False
-        return bool(self._snapshot.find([document_id])[0] >= 0)
+        stored = bool(self._snapshot.find([document_id])[0] >= 0)
+        return stored or self.has_document(document_id)
+
+    def has_document(self, document_id: str) -> bool:
+        """Whether a document of this id was added: a whole one, where texts are cut."""
+        cut = self.config.passage_length is not None
+        stored_id = passage_id(document_id, 1) if cut else document_id
+        return bool(self._snapshot.find([stored_id])[0] >= 0)
 
     def __repr__(self) -> str:
         return f"Index({str(self.path)!r}, {len(self)} documents)"

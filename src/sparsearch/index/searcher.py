@@ -14,6 +14,7 @@ from sparsearch.encoders import Encoder
 from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
 from sparsearch.index.approximate import EXACT
 from sparsearch.index.config import IndexConfig
+from sparsearch.index.distinct import Distinct
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermNames, explain_document
 from sparsearch.index.feedback import Feedback, expanded
@@ -24,7 +25,7 @@ from sparsearch.index.search import (
     search_snapshot,
     without_zeros,
 )
-from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.snapshot import Allowed, Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Tuning, sample_queries
 from sparsearch.runs import Hit, Run
@@ -99,6 +100,7 @@ class Searcher:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
     ) -> list[Hit]:
         """Return the best documents for a query.
 
@@ -116,6 +118,9 @@ class Searcher:
             BM25 and the default encoder always, the search is exact.
         feedback : Feedback, optional
             Search for the query as `expand` widens it; ``Feedback()`` has sensible settings.
+        distinct : str, optional
+            Name of a metadata field: of the documents that have the same value of it, only the best
+            is returned. With ``"document"``, the best passage of each text (see `IndexConfig`).
 
         Returns
         -------
@@ -132,7 +137,7 @@ class Searcher:
         options = self._options(recall, 1)
         vector = self._one_query(query, snapshot)
         vector = self._widened(snapshot, vector, filter, options, feedback)
-        top = self._top_k(snapshot, vector, k, filter, options)
+        top = self._top_k(snapshot, vector, k, filter, options, distinct)
         hits: list[Hit] = []
         for number, score in zip(top.numbers[0].tolist(), top.scores[0].tolist(), strict=True):
             if len(hits) == top.counts[0]:
@@ -149,6 +154,7 @@ class Searcher:
         *,
         recall: float | None = None,
         feedback: Feedback | None = None,
+        distinct: str | None = None,
         threads: int | None = None,
     ) -> Run:
         """Return the rankings of many queries.
@@ -157,7 +163,7 @@ class Searcher:
         ----------
         queries : mapping of query id to text, sequence of texts, or SparseVectors
             Queries without ids are numbered from "0".
-        k, filter, recall, feedback
+        k, filter, recall, feedback, distinct
             As in `search`.
         threads : int, optional
             All cores by default. Results do not depend on it.
@@ -175,7 +181,7 @@ class Searcher:
             names = [str(i) for i in range(len(vectors))]
         options = self._options(recall, threads)
         vectors = self._widened(snapshot, vectors, filter, options, feedback)
-        top = self._top_k(snapshot, vectors, k, filter, options)
+        top = self._top_k(snapshot, vectors, k, filter, options, distinct)
         rankings = {}
         for name, numbers, scores, count in zip(
             names, top.numbers, top.scores, top.counts.tolist(), strict=True
@@ -191,6 +197,7 @@ class Searcher:
         filter: Mapping[str, Any] | None = None,
         *,
         recall: float | None = None,
+        distinct: str | None = None,
         threads: int | None = 1,
     ) -> TopK:
         """Return document numbers and scores as arrays: the least work a search can be.
@@ -200,7 +207,8 @@ class Searcher:
         """
         snapshot = self._snapshot
         options = self._options(recall, threads)
-        return self._top_k(snapshot, self._terms.for_queries(queries, snapshot), k, filter, options)
+        vectors = self._terms.for_queries(queries, snapshot)
+        return self._top_k(snapshot, vectors, k, filter, options, distinct)
 
     def sample_queries(self) -> SparseVectors:
         """Return the long queries that `tune` measures with where none are given.
@@ -353,11 +361,20 @@ class Searcher:
         k: int,
         filter: Mapping[str, Any] | None,
         options: SearchOptions,
+        distinct: str | None = None,
     ) -> TopK:
         if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
             raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
         allowed = snapshot.allowed(filter)
-        return search_snapshot(snapshot, vectors, int(k), allowed, options)
+        if distinct is None:
+            return search_snapshot(snapshot, vectors, int(k), allowed, options)
+        if not isinstance(distinct, str):
+            raise InvalidQueryError(f"distinct is {shorten(distinct)}; give the name of a field")
+
+        def ranking(part: slice, depth: int, left: Allowed) -> TopK:
+            return search_snapshot(snapshot, vectors[part], depth, left, options)
+
+        return Distinct(snapshot, distinct, ranking).top_k(len(vectors), int(k), allowed)
 
     def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
         if threads is not None and (not isinstance(threads, int) or threads < 1):

@@ -166,6 +166,20 @@ class Segment:
         except (IndexError, ValueError) as error:
             raise self.damage("metadata") from error
 
+    def key_of_row(self, field: str) -> npt.NDArray[np.int32] | None:
+        """Return which key of a column each document has; see `Column.key_of_row`."""
+        if field not in self._key_of_row:
+            try:
+                self._key_of_row[field] = self.columns[field].key_of_row(self.n_documents)
+            except IndexError as error:
+                raise self.damage("metadata") from error
+        return self._key_of_row[field]
+
+    @cached_property
+    def _key_of_row(self) -> dict[str, npt.NDArray[np.int32] | None]:
+        """What was asked for before: it takes longer than a search."""
+        return {}
+
     def damage(self, what: str) -> IndexCorruptError:
         """Return the error that says that something here cannot be read."""
         return IndexCorruptError(

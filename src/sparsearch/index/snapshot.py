@@ -222,7 +222,6 @@ class Snapshot:
         if condition is not None and self.n_documents:
             self._check_fields(condition)
         masks = []
-        count = 0
         for segment, deleted in zip(self.segments, self.deleted, strict=True):
             mask = np.empty(0, np.bool_) if deleted is None else ~deleted
             if condition is not None:
@@ -232,7 +231,14 @@ class Snapshot:
                     raise segment.damage("metadata") from error
                 mask = matching if deleted is None else matching & mask
             masks.append(mask)
-            count += int(mask.sum()) if mask.size else segment.n_documents
+        return self.allowing(masks)
+
+    def allowing(self, masks: Sequence[Mask]) -> Allowed:
+        """Return the documents of masks, one a segment, as searches take them."""
+        count = sum(
+            int(mask.sum()) if mask.size else segment.n_documents
+            for segment, mask in zip(self.segments, masks, strict=True)
+        )
         few = None
         if count <= min(_FEW_DOCUMENTS, self.n_documents // _FEW_SHARE):
             few = self._numbers(masks)

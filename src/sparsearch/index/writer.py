@@ -10,7 +10,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ from sparsearch.index.merging import (
     choose_merge,
     group_neighbours,
 )
+from sparsearch.index.passages import document_of, passage_id
 from sparsearch.index.segment import Segment
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -70,6 +71,8 @@ than a quarter of itself, 0.00125: a third of the step of an 8-bit code."""
 
 Vectorize = Callable[[Sequence[Record]], SparseVectors]
 """From checked documents, as they come, to one vector each."""
+
+Numbers = npt.NDArray[np.int64]
 
 OnTaken = Callable[[DuplicateIdError], None]
 """Told of each document whose id is taken; unless it raises an error, the document is left out."""
@@ -189,8 +192,8 @@ class Writer:
             If an id is unknown and ``missing_ok`` is false; then nothing is deleted.
         """
         distinct = list(dict.fromkeys(ids))
-        numbers = self.snapshot.find(distinct)
-        missing = [i for i, number in zip(distinct, numbers, strict=True) if number < 0]
+        first, numbers = self._find(distinct)
+        missing = [i for i, number in zip(distinct, first, strict=True) if number < 0]
         if missing and not missing_ok:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
             raise DocumentNotFoundError(f"no document has the id {shorten(missing[0])}{more}")
@@ -201,13 +204,20 @@ class Writer:
         return len(distinct) - len(missing)
 
     def delete_matching(self, filter: Mapping[str, Any]) -> int:
-        """Delete documents by a condition; return how many there were; raises FilterError."""
+        """Delete documents by a condition; return how many there were; raises FilterError.
+
+        Of passages, the whole documents are deleted.
+        """
         numbers = self.snapshot.matching(filter)
-        if len(numbers):
+        count = len(numbers)
+        if self._store.config.passage_length is not None:
+            whole = {document_of(self.snapshot.id(number)) for number in numbers.tolist()}
+            count, (_, numbers) = len(whole), self._find(sorted(whole))
+        if count:
             self._mark_deleted(numbers)
             self._commit(self._records(), {})
             self.maintain()
-        return len(numbers)
+        return count
 
     def maintain(self, *, ignore_drift: bool = False) -> None:
         """Merge segments until the merge policy is content.
@@ -268,10 +278,11 @@ class Writer:
         """Return what to add of a batch: those whose ids are free, or all if they replace."""
         if replacing:
             return Accepted(batch, batch)
-        numbers = self.snapshot.find([record.id for record in batch])
+        stored = [record.stored[0].id for record in batch]
+        numbers = self.snapshot.find(stored)
         added: dict[str, Record] = {}
         for i, record in enumerate(batch):
-            if numbers[i] < 0 and record.id not in added and record.id not in self._buffer.newest:
+            if numbers[i] < 0 and record.id not in added and stored[i] not in self._buffer.newest:
                 added[record.id] = record
                 continue
             reason = "its id is taken, by the index or earlier in this call; see upsert"
@@ -285,12 +296,35 @@ class Writer:
         """Put documents into the buffer."""
         if not records:
             return
-        vectors = vectorize(records)
+        vectors = vectorize([part for record in records for part in record.stored])
         if replacing:
-            self._mark_deleted(self.snapshot.find([record.id for record in records]))
+            self._mark_deleted(self._find([record.id for record in records])[1])
         self._buffer.extend(records, vectors)
 
-    def _mark_deleted(self, numbers: npt.NDArray[np.int64]) -> None:
+    def _find(self, ids: Sequence[str]) -> tuple[Numbers, Numbers]:
+        """Return the numbers of documents and, where texts are cut, of their passages.
+
+        Returns
+        -------
+        first : ndarray of int64
+            Of each document, or its first passage; -1 where there is none.
+        stored : ndarray of int64
+            All of them, and -1 any number of times.
+        """
+        if self._store.config.passage_length is None:
+            numbers = self.snapshot.find(ids)
+            return numbers, numbers
+        found: list[Numbers] = []
+        start, stop, left = 1, 2, list(ids)
+        while left or not found:
+            asked = [passage_id(i, number) for i in left for number in range(start, stop)]
+            found.append(self.snapshot.find(asked))
+            has_last = found[-1][stop - start - 1 :: stop - start] >= 0
+            left = list(compress(left, has_last))
+            start, stop = stop, 2 * stop
+        return found[0], np.concatenate(found)
+
+    def _mark_deleted(self, numbers: Numbers) -> None:
         """Mark documents, given by number or -1, as deleted from the next commit on."""
         numbers = numbers[numbers >= 0]
         owners = np.searchsorted(self.snapshot.bases, numbers, side="right") - 1
@@ -390,13 +424,18 @@ def _refuse(error: DuplicateIdError) -> None:
 def _batches(
     records: Iterable[Record], size: int
 ) -> Iterator[tuple[list[Record], Exception | None]]:
-    """Gather batches; a failure of the iterable comes with the records that preceded it."""
+    """Gather batches; a failure of the iterable comes with the records that preceded it.
+
+    Their size is that of what is stored: passages, where texts are cut.
+    """
     iterator = iter(records)
     while True:
         batch: list[Record] = []
+        room = size
         try:
-            for record in islice(iterator, size):
-                batch.append(record)  # noqa: PERF402 - what precedes a failure must be kept
+            while room > 0 and (record := next(iterator, None)) is not None:
+                batch.append(record)
+                room -= len(record.stored)
         except Exception as failure:
             yield batch, failure
             return

@@ -155,6 +155,22 @@ class Run(Mapping[str, list[tuple[str, float]]]):
             for rank, (document, score) in enumerate(scored, start=1):
                 yield f"{query} Q0 {document} {rank} {score!r} {tag}\n"
 
+    def max_passage(self) -> Run:
+        """Return the run of whole documents, each where its best passage is (MaxP).
+
+        A passage's id is that of its document, ``#`` and a number, as in an index of passages and
+        in the passages of MS MARCO's documents; other ids stay as they are. To have k documents,
+        search with ``distinct="document"``, or deeper than k.
+        """
+        rankings = {}
+        for query, ranking in self._rankings.items():
+            first: dict[str, int] = {}
+            for place, id in enumerate(ranking.ids):
+                document, mark, number = id.rpartition("#")
+                first.setdefault(document if mark and number.isdecimal() else id, place)
+            rankings[query] = list(first), ranking.scores[list(first.values())]
+        return Run.from_rankings(rankings, self.name)
+
     @property
     def queries(self) -> tuple[str, ...]:
         """Ids of the queries, in the order given."""

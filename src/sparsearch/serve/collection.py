@@ -124,7 +124,7 @@ class Collection:
                 if isinstance(document, Mapping) and "vector" in document:
                     reason = "it has a vector, but this collection makes its own from the text"
                     raise InvalidDocumentError(position, document.get("id"), reason)
-            for _ in check_documents(documents):
+            for _ in check_documents(documents, passage_length=self.index.config.passage_length):
                 pass
             return Put(documents, None, replace)
         rows = [_vector_of(position, document) for position, document in enumerate(documents)]

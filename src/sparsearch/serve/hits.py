@@ -20,7 +20,7 @@ __all__ = ["answer_searches", "feedback_of", "group_of", "query_of", "widened"]
 
 def group_of(collection: Collection, request: SearchRequest) -> Hashable:
     """Return what searches must have in common to be answered by one call."""
-    if request.filter is not None:
+    if request.filter is not None or request.distinct is not None:
         return object()
     kind = type(request.query), feedback_of(request)
     return collection.name, kind, request.k, request.recall
@@ -63,7 +63,8 @@ def answer_searches(
     first = requests[0]
     start = time.perf_counter()
     queries = widened(index, queries, first)
-    top = index.top_k(queries, first.k, first.filter, recall=first.recall)
+    how: dict[str, Any] = {"recall": first.recall, "distinct": first.distinct}
+    top = index.top_k(queries, first.k, first.filter, **how)
     seconds = time.perf_counter() - start
     exact = first.recall is None or not index.can_approximate
     timer = metrics.searches.labels(collection.name, "exact" if exact else "approximate")

@@ -119,6 +119,15 @@ UseFeedback = Annotated[
 ]
 
 
+Distinct = Annotated[
+    str | None,
+    Field(
+        description="Name of a metadata field: of the documents that have the same value of it, "
+        "only the best is returned. 'document': the best passage of each document."
+    ),
+]
+
+
 class ErrorBody(BaseModel):
     """What went wrong; further properties name what the error is about."""
 
@@ -226,6 +235,7 @@ class SearchRequest(_Request):
     filter: Filter = None
     recall: Recall = None
     feedback: UseFeedback = None
+    distinct: Distinct = None
     fields: list[str] | None = Field(
         default=None,
         description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
@@ -276,6 +286,7 @@ class BatchRequest(_Request):
     filter: Filter = None
     recall: Recall = None
     feedback: UseFeedback = None
+    distinct: Distinct = None
 
 
 class Ranking(BaseModel):

@@ -92,6 +92,7 @@ async def search_batch(
         start = time.perf_counter()
         queries = collection.queries(request.queries)
         how: dict[str, Any] = {"recall": request.recall, "feedback": feedback_of(request)}
+        how["distinct"] = request.distinct
         run = index.search_batch(queries, request.k, request.filter, **how)
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start

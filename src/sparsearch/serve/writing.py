@@ -395,9 +395,9 @@ class GroupWriter:
             if deletion.filter is not None:
                 continue
             distinct = list(dict.fromkeys(deletion.ids))
-            present = [i for i in distinct if i not in gone and i in self._index]
+            present = [i for i in distinct if i not in gone and self._index.has_document(i)]
             if len(present) < len(distinct) and not deletion.missing_ok:
-                missing = next(i for i in distinct if i in gone or i not in self._index)
+                missing = next(i for i in distinct if i in gone or not self._index.has_document(i))
                 reason = f"no document has the id {shorten(missing)}; nothing was deleted"
                 request.fail(DocumentNotFoundError(reason))
                 continue
@@ -437,7 +437,7 @@ def _first_taken(index: Index, ids: Sequence[str], taken: set[str]) -> int | Non
     """Return the position of the first id that the index, `taken` or an earlier one has."""
     seen: set[str] = set()
     for position, identifier in enumerate(ids):
-        if identifier in taken or identifier in seen or identifier in index:
+        if identifier in taken or identifier in seen or index.has_document(identifier):
             return position
         seen.add(identifier)
     return None
