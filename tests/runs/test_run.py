@@ -46,6 +46,13 @@ def test_a_run_is_a_mapping_from_query_to_ranking() -> None:
         run.scores("q1")[0] = 9
 
 
+def test_documents_stand_where_their_best_passages_do() -> None:
+    found = [("a#2", 3.0), ("b", 2.5), ("a#1", 2.0), ("c#1#7", 1.0), ("c#x", 0.5), ("#4", 0.25)]
+    run = Run({"q": found, "none": []}, name="mine").max_passage()
+    assert run["q"] == [("a", 3.0), ("b", 2.5), ("c#1", 1.0), ("c#x", 0.5), ("#4", 0.25)]
+    assert (run["none"], run.name) == ([], "mine")
+
+
 def test_both_constructors_agree() -> None:
     pairs = Run({"q": [("a", 0.5), ("b", 2.5)]})
     columns = Run.from_rankings({"q": (np.array(["a", "b"]), np.array([0.5, 2.5], np.float32))})

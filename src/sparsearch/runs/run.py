@@ -166,8 +166,8 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         for query, ranking in self._rankings.items():
             first: dict[str, int] = {}
             for place, id in enumerate(ranking.ids):
-                document, mark, number = id.rpartition("#")
-                first.setdefault(document if mark and number.isdecimal() else id, place)
+                document, _, number = id.rpartition("#")
+                first.setdefault(document if document and number.isdecimal() else id, place)
             rankings[query] = list(first), ranking.scores[list(first.values())]
         return Run.from_rankings(rankings, self.name)
 
