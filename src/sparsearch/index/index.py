@@ -20,6 +20,7 @@ from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
+from sparsearch.index.unchanged import encode_changed
 from sparsearch.index.writer import BATCH_DOCUMENTS, MODEL_BATCH_DOCUMENTS, OnTaken, Store, Writer
 from sparsearch.storage import Catalog, SourceProgress, cleaner_lock, writer_lock
 from sparsearch.vectors import SparseVectors, VectorBatch
@@ -159,7 +160,8 @@ class Index(IndexReader):
         """Add documents, each replacing the one with its id, if any; see `add`.
 
         A replaced document and its replacement change places in one commit. The new one counts as
-        the latest in insertion order.
+        the latest in insertion order. Where its title and text are those of the old one, a model
+        does not read them again; so other fields are changed in no time.
 
         Parameters
         ----------
@@ -173,8 +175,8 @@ class Index(IndexReader):
     def encode_ahead(self, documents: Iterable[Mapping[str, Any]]) -> SparseVectors | None:
         """Return what the encoder's model makes of documents, to be given to `upsert`.
 
-        That takes most of the time of adding them. It needs no lock, so others can write meanwhile;
-        any thread may do it.
+        That takes most of the time of adding them, where their texts are not stored as they are. It
+        needs no lock, so others can write meanwhile; any thread may do it.
 
         Returns
         -------
@@ -190,8 +192,8 @@ class Index(IndexReader):
             If the index has no encoder.
         """
         records = check_documents(documents, passage_length=self.config.passage_length)
-        texts = [part.content for record in records for part in record.stored]
-        return self._terms.encoder.encode_ahead(texts)
+        stored = [part for record in records for part in record.stored]
+        return encode_changed(self._terms.encoder, self._snapshot, stored)
 
     def _add(
         self,
@@ -495,6 +497,8 @@ class Index(IndexReader):
     def _encode(
         self, records: Sequence[Record], ahead: SparseVectors | None = None
     ) -> SparseVectors:
+        if ahead is None:
+            ahead = encode_changed(self._terms.encoder, self._snapshot, records)
         return self._terms.encode_documents([record.content for record in records], ahead)
 
 
