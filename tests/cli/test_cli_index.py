@@ -71,6 +71,72 @@ def test_upsert_reads_it_again(run, tmp_path):
         assert index.get("a").text == "new"
 
 
+def ids(folder):
+    with Index.open(folder) as index:
+        return [document.id for document in index.documents()]
+
+
+@pytest.mark.parametrize("options", [(), ("--passage-length", "50")])
+def test_a_folder_is_mirrored(run, tmp_path, options):
+    folder = tmp_path / "notes"
+    (folder / "sub").mkdir(parents=True)
+    for name, text in {"a.txt": "sparse", "sub/b.md": "dense " * 20, "c.txt": "soup"}.items():
+        (folder / name).write_text(text)
+    mirror = ("index", tmp_path / "i", folder, "--mirror", "--encoder", "bm25", *options)
+    outcome = run(*mirror)
+    assert "added 3 documents" in outcome.out
+    assert "0 documents unchanged, 0 deleted" in outcome.err
+    (folder / "a.txt").unlink()
+    (folder / "c.txt").write_text("salted soup")
+    (folder / "d.txt").write_text("new")
+    outcome = run(*mirror)
+    assert outcome.code == 0, outcome
+    assert "added 2 documents" in outcome.out
+    assert "1 document unchanged, 1 deleted" in outcome.err
+    found = [name.partition("#")[0] for name in ids(tmp_path / "i")]
+    assert list(dict.fromkeys(found)) == ["sub/b.md", "c.txt", "d.txt"]
+    (folder / "sub" / "b.md").write_text("dense " * 5)  # fewer passages, all stored already
+    assert "added 1 document " in run(*mirror).out
+    before = ids(tmp_path / "i")
+    (folder / "d.txt").write_bytes(b"\0")  # left out as binary, but still there
+    outcome = run(*mirror)
+    assert "3 documents unchanged" not in outcome.err
+    assert "2 documents unchanged, 0 deleted" in outcome.err
+    assert ids(tmp_path / "i") == before
+
+
+def test_a_mirror_deletes_nothing_where_it_cannot_know(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", PAPERS)
+    mirror = ("index", tmp_path / "i", source, "--mirror", "--encoder", "bm25")
+    run(*mirror)
+    source.write_text("not JSON\n" + json.dumps(PAPERS[0]) + "\n")
+    outcome = run(*mirror)
+    assert outcome.code == 1
+    assert len(ids(tmp_path / "i")) == 4
+    outcome = run(*mirror, "--skip-invalid")
+    assert outcome.code == 0, outcome
+    assert "nothing was deleted, since not all records could be used" in outcome.err
+    assert len(ids(tmp_path / "i")) == 4
+    source.write_text("")
+    outcome = run(*mirror)
+    assert outcome.code == 1
+    assert "s.jsonl holds no documents, so nothing was deleted; if that is meant" in outcome.err
+    outcome = run("index", tmp_path / "i", "-", "--mirror", stdin=json.dumps(PAPERS[0]))
+    assert outcome.code == 1
+    assert "--mirror takes a file or a folder" in outcome.err
+    assert len(ids(tmp_path / "i")) == 4
+
+
+def test_of_documents_of_one_id_the_last_is_mirrored(run, tmp_path):
+    twice = [{"id": "a", "text": "first"}, {"id": "b", "text": "b"}, {"id": "a", "text": "last"}]
+    source = write_jsonl(tmp_path / "s.jsonl", twice)
+    for _ in range(3):
+        run("index", tmp_path / "i", source, "--mirror", "--encoder", "bm25")
+        with Index.open(tmp_path / "i") as index:
+            assert index.get("a").text == "last"
+            assert len(index) == 2
+
+
 @pytest.mark.parametrize(
     ("options", "settings"),
     [

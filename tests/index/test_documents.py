@@ -480,3 +480,22 @@ def test_vectors_are_refused_where_the_encoder_is_gone(tmp_path: Path) -> None:
         pytest.raises(VocabularyMismatchError, match="makes its vectors from text"),
     ):
         index.add_vectors(["1"], vectors)
+
+
+def test_whether_the_very_document_is_stored(tmp_path: Path) -> None:
+    given = {"id": "a", "title": "t", "text": "x", "n": 1, "tags": ["b"]}
+    with Index.create(tmp_path / "index", "bm25") as index:
+        assert not index.holds(given)
+        index.add([given])
+        assert index.holds(given)
+        for other in (
+            {"id": "b"},
+            {"text": "y"},
+            {"n": 1.0},
+            {"n": None},
+            {"more": 2},
+            {"tags": []},
+        ):
+            assert not index.holds({**given, **other})
+        with pytest.raises(InvalidDocumentError):
+            index.holds({"id": "a"})

@@ -177,6 +177,14 @@ class LifeOfPassages(RuleBasedStateMachine):
         for document_id in meant:
             del self.model[document_id]
 
+    @rule(asked=documents)
+    def holds(self, asked: list[tuple[str, dict[str, Any]]]) -> None:
+        for document_id, document in asked:
+            same = self.model.get(document_id) == document
+            assert self.index.holds({"id": document_id, **document}) == same
+        for document_id, document in self.model.items():
+            assert self.index.holds({"id": document_id, **document})
+
     @rule()
     def optimize(self) -> None:
         self.index.optimize()

@@ -32,6 +32,7 @@ EXAMPLES = (
     "sparsearch index notes my-notes/ --format text --language german",
     "sparsearch index papers papers.jsonl.gz --encoder naver/splade-v3",
     "sparsearch index manuals manuals/ --passage-length 1000",
+    "sparsearch index notes my-notes/ --mirror",
     "zcat dump.jsonl.gz | sparsearch index papers -",
 )
 
@@ -99,6 +100,14 @@ def index(
             "--upsert", help="Read the whole source; replace documents whose ids are taken."
         ),
     ] = False,
+    mirror: Annotated[
+        bool,
+        typer.Option(
+            "--mirror",
+            help="Make the index hold what the source does: replace documents that have changed, "
+            "delete those it no longer has.",
+        ),
+    ] = False,
     skip_invalid: Annotated[
         bool,
         typer.Option(
@@ -128,9 +137,10 @@ def index(
     started = time.perf_counter()
     with create_or_open(index, options, of_text=True) as target:
         adding = Adding(target, reader, rejected)
-        added = adding.upsert() if upsert else adding.add()
+        mirrored = adding.mirror() if mirror else None
+        added = mirrored.added if mirrored else adding.upsert() if upsert else adding.add()
         seconds = time.perf_counter() - started
-        if optimize and added:
+        if optimize and (added or (mirrored and mirrored.deleted)):
             with working("merging segments"):
                 target.optimize()
         if reader.skipped:
@@ -139,6 +149,9 @@ def index(
             note(f"left out {left_out} that no text could be read from, such as {name} ({reason})")
         if rejected and rejected.count:
             note(f"skipped {counted(rejected.count, 'record')} in all")
+        if mirrored:
+            kept = f"{counted(mirrored.unchanged, 'document')} unchanged"
+            note(f"{kept}, {mirrored.deleted:,} deleted")
         _summarize(target, added, seconds)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sparsearch.index.documents import Document
+from sparsearch.index.documents import Document, check_documents
 from sparsearch.index.facets import Facet, count_values
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.passages import passage_id
@@ -60,6 +60,25 @@ class IndexReader(Searcher):
         cut = self.config.passage_length is not None
         stored_id = passage_id(document_id, 1) if cut else document_id
         return bool(self._snapshot.find([stored_id])[0] >= 0)
+
+    def holds(self, document: Mapping[str, Any]) -> bool:
+        """Whether a document is stored just as it is given, with all its fields in this order.
+
+        Raises
+        ------
+        InvalidDocumentError
+            If it is malformed.
+        """
+        snapshot = self._snapshot
+        (record,) = check_documents([document], passage_length=self.config.passage_length)
+        numbers = snapshot.find([part.id for part in record.stored]).tolist()
+        one_more = passage_id(record.id, len(numbers) + 1)
+        if record.passages and snapshot.find([one_more])[0] >= 0:
+            return False
+        return all(
+            number >= 0 and snapshot.payload(number) == part.payload
+            for number, part in zip(numbers, record.stored, strict=True)
+        )
 
     def __repr__(self) -> str:
         return f"Index({str(self.path)!r}, {len(self)} documents)"

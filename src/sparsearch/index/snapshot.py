@@ -280,8 +280,12 @@ class Snapshot:
 
     def document(self, number: int) -> Document:
         """Return a document's stored fields."""
+        return decode_payload(self.id(number), self.payload(number))
+
+    def payload(self, number: int) -> bytes:
+        """Return a document's stored fields, as JSON."""
         segment, row = self.locate(number)
-        return decode_payload(segment.id(row), segment.payload(row))
+        return segment.payload(row)
 
     def live_numbers(self) -> npt.NDArray[np.int64]:
         """Return the numbers of all live documents, in insertion order."""
