@@ -78,6 +78,9 @@ READINGS: dict[str, Callable[[Any], object]] = {
     "get": lambda i: i.get("d/../e"),
     "vector": lambda i: i.vector("a").to_dicts(),
     "count": lambda i: (len(i), i.count({"year": 2021})),
+    "documents": lambda i: sorted(i.documents(), key=lambda d: d.id),
+    "documents with a filter": lambda i: sorted(i.documents({"year": 2021}), key=lambda d: d.id),
+    "documents with an unknown field": lambda i: list(i.documents({"no": 1})),
     "facets": lambda i: i.facets(["year", "tags"], limit=2),
     "a document that is not there": lambda i: i.get("no"),
     "explain one that is not there": lambda i: i.explain("sparse", "no"),
@@ -163,6 +166,22 @@ def test_a_bad_document_is_named_by_its_place_among_all(server: Served) -> None:
         assert len(remote) == len(KNOWN) + 500
 
 
+def test_documents_are_listed_page_by_page(server: Served) -> None:
+    with Client(server.url) as client:
+        remote = client.collection("papers")
+        remote.upsert({"id": f"n{i}", "text": f"text {i}", "n": i} for i in range(1200))
+        found = {}
+        for document in remote.documents({"n": {">=": 0}}, fields=["n"]):
+            if not found:
+                remote.upsert(
+                    [{"id": f"n{i}", "text": "changed", "n": i} for i in range(0, 1200, 2)]
+                )
+            assert document.id not in found
+            assert (document.title, document.text) == (None, None)
+            found[document.id] = document.metadata
+        assert found == {f"n{i}": {"n": i} for i in range(1200)}
+
+
 def test_async_client(server: Served) -> None:
     async def use() -> None:
         async with AsyncClient(server.url) as client:
@@ -174,6 +193,8 @@ def test_async_client(server: Served) -> None:
             found = await asyncio.gather(*(remote.search(f"upserted {i}", 1) for i in range(20)))
             assert [hits[0].id for hits in found] == [f"u{i}" for i in range(20)]
             assert await remote.delete([f"u{i}" for i in range(20)]) == 20
+            listed = [document async for document in remote.documents({"year": 2020})]
+            assert listed == [await remote.get("a")]
             assert (await remote.get("a")).title == "Sparse retrieval"
             assert (await remote.vector("a")).nnz > 0
             assert (await remote.explain("sparse", "a")).terms

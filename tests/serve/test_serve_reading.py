@@ -133,6 +133,30 @@ def test_documents_and_vectors_by_any_id(http: httpx.Client, index: Index, docum
     assert list(vector.values()) == sorted(vector.values(), reverse=True)
 
 
+def test_pages_of_documents(http: httpx.Client) -> None:
+    first = http.post("/documents/list", json={"limit": 3}).json()
+    second = http.post("/documents/list", json={"limit": 3, "after": first["after"]}).json()
+    assert (len(first["documents"]), len(second["documents"]), second["after"]) == (3, 1, None)
+    whole = {d["id"]: d for d in first["documents"] + second["documents"]}
+    assert whole.keys() == {paper["id"] for paper in PAPERS}
+    assert whole["b"] == {
+        "id": "b",
+        "title": None,
+        "text": "Dense vectors and dense indexes.",
+        "metadata": {"year": 2021, "tags": ["dense", "new"]},
+    }
+    body = {"filter": {"year": 2021}, "fields": ["title", "year", "none"]}
+    some = http.post("/documents/list", json=body).json()
+    assert sorted(some["documents"], key=lambda d: d["id"]) == [
+        {"id": "b", "title": None, "metadata": {"year": 2021}},
+        {"id": "c", "title": "Soup", "metadata": {"year": 2021}},
+    ]
+    ids = http.post("/documents/list", json={"fields": []}).json()["documents"]
+    assert {"id": "a", "metadata": {}} in ids
+    for refused in ({"limit": 0}, {"limit": 1001}, {"after": 3}, {"filter": {"no": 1}}):
+        assert http.post("/documents/list", json=refused).status_code == 422
+
+
 def test_count_and_facets(http: httpx.Client) -> None:
     assert http.post("/count", json={}).json() == {"count": 4}
     assert http.post("/count", json={"filter": {"year": 2021}}).json() == {"count": 2}

@@ -14,7 +14,7 @@ from sparsearch.runs import Hit, Run
 from sparsearch.vectors import SparseVectors
 
 if TYPE_CHECKING:
-    from sparsearch.index import Document, Explanation, Facet, Feedback
+    from sparsearch.index import Document, Explanation, Facet, Feedback, Page
 
 __all__ = ["Call", "CollectionCalls", "How", "Query", "Stats", "list_collections"]
 
@@ -258,6 +258,14 @@ class CollectionCalls:
         """Ask for a document."""
         return Call("GET", self.path("document"), _document, params={"id": document_id})
 
+    def page(
+        self, filter: Mapping[str, Any] | None, after: str | None, fields: Sequence[str] | None
+    ) -> Call[Page]:
+        """Ask for some of the documents."""
+        names = None if fields is None else list(fields)
+        body = {"filter": filter, "after": after, "limit": _PORTION, "fields": names}
+        return Call("POST", self.path("documents", "list"), _page, body)
+
     def vector(self, document_id: str) -> Call[SparseVectors]:
         """Ask for a document's vector."""
         params = {"id": document_id}
@@ -300,7 +308,13 @@ def _hits(answer: Iterable[Mapping[str, Any]]) -> list[Hit]:
 def _document(answer: Mapping[str, Any]) -> Document:
     from sparsearch.index import Document
 
-    return Document(answer["id"], answer["title"], answer["text"], answer["metadata"])
+    return Document(answer["id"], answer.get("title"), answer.get("text"), answer["metadata"])
+
+
+def _page(answer: Mapping[str, Any]) -> Page:
+    from sparsearch.index import Page
+
+    return Page(tuple(map(_document, answer["documents"])), answer["after"])
 
 
 def _explanation(answer: Mapping[str, Any]) -> Explanation:

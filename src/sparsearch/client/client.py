@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsearch.client.calls import Call, CollectionCalls, How, Query, Stats, list_collections
@@ -201,6 +201,30 @@ class RemoteCollection:
         """Return a stored document."""
         return self._client.call(self._calls.get(document_id))
 
+    def documents(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> Iterator[Document]:
+        """Yield all documents, or those that meet a filter, in an order that means nothing.
+
+        They are asked for page by page. A document that is there all the while is yielded once,
+        whatever is written meanwhile.
+
+        Parameters
+        ----------
+        filter : mapping, optional
+        fields : sequence of str, optional
+            What of each to send: ``title``, ``text`` and metadata fields; everything by default.
+        """
+        after: str | None = None
+        while True:
+            page = self._client.call(self._calls.page(filter, after, fields))
+            yield from page.documents
+            if (after := page.after) is None:
+                return
+
     def vector(self, document_id: str) -> SparseVectors:
         """Return the stored vector of a document, one row."""
         return self._client.call(self._calls.vector(document_id))
@@ -360,6 +384,21 @@ class AsyncCollection:
     async def get(self, document_id: str) -> Document:
         """Return a stored document."""
         return await self._client.call(self._calls.get(document_id))
+
+    async def documents(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        fields: Sequence[str] | None = None,
+    ) -> AsyncIterator[Document]:
+        """Yield all documents, or those that meet a filter, in an order that means nothing."""
+        after: str | None = None
+        while True:
+            page = await self._client.call(self._calls.page(filter, after, fields))
+            for document in page.documents:
+                yield document
+            if (after := page.after) is None:
+                return
 
     async def vector(self, document_id: str) -> SparseVectors:
         """Return the stored vector of a document, one row."""

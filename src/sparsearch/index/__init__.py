@@ -7,6 +7,7 @@ from sparsearch.index.facets import Facet
 from sparsearch.index.feedback import Feedback
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
+from sparsearch.index.paging import Page
 from sparsearch.index.search import TopK
 from sparsearch.index.warmup import warm_up
 
@@ -18,6 +19,7 @@ __all__ = [
     "Index",
     "IndexConfig",
     "IndexInfo",
+    "Page",
     "TermContribution",
     "TopK",
     "warm_up",

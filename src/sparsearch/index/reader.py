@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.documents import Document, check_documents
 from sparsearch.index.facets import Facet, count_values
 from sparsearch.index.info import IndexInfo
+from sparsearch.index.paging import Page, read_page
 from sparsearch.index.passages import passage_id
 from sparsearch.index.searcher import Searcher
 from sparsearch.index.snapshot import Snapshot
@@ -88,16 +90,50 @@ class IndexReader(Searcher):
         snapshot = self._snapshot
         return snapshot.document(self._number(document_id, snapshot))
 
-    def documents(self) -> Iterator[Document]:
-        """Yield all documents, in insertion order."""
+    def documents(self, filter: Mapping[str, Any] | None = None) -> Iterator[Document]:
+        """Yield all documents or, with a filter, those that meet it, in insertion order."""
         snapshot = self._snapshot
-        for number in snapshot.live_numbers().tolist():
+        for number in snapshot.matching(filter).tolist():
             yield snapshot.document(number)
+
+    def page(
+        self,
+        filter: Mapping[str, Any] | None = None,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Return some documents, for going through all of them while others write.
+
+        A document that is there from the first page to the last is on exactly one of them, whatever
+        is written meanwhile. The order means nothing.
+
+        Parameters
+        ----------
+        filter : mapping, optional
+        after : str, optional
+            What the page before said; by default, this is the first.
+        limit : int
+            Documents at most, at least 1. A page of more than 8 MB of stored fields ends earlier.
+
+        Raises
+        ------
+        FilterError
+            If the filter is malformed or names a field that no document has.
+        InvalidInputError
+            If `after` or `limit` is none.
+        """
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise InvalidInputError(f"limit is {shorten(limit)}; it must be a positive integer")
+        if after is not None and not isinstance(after, str):
+            raise InvalidInputError(f"after is {shorten(after)}; give what the last page said")
+        snapshot = self._snapshot
+        return read_page(snapshot, snapshot.allowed(filter), after, limit)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:
         """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""
         snapshot = self._snapshot
-        return snapshot.vectors(snapshot.live_numbers()[start:stop], self._terms.vocabulary)
+        return snapshot.vectors(snapshot.matching()[start:stop], self._terms.vocabulary)
 
     def vector(self, document_id: str) -> SparseVectors:
         """Return the stored vector of a document, one row.

@@ -244,8 +244,11 @@ class Snapshot:
             few = self._numbers(masks)
         return Allowed(tuple(masks), few)
 
-    def matching(self, expression: object) -> npt.NDArray[np.int64]:
-        """Return the numbers of the live documents that meet a filter; raises as `allowed`."""
+    def matching(self, expression: object = None) -> npt.NDArray[np.int64]:
+        """Return the numbers of the live documents, or of those that meet a filter, ascending.
+
+        Raises as `allowed`.
+        """
         return self._numbers(self.allowed(expression).masks)
 
     def _numbers(self, masks: Sequence[Mask]) -> npt.NDArray[np.int64]:
@@ -286,14 +289,6 @@ class Snapshot:
         """Return a document's stored fields, as JSON."""
         segment, row = self.locate(number)
         return segment.payload(row)
-
-    def live_numbers(self) -> npt.NDArray[np.int64]:
-        """Return the numbers of all live documents, in insertion order."""
-        parts = [np.empty(0, np.int64)]
-        for base, segment, deleted in zip(self.bases, self.segments, self.deleted, strict=False):
-            rows = np.arange(segment.n_documents)
-            parts.append(base + (rows if deleted is None else rows[~deleted]))
-        return np.concatenate(parts)
 
     def vectors(
         self, numbers: npt.NDArray[np.int64], vocabulary: Vocabulary | None

@@ -182,7 +182,7 @@ def sample_queries(snapshot: Snapshot) -> tuple[SparseVectors, SparseVectors]:
     efforts the few heaviest terms of a document find less than real short queries do, with high
     ones more, and half and half about as much (docs/lab-notes.md).
     """
-    live = snapshot.live_numbers()
+    live = snapshot.matching()
     spread = np.unique(np.linspace(0, max(len(live) - 1, 0), _SAMPLE).astype(np.int64))
     vectors = snapshot.vectors(live[spread[: len(live)]], None)
     # Drawing by weight without replacement: Efraimidis and Spirakis, 2006.

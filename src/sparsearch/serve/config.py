@@ -57,6 +57,8 @@ class Limits:
         Hits of all queries of a batch.
     read_hits : int
         Hits that are explained or cut to a passage: the text of each is gone through.
+    listed : int
+        Documents of a page of all.
     failures : int
         Wrong API keys from one address within a minute.
     shutdown_seconds : int
@@ -83,6 +85,7 @@ class Limits:
     ids: int = 10_000
     hits: int = 1_000_000
     read_hits: int = 200
+    listed: int = 1000
     failures: int = 10
     shutdown_seconds: int = 30
 

@@ -30,6 +30,8 @@ __all__ = [
     "FacetsRequest",
     "FacetsResponse",
     "Health",
+    "ListRequest",
+    "ListResponse",
     "Readiness",
     "SearchRequest",
     "SearchResponse",
@@ -198,6 +200,37 @@ class DocumentResponse(BaseModel):
     title: str | None
     text: str | None
     metadata: dict[str, Any]
+
+
+class ListRequest(_Request):
+    """Which documents to list: all, page by page, or those that meet a filter."""
+
+    filter: Filter = None
+    after: str | None = Field(
+        default=None, description="What the page before said; null for the first page."
+    )
+    limit: Whole = Field(default=100, ge=1, description="Documents of a page, at most.")
+    fields: list[str] | None = Field(
+        default=None,
+        description="What of each to return: 'title', 'text' and names of metadata fields. By "
+        "default everything, with an empty list ids only.",
+    )
+
+
+class ListedDocument(BaseModel):
+    """A stored document, or what was asked for of it."""
+
+    id: str
+    title: str | None = None
+    text: str | None = None
+    metadata: dict[str, Any]
+
+
+class ListResponse(BaseModel):
+    """A page of documents; one that is there all the while is on exactly one page."""
+
+    documents: list[ListedDocument]
+    after: str | None = Field(description="Asks for the next page; null if this is the last.")
 
 
 class VectorResponse(BaseModel):

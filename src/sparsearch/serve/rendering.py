@@ -34,23 +34,17 @@ def json_response(body: Mapping[str, Any] | bytes, status: int = 200) -> Respons
 
 def hit_body(document: Document, score: float, fields: Sequence[str] | None) -> dict[str, Any]:
     """Return a hit with the fields asked for; all of them if None."""
-    body: dict[str, Any] = {"id": document.id, "score": score}
-    stored = document_body(document)
-    if fields is None:
-        return {**body, **stored}
-    metadata = stored["metadata"]
-    body |= {name: stored[name] for name in ("title", "text") if name in fields}
-    return {**body, "metadata": {name: metadata[name] for name in fields if name in metadata}}
+    return {"id": document.id, "score": score, **document_body(document, fields)}
 
 
-def document_body(document: Document) -> dict[str, Any]:
-    """Return a stored document."""
-    return {
-        "id": document.id,
-        "title": document.title,
-        "text": document.text,
-        "metadata": dict(document.metadata),
-    }
+def document_body(document: Document, fields: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return a stored document with the fields asked for; all of them if None."""
+    texts = {"title": document.title, "text": document.text}
+    metadata = document.metadata
+    if fields is not None:
+        texts = {name: text for name, text in texts.items() if name in fields}
+        metadata = {name: metadata[name] for name in fields if name in metadata}
+    return {"id": document.id, **texts, "metadata": dict(metadata)}
 
 
 def explanation_terms(

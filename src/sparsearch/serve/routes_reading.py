@@ -141,6 +141,21 @@ async def get_document(id: _Id, collection: ReadDep, service: ServiceDep) -> Res
     return await _answer(service, lambda: document_body(collection.index.get(id)))
 
 
+@router.post(f"{_NAME}/documents/list", response_model=models.ListResponse, tags=["documents"])
+async def list_documents(
+    request: models.ListRequest, collection: ReadDep, service: ServiceDep
+) -> Response:
+    """Return the documents page by page, in an order that means nothing and stays."""
+    _check_number("limit", request.limit, service.config.limits.listed)
+
+    def work() -> dict[str, Any]:
+        page = collection.index.page(request.filter, after=request.after, limit=request.limit)
+        bodies = [document_body(document, request.fields) for document in page.documents]
+        return {"documents": bodies, "after": page.after}
+
+    return await _answer(service, work)
+
+
 @router.get(f"{_NAME}/vector", response_model=models.VectorResponse, tags=["documents"])
 async def get_vector(id: _Id, collection: ReadDep, service: ServiceDep) -> Response:
     """Return a document's vector as it is stored."""
