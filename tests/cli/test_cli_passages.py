@@ -41,7 +41,8 @@ def test_an_index_of_passages_is_made_kept_and_replaced(run, manuals, tmp_path):
     assert run("index", manuals, shorter, "--upsert").code == 0
     with Index.open(manuals) as index:
         assert [document.id for document in index.documents()] == ["radio#1", "lamp#1"]
-    assert run("delete", manuals, "lamp").code == 0
+    assert run("delete", manuals, "lamp").out == "deleted 1 document; 1 passage left\n"
+    assert "passages    1" in run("info", manuals).out.splitlines()
     refused = run("delete", manuals, "radio#1")
     assert refused.code == 1
     assert "no document has the id 'radio#1'" in refused.err

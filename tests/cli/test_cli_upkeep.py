@@ -50,11 +50,11 @@ def test_verify_of_an_index_that_cannot_be_opened(run, copy):
 
 def test_delete_and_optimize(run, copy):
     outcome = run("delete", copy, "a", "c")
-    assert outcome.out == "deleted 2 documents; 2 remain\n"
+    assert outcome.out == "deleted 2 documents; 2 documents left\n"
     outcome = run("delete", copy, "a")
     assert (outcome.code, outcome.err) == (1, "error: no document has the id 'a'\n")
     outcome = run("delete", copy, "--missing-ok", stdin="a\nb\n\n")
-    assert outcome.out == "deleted 1 document; 1 remain\n"
+    assert outcome.out == "deleted 1 document; 1 document left\n"
     outcome = run("optimize", copy)
     assert outcome.code == 0
     assert "segments  1 -> 1" in outcome.out
@@ -107,7 +107,7 @@ def test_documents_are_deleted_by_conditions(run, tmp_path):
     run("index", tmp_path / "i", write_jsonl(tmp_path / "s.jsonl", documents), "--encoder", "bm25")
     outcome = run("delete", tmp_path / "i", "--filter", "year>2000", "--filter", "year<2003")
     assert outcome.code == 0, outcome
-    assert "deleted 2 documents; 3 remain" in outcome.out
+    assert "deleted 2 documents; 3 documents left" in outcome.out
     assert run("delete", tmp_path / "i", "--filter", "yaer>2000").code == 1
     assert "either ids or --filter" in run("delete", tmp_path / "i", "0", "--filter", "year=1").err
     with Index.open(tmp_path / "i") as index:

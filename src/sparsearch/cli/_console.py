@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from sparsearch.index import IndexInfo
+
 __all__ = [
     "counted",
     "human_bytes",
@@ -24,6 +26,7 @@ __all__ = [
     "output",
     "print_table",
     "quoted",
+    "stored_thing",
     "working",
     "write_json",
 ]
@@ -73,6 +76,11 @@ def working(message: str) -> AbstractContextManager[object]:
 def write_json(value: object) -> None:
     """Write a value as one line of JSON to standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def stored_thing(info: IndexInfo) -> str:
+    """Return what an index stores: documents, or passages of them."""
+    return "document" if info.config.get("passage_length") is None else "passage"
 
 
 def counted(count: int, thing: str, things: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sparsearch.cli._arguments import Conditions, IndexFolder
-from sparsearch.cli._console import counted
+from sparsearch.cli._console import counted, stored_thing
 from sparsearch.cli._filters import typed_filter
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import typed_lines
@@ -47,4 +47,5 @@ def delete(
             count = target.delete_matching(condition)
         else:
             count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)
-        print(f"deleted {counted(count, 'document')}; {len(target):,} remain")
+        rest = counted(len(target), stored_thing(target.info()))
+        print(f"deleted {counted(count, 'document')}; {rest} left")

@@ -18,7 +18,7 @@ from sparsearch.cli._arguments import (
     TitleField,
     WeightBits,
 )
-from sparsearch.cli._console import counted, human_bytes, note, quoted, working
+from sparsearch.cli._console import counted, human_bytes, note, quoted, stored_thing, working
 from sparsearch.cli._creation import ENCODER_NAMES, CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.readers import FieldMapping
@@ -160,6 +160,6 @@ def _summarize(index: Index, added: int, seconds: float) -> None:
     if added:
         speed = f"{added / seconds:,.0f} per second"
         print(f"added {counted(added, 'document')} in {seconds:.1f} s ({speed})")
-    holds = counted(info.documents, "document")
+    holds = counted(info.documents, stored_thing(info))
     print(f"{index.path} holds {holds} in {human_bytes(info.bytes)}")
     print(f'next: sparsearch search {quoted(index.path)} "your question"')

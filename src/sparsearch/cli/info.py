@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sparsearch.cli._arguments import IndexFolder, JsonOutput
-from sparsearch.cli._console import human_bytes, one_line, write_json
+from sparsearch.cli._console import human_bytes, one_line, stored_thing, write_json
 from sparsearch.cli._opening import open_index
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def _lines(facts: IndexInfo) -> list[tuple[str, str]]:
     deleted = f" ({facts.deleted:,} deleted; optimize drops them)" if facts.deleted else ""
     return [
         ("path", facts.path),
-        ("documents", f"{facts.documents:,}{deleted}"),
+        (f"{stored_thing(facts)}s", f"{facts.documents:,}{deleted}"),
         ("terms", f"{facts.terms:,}"),
         ("postings", f"{facts.postings:,}"),
         ("segments", f"{facts.segments:,}"),
@@ -47,7 +47,7 @@ def _encoder(identity: dict[str, Any] | None) -> str:
         return "none: made of vectors, to be searched by vectors"
     settings = {**identity, **identity.get("analysis", {})}
     shown = [
-        f"{name} {value}"
+        f"{name} ({_encoder(value)})" if isinstance(value, dict) else f"{name} {value}"
         for name, value in settings.items()
         if name not in ("type", "version", "analysis")
     ]
