@@ -28,9 +28,11 @@ def info(index: IndexFolder, json: JsonOutput = False) -> None:
 
 def _lines(facts: IndexInfo) -> list[tuple[str, str]]:
     deleted = f" ({facts.deleted:,} deleted; optimize drops them)" if facts.deleted else ""
+    length = facts.config.get("passage_length")
     return [
         ("path", facts.path),
         (f"{stored_thing(facts)}s", f"{facts.documents:,}{deleted}"),
+        *([("cut at", f"{length:,} characters")] if length else []),
         ("terms", f"{facts.terms:,}"),
         ("postings", f"{facts.postings:,}"),
         ("segments", f"{facts.segments:,}"),

@@ -107,12 +107,23 @@ class Column:
             place -= len(keys)
         raise IndexError(place)
 
-    def key_of_row(self, n_rows: int) -> npt.NDArray[np.int32] | None:
-        """Return the place of each row's key, -1 where it has none; None if a row has several."""
+    def places(self, keys: Iterable[Key]) -> list[int]:
+        """Return the places of those keys that some row has."""
+        found = []
+        for key in keys:
+            kind = _kind(key)
+            place = bisect_left(self.keys[kind], key, key=_plain)
+            if place < len(self.keys[kind]) and _plain(self.keys[kind][place]) == key:
+                found.append(self._first(kind) + place)
+        return found
+
+    def key_of_row(self, n_rows: int) -> npt.NDArray[np.int32]:
+        """Return the place of each row's key, -1 where it has none or several."""
         places = np.full(n_rows, -1, np.int32)
         counts = np.diff(self.starts)
         places[self.rows] = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        return places if np.count_nonzero(places >= 0) == len(self.rows) else None
+        places[np.bincount(self.rows, minlength=n_rows) > 1] = -1
+        return places
 
     def items(self) -> Iterator[tuple[Key, npt.NDArray[np.uint32]]]:
         """Yield each key with its rows, in key order."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.errors import FilterError, shorten
 from sparsearch.index.columns import Key
 from sparsearch.index.search import TopK
 from sparsearch.index.snapshot import Allowed, Snapshot
@@ -17,6 +15,7 @@ from sparsearch.index.snapshot import Allowed, Snapshot
 __all__ = ["Distinct"]
 
 Numbers = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
 
 _DEEPER = 4
 """How many times as many documents are looked through at first as different values are wanted."""
@@ -38,7 +37,7 @@ class Distinct:
     Raises
     ------
     FilterError
-        If there are documents, but none has the field, or one has several values of it.
+        If there are documents, but none has the field.
     """
 
     snapshot: Snapshot
@@ -52,44 +51,45 @@ class Distinct:
     def top_k(self, n_queries: int, k: int, allowed: Allowed) -> TopK:
         """Return the best documents of which no two have the same value.
 
-        Documents without a value are all returned. The result is what going through the whole
-        ranking from the top would leave; instead, the top is gone through, and what is missing is
-        searched for among the documents with other values, again and again.
+        Documents without a value, or with several, are all returned. The result is what going
+        through the whole ranking from the top would leave; instead, the top is gone through, and
+        what is missing is searched for among the documents with other values, deeper each time.
         """
+        k = min(k, self.snapshot.n_documents)
         numbers = np.zeros((n_queries, k), np.int64)
         scores = np.zeros((n_queries, k))
         counts = np.zeros(n_queries, np.int64)
-        depth = self._depth(k)
+        depth = min(_DEEPER * k, self.snapshot.n_documents)
         top = self.ranking(slice(0, n_queries), depth, allowed)
         for query in range(n_queries):
             part = slice(query, query + 1)
             found = TopK(top.numbers[part], top.scores[part], top.counts[part])
-            for best, theirs in self._rounds(part, found, k, allowed):
-                filled = slice(counts[query], counts[query] + len(best))
-                numbers[query, filled], scores[query, filled] = best, theirs
-                counts[query] += len(best)
+            rounds = list(self._rounds(part, found, depth, k, allowed))
+            best, theirs = (np.concatenate(parts) for parts in zip(*rounds, strict=True))
+            # An approximate round may find what an earlier one has missed.
+            order = np.lexsort((best, -theirs))
+            counts[query] = len(order)
+            numbers[query, : len(order)] = best[order]
+            scores[query, : len(order)] = theirs[order]
         return TopK(numbers, scores, counts)
 
-    def _depth(self, k: int) -> int:
-        return min(_DEEPER * k, self.snapshot.n_documents)
-
     def _rounds(
-        self, query: slice, found: TopK, k: int, allowed: Allowed
-    ) -> Iterator[tuple[Numbers, npt.NDArray[np.float64]]]:
+        self, query: slice, found: TopK, depth: int, k: int, allowed: Allowed
+    ) -> Iterator[tuple[Numbers, Scores]]:
         """Yield the k best documents of a query and their scores, in parts.
 
-        `found` is what a search to the depth of k found.
+        `found` is what a search to a depth found.
         """
         while True:
             ranked = found.numbers[0, : found.counts[0]]
             kept = self._first_of_each(ranked)[:k]
             yield ranked[kept], found.scores[0, kept]
-            seen_all = len(ranked) < max(self._depth(k), 1)
             k -= len(kept)
-            if k == 0 or seen_all:
+            if k == 0 or len(ranked) < max(depth, 1):
                 return
             allowed = self._without(allowed, ranked[kept])
-            found = self.ranking(query, self._depth(k), allowed)
+            depth = min(2 * depth, self.snapshot.n_documents)
+            found = self.ranking(query, depth, allowed)
 
     def _first_of_each(self, numbers: Numbers) -> npt.NDArray[np.int64]:
         """Return the places, ascending, of documents whose value none before them has."""
@@ -99,39 +99,43 @@ class Distinct:
         """Return numbers that are equal where values are; each absent value has one of its own."""
         values = -1 - numbers
         known: dict[tuple[type, Key], int] = {}
-        for place, key in self._keys(numbers):
-            values[place] = known.setdefault((type(key), key), len(known))
+        for owner, mine, keys in self._keys(numbers):
+            if len(self.snapshot.segments) > 1:
+                places, inverse = np.unique(keys, return_inverse=True)
+                column = self.snapshot.segments[owner].columns[self.field]
+                named = [column.key(place) for place in places.tolist()]
+                codes = [known.setdefault((type(key), key), len(known)) for key in named]
+                keys = np.array(codes, np.int64)[inverse]
+            values[mine] = keys
         return values
 
-    def _keys(self, numbers: Numbers) -> Iterator[tuple[int, Key]]:
-        """Yield the place and the value of each document that has one."""
+    def _keys(self, numbers: Numbers) -> Iterator[tuple[int, Numbers, npt.NDArray[np.integer]]]:
+        """Yield, by segment, the places of documents with one value, and which key that is."""
         owners = np.searchsorted(self.snapshot.bases, numbers, side="right") - 1
         for owner in np.unique(owners).tolist():
             segment = self.snapshot.segments[owner]
-            column = segment.columns.get(self.field)
-            if column is None:
-                continue
-            key_of_row = segment.key_of_row(self.field)
-            if key_of_row is None:
-                reason = f"field {shorten(self.field)}: a document has several values"
-                raise FilterError(f"{reason}; distinct hits need a field of single ones")
-            mine = np.flatnonzero(owners == owner)
-            keys = key_of_row[numbers[mine] - self.snapshot.bases[owner]]
-            for place, key in zip(mine.tolist(), keys.tolist(), strict=True):
-                if key >= 0:
-                    yield place, column.key(key)
+            if self.field in segment.columns:
+                mine = np.flatnonzero(owners == owner)
+                rows = numbers[mine] - self.snapshot.bases[owner]
+                keys = segment.key_of_row(self.field)[rows]
+                yield owner, mine[keys >= 0], keys[keys >= 0]
 
     def _without(self, allowed: Allowed, numbers: Numbers) -> Allowed:
         """Return what is allowed but for these documents and those with their values."""
+        segments = self.snapshot.segments
         masks = [
             mask.copy() if mask.size else np.ones(segment.n_documents, np.bool_)
-            for segment, mask in zip(self.snapshot.segments, allowed.masks, strict=True)
+            for segment, mask in zip(segments, allowed.masks, strict=True)
         ]
-        for number in numbers.tolist():
-            owner = bisect_right(self.snapshot.bases, number) - 1
-            masks[owner][number - self.snapshot.bases[owner]] = False
-        for _, key in self._keys(numbers):
-            for segment, mask in zip(self.snapshot.segments, masks, strict=True):
-                if self.field in segment.columns:
-                    mask[segment.columns[self.field].equal(key)] = False
+        for base, mask in zip(self.snapshot.bases, masks, strict=False):
+            mask[numbers[(numbers >= base) & (numbers < base + len(mask))] - base] = False
+        for owner, _, keys in self._keys(numbers):
+            named = [segments[owner].columns[self.field].key(key) for key in keys.tolist()]
+            for segment, mask in zip(segments, masks, strict=True):
+                column = segment.columns.get(self.field)
+                if column is not None:
+                    same = keys if segment is segments[owner] else column.places(named)
+                    gone = np.zeros(len(column.starts), np.bool_)  # the last: for no key, -1
+                    gone[np.asarray(same, np.int64)] = True
+                    mask &= ~gone[segment.key_of_row(self.field)]
         return self.snapshot.allowing(masks)

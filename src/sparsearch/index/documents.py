@@ -27,8 +27,8 @@ _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
 _MAX_DEPTH = 100
 """Of nested metadata; what is stored can be read again however deep the caller's stack is."""
-_MAX_REPEATED = 64 * 1024 * 1024
-"""Bytes that the title and other fields of a document may take in all of its passages."""
+_MAX_REPEATED = 32 * 1024 * 1024
+"""Characters that id, title and other fields of a document may take in all of its passages."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,9 @@ def _in_passages(position: int, record: Record, length: int) -> Record:
     fields = json.loads(record.payload)
     text = fields.pop("text", None)
     parts = [(0, 0)] if text is None else list(cut(text, length))
-    repeated = len(parts) * len(_JSON.encode(fields))
+    repeated = len(parts) * (len(_JSON.encode(fields)) + 2 * len(record.id))
     if repeated > _MAX_REPEATED:
-        reason = f"its title and other fields would be stored {len(parts):,} times"
+        reason = f"its id, title and other fields would be stored {len(parts):,} times"
         advice = "shorten them, or store what is long in a document of its own"
         raise InvalidDocumentError(position, record.id, f"{reason}, once a passage; {advice}")
     passages = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from itertools import count
 
@@ -14,7 +15,8 @@ PASSAGE_FIELDS = (DOCUMENT_FIELD, "passage", "passage_start")
 """Besides that, the passage's number, from 1, and where in the text it starts, in characters."""
 
 _OVERLAP = 5
-"""A passage repeats at most this part of the one before it, so that no thought is cut in two."""
+"""A passage begins at most this part of `length` before the end of the last, so that a thought that
+is cut in two is whole in one of them."""
 
 _ENDS = (
     re.compile(r"\n[^\S\n]*\n"),
@@ -22,6 +24,7 @@ _ENDS = (
     re.compile(r"(?=\s)"),
 )
 """Where to cut, best first: after a paragraph, a sentence, a word."""
+_JOINER = "\u200d"
 _BLANKS = re.compile(r"\s*")
 
 
@@ -44,7 +47,7 @@ def cut(text: str, length: int) -> Iterator[tuple[int, int]]:
     """Yield the passages of a text, as where they start and stop.
 
     Each ends with a paragraph, else a sentence, else a word, of those that end in its second half;
-    the next begins a few sentences, or words, before that. Only blanks are in none of them.
+    the next begins a sentence, or some words, before that. Only blanks are in none of them.
 
     Parameters
     ----------
@@ -52,10 +55,13 @@ def cut(text: str, length: int) -> Iterator[tuple[int, int]]:
     length : int
         Characters of a passage, at most; at least 10.
     """
-    start, end = _after_blanks(text, 0), len(text.rstrip())
+    start, end, covered = _after_blanks(text, 0), len(text.rstrip()), 0
     while end - start > length:
         stop = _last_end(text, start + length // 2, start + length)
-        yield start, start + len(text[start:stop].rstrip())
+        filled = start + len(text[start:stop].rstrip())
+        if filled > covered:  # else, blanks follow what the last one ended with
+            yield start, filled
+        covered = filled
         repeated = max(stop - length // _OVERLAP, start + 1)
         start = _after_blanks(text, _first_end(text, repeated, stop))
     yield start, max(start, end)
@@ -69,7 +75,15 @@ def _last_end(text: str, least: int, most: int) -> int:
         ends = [end for end in ends if end <= most]
         if ends:
             return ends[-1]
+    while most > least and _continues(text, most):
+        most -= 1
     return most
+
+
+def _continues(text: str, place: int) -> bool:
+    """Whether a character belongs to the one before it: an accent, a part of an emoji."""
+    joined = _JOINER in (text[place - 1], text[place])
+    return joined or unicodedata.category(text[place])[0] == "M"
 
 
 def _first_end(text: str, least: int, most: int) -> int:

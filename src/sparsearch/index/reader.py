@@ -52,13 +52,14 @@ class IndexReader(Searcher):
 
     def __contains__(self, document_id: object) -> bool:
         """Whether there is a document or, where texts are cut, a passage of this id."""
+        if self.has_document(document_id):
+            return True
+        return isinstance(document_id, str) and bool(self._snapshot.find([document_id])[0] >= 0)
+
+    def has_document(self, document_id: object) -> bool:
+        """Whether a document of this id was added: a whole one, where texts are cut."""
         if not isinstance(document_id, str):
             return False
-        stored = bool(self._snapshot.find([document_id])[0] >= 0)
-        return stored or self.has_document(document_id)
-
-    def has_document(self, document_id: str) -> bool:
-        """Whether a document of this id was added: a whole one, where texts are cut."""
         cut = self.config.passage_length is not None
         stored_id = passage_id(document_id, 1) if cut else document_id
         return bool(self._snapshot.find([stored_id])[0] >= 0)

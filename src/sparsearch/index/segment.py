@@ -166,7 +166,7 @@ class Segment:
         except (IndexError, ValueError) as error:
             raise self.damage("metadata") from error
 
-    def key_of_row(self, field: str) -> npt.NDArray[np.int32] | None:
+    def key_of_row(self, field: str) -> npt.NDArray[np.int32]:
         """Return which key of a column each document has; see `Column.key_of_row`."""
         if field not in self._key_of_row:
             try:
@@ -176,7 +176,7 @@ class Segment:
         return self._key_of_row[field]
 
     @cached_property
-    def _key_of_row(self) -> dict[str, npt.NDArray[np.int32] | None]:
+    def _key_of_row(self) -> dict[str, npt.NDArray[np.int32]]:
         """What was asked for before: it takes longer than a search."""
         return {}
 

@@ -163,7 +163,8 @@ class Writer:
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
-        for records_read, failure in _batches(records, size):
+        most_bytes = self._store.config.segment_bytes
+        for records_read, failure in _batches(records, size, most_bytes):
             accepted = self._accept(records_read, progress.read, replacing, on_taken or _refuse)
             failure = accepted.refusal or failure
             try:
@@ -180,7 +181,10 @@ class Writer:
         self._seal(progress)
         self.maintain()
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback holds this frame, and so all that was read
         return progress.added
 
     def delete(self, ids: Sequence[str], *, missing_ok: bool) -> int:
@@ -196,6 +200,8 @@ class Writer:
         missing = [i for i, number in zip(distinct, first, strict=True) if number < 0]
         if missing and not missing_ok:
             more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+            if self._store.config.passage_length and self.snapshot.find(missing[:1])[0] >= 0:
+                more += f": that is a passage; give {shorten(document_of(missing[0]))}"
             raise DocumentNotFoundError(f"no document has the id {shorten(missing[0])}{more}")
         if len(missing) < len(distinct):
             self._mark_deleted(numbers)
@@ -422,20 +428,21 @@ def _refuse(error: DuplicateIdError) -> None:
 
 
 def _batches(
-    records: Iterable[Record], size: int
+    records: Iterable[Record], size: int, most_bytes: int
 ) -> Iterator[tuple[list[Record], Exception | None]]:
     """Gather batches; a failure of the iterable comes with the records that preceded it.
 
-    Their size is that of what is stored: passages, where texts are cut.
+    They are measured in what is stored: passages, where texts are cut.
     """
     iterator = iter(records)
     while True:
         batch: list[Record] = []
-        room = size
+        room, bytes_left = size, most_bytes
         try:
-            while room > 0 and (record := next(iterator, None)) is not None:
+            while min(room, bytes_left) > 0 and (record := next(iterator, None)) is not None:
                 batch.append(record)
                 room -= len(record.stored)
+                bytes_left -= sum(len(part.payload) for part in record.stored)
         except Exception as failure:
             yield batch, failure
             return
