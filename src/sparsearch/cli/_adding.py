@@ -127,6 +127,8 @@ class Adding:
         InvalidInputError
             When the source is empty, or cannot be read again.
         """
+        from sparsearch.index.passages import document_of
+
         index, source = self._index, self._source
         if not can_be_reread(source.path):
             reason = f"{source.path} may end early without anybody knowing"
@@ -144,8 +146,6 @@ class Adding:
                 else:
                     unchanged += 1
                 seen.add(name)
-
-        from sparsearch.index.passages import document_of
 
         resuming = Resumable(index, source.path, resumed=False)
         with resuming.explained():
