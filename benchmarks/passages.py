@@ -36,7 +36,7 @@ def main() -> None:
     figures = {}
     for name in options.collections:
         dataset = load_dataset(str(data_folder() / name))
-        lengths = [len(document.get("text") or "") for document in dataset.documents()]
+        lengths = [len(str(document.get("text") or "")) for document in dataset.documents()]
         figures[name] = {
             "characters": sum(lengths) / len(lengths),
             "encoders": {kind: measure(dataset, encoder) for kind, encoder in encoders.items()},
