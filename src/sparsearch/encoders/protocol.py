@@ -168,9 +168,10 @@ class Encoder(ABC):
     def encode_ahead(self, texts: Sequence[str]) -> SparseVectors | None:
         """Return what a model makes of texts, which takes long and depends on nothing else.
 
-        `complete_documents` adds to it what else their vectors hold, and changes none of it: of
-        texts that an index holds already, it gives the stored weights instead. None where there is
-        nothing of the kind; by default there is not. It may be called while other threads encode.
+        `complete_documents` adds to it what else their vectors hold and changes none of it: for
+        texts that it holds already, an index takes the weights it has stored instead. None where
+        there is nothing of the kind; by default there is not. It may be called while other threads
+        encode.
         """
         return None
 
