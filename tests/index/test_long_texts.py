@@ -25,8 +25,8 @@ from sparsearch.errors import (
     InvalidInputError,
 )
 from sparsearch.index.documents import check_documents
+from sparsearch.index.gathering import batches
 from sparsearch.index.passages import cut
-from sparsearch.index.writer import _batches
 
 LENGTH = 50
 texts = st.lists(
@@ -327,11 +327,11 @@ def test_batches_end_where_enough_bytes_are_held() -> None:
     documents = [{"id": str(i), "text": "word " * 40} for i in range(10)]
     whole = list(check_documents(documents))
     size = len(whole[0].payload)
-    assert [len(batch) for batch, _ in _batches(whole, 4, 10**9)] == [4, 4, 2]
-    assert [len(batch) for batch, _ in _batches(whole, 100, 3 * size)] == [3, 3, 3, 1]
+    assert [len(batch) for batch, _ in batches(whole, 4, 10**9)] == [4, 4, 2]
+    assert [len(batch) for batch, _ in batches(whole, 100, 3 * size)] == [3, 3, 3, 1]
     in_passages = list(check_documents(documents, passage_length=100))
-    assert [len(batch) for batch, _ in _batches(in_passages, 4, 10**9)] == [2, 2, 2, 2, 2]
-    assert [len(batch) for batch, _ in _batches(in_passages, 100, 1)] == [1] * 10
+    assert [len(batch) for batch, _ in batches(in_passages, 4, 10**9)] == [2, 2, 2, 2, 2]
+    assert [len(batch) for batch, _ in batches(in_passages, 100, 1)] == [1] * 10
 
 
 @pytest.mark.parametrize("length", [49, 0, -1, True, 60.0, "60"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ from sparsearch.index.passages import passage_ids
 from sparsearch.storage import Catalog, SourceProgress
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Accepted", "Buffer", "Progress"]
+__all__ = ["Accepted", "Buffer", "Progress", "batches"]
 
 _SEGMENT_POSTINGS: Final = MAX_POSTINGS // 4
 
@@ -104,3 +104,27 @@ class Progress:
             return {}
         consumed = self._earlier + self.read
         return {self._source: SourceProgress(consumed, self._last_id, self.finished)}
+
+
+def batches(
+    records: Iterable[Record], size: int, most_bytes: int
+) -> Iterator[tuple[list[Record], Exception | None]]:
+    """Gather batches; a failure of the iterable comes with the records that preceded it.
+
+    They are measured in what is stored: passages, where texts are cut.
+    """
+    iterator = iter(records)
+    while True:
+        batch: list[Record] = []
+        room, bytes_left = size, most_bytes
+        try:
+            while min(room, bytes_left) > 0 and (record := next(iterator, None)) is not None:
+                batch.append(record)
+                room -= len(record.stored)
+                bytes_left -= sum(len(part.payload) for part in record.stored)
+        except Exception as failure:
+            yield batch, failure
+            return
+        if not batch:
+            return
+        yield batch, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -25,7 +25,7 @@ from sparsearch.errors import (
 from sparsearch.index.build import Weighting, build_segment
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
-from sparsearch.index.gathering import Accepted, Buffer, Progress
+from sparsearch.index.gathering import Accepted, Buffer, Progress, batches
 from sparsearch.index.merged import Merged, merge, put_in_place, write_segment
 from sparsearch.index.merging import (
     MAX_POSTINGS,
@@ -164,7 +164,7 @@ class Writer:
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
         most_bytes = self._store.config.segment_bytes
-        for records_read, failure in _batches(records, size, most_bytes):
+        for records_read, failure in batches(records, size, most_bytes):
             accepted = self._accept(records_read, progress.read, replacing, on_taken or _refuse)
             failure = accepted.refusal or failure
             try:
@@ -425,27 +425,3 @@ class Writer:
 
 def _refuse(error: DuplicateIdError) -> None:
     raise error
-
-
-def _batches(
-    records: Iterable[Record], size: int, most_bytes: int
-) -> Iterator[tuple[list[Record], Exception | None]]:
-    """Gather batches; a failure of the iterable comes with the records that preceded it.
-
-    They are measured in what is stored: passages, where texts are cut.
-    """
-    iterator = iter(records)
-    while True:
-        batch: list[Record] = []
-        room, bytes_left = size, most_bytes
-        try:
-            while min(room, bytes_left) > 0 and (record := next(iterator, None)) is not None:
-                batch.append(record)
-                room -= len(record.stored)
-                bytes_left -= sum(len(part.payload) for part in record.stored)
-        except Exception as failure:
-            yield batch, failure
-            return
-        if not batch:
-            return
-        yield batch, None
