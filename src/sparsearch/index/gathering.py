@@ -111,7 +111,8 @@ def batches(
 ) -> Iterator[tuple[list[Record], Exception | None]]:
     """Gather batches; a failure of the iterable comes with the records that preceded it.
 
-    They are measured in what is stored: passages, where texts are cut.
+    A batch ends where it has `size` records to store, passages where texts are cut, or
+    `most_bytes` of their stored fields.
     """
     iterator = iter(records)
     while True:
