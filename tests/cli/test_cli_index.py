@@ -123,8 +123,34 @@ def test_a_mirror_deletes_nothing_where_it_cannot_know(run, tmp_path):
     assert "s.jsonl holds no documents, so nothing was deleted; if that is meant" in outcome.err
     outcome = run("index", tmp_path / "i", "-", "--mirror", stdin=json.dumps(PAPERS[0]))
     assert outcome.code == 1
+    assert "standard input may end early" in outcome.err
     assert "--mirror takes a file or a folder" in outcome.err
     assert len(ids(tmp_path / "i")) == 4
+    run("index", tmp_path / "new", "-", "--mirror", stdin=json.dumps(PAPERS[0]))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_mirror_is_gone_on_from(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", PAPERS)
+    command = ("index", tmp_path / "i", source, "--encoder", "bm25")
+    run(*command)
+    write_jsonl(source, [PAPERS[0], PAPERS[2]])
+    assert "2 deleted" in run(*command, "--mirror").err
+    write_jsonl(source, [PAPERS[0], PAPERS[2], {"id": "e", "text": "later"}])
+    assert "has grown: 2 documents" in run(*command).err
+    write_jsonl(source, PAPERS)
+    outcome = run(*command)
+    assert outcome.code == 1
+    assert "changed since it was indexed" in outcome.err
+    assert ids(tmp_path / "i") == ["a", "c", "e"]
+
+
+def test_a_mirror_names_the_document_that_is_wrong(run, tmp_path):
+    source = write_jsonl(tmp_path / "s.jsonl", [*PAPERS[:2], {"id": "x", "text": "t", "n": 2**70}])
+    outcome = run("index", tmp_path / "i", source, "--mirror", "--encoder", "bm25")
+    assert outcome.code == 1
+    assert "document 2 (id 'x')" in outcome.err
+    assert ids(tmp_path / "i") == ["a", "b"]
 
 
 def test_of_documents_of_one_id_the_last_is_mirrored(run, tmp_path):

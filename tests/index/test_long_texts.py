@@ -392,7 +392,12 @@ def test_distinct_hits_are_what_going_through_the_whole_ranking_leaves(
                 with pytest.raises(FilterError, match="no document has a field 'f'"):
                     index.search({0: 1.0}, k, distinct="f")
                 return
-            found = index.search({0: 1.0}, k, filter, distinct="f")
+            try:
+                found = index.search({0: 1.0}, k, filter, distinct="f")
+            except FilterError:  # all that had the field are deleted, and merged away
+                live = (value for n, (value, _) in enumerate(rows) if n not in gone)
+                assert all(value in (None, "missing", []) for value in live)
+                return
             assert found == list(islice(_distinct(index.search({0: 1.0}, 100, filter)), k))
             queries = SparseVectors.from_dicts([{0: 1.0}, {1: 1.0}, {0: 1.0}])
             run = index.search_batch(queries, k, filter, distinct="f")

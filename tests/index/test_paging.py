@@ -128,5 +128,12 @@ def test_what_cannot_be_asked_for(index: Index) -> None:
     with pytest.raises(FilterError):
         index.page({"no": 1})
     with pytest.raises(FilterError):
-        list(index.documents({"no": 1}))
+        index.documents({"no": 1})
+    assert index.page({"no": 1}, after="3").documents == ()  # all that had it may be gone
+    with pytest.raises(FilterError):
+        index.page({"n": {"~": 1}}, after="3")
+    documents = index.documents({"n": 5})
+    index.delete(["5"])
+    assert [document.id for document in documents] == ["5"]
+    assert list(index.ids()) == [document.id for document in index.documents()]
     assert index.page(after="\ud800", limit=1000).after is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ pytest.importorskip("onnx", reason="models are made with the onnx package")
 import sparsearch as ss
 from onnx_folders import write_folder
 from sparsearch.encoders import AnalysisConfig, HybridEncoder, OnnxEncoder
+from sparsearch.errors import InvalidInputError
 from sparsearch.index import IndexConfig
 
 WORDS = ("cat", "dog", "sat", "mat", "cow", "owl")
@@ -120,6 +121,64 @@ def test_passages_that_stayed_are_not_read(model: Counting, tmp_path: Path) -> N
         assert model.taken() == [first, second]
         index.upsert([{"id": "a", "text": f"{first} {second} dog"}])
         assert model.taken() == [f"{second} dog"]
+
+
+def test_damaged_weights_are_not_taken(model: Counting, tmp_path: Path) -> None:
+    given = [{"id": str(i), "text": "cat sat mat dog"} for i in range(20)]
+    with ss.Index.create(tmp_path / "index", model) as index:
+        index.add(given)
+        model.taken()
+        segment = index._snapshot.segments[0]
+        codes = segment.arrays["forward_codes"].tobytes()
+    (damaged,) = (
+        path
+        for path in (tmp_path / "index").rglob("*")
+        if path.is_file() and codes in path.read_bytes()
+    )
+    content = damaged.read_bytes()
+    damaged.write_bytes(content.replace(codes, bytes(255 - code for code in codes)))
+    with ss.Index.open(tmp_path / "index", model) as index:
+        assert index.verify() != []
+        assert index.encode_ahead(given[:3]) is not None
+        assert model.taken() == ["cat sat mat dog"] * 3
+
+
+def test_only_encoders_that_say_so_are_spared(tmp_path: Path) -> None:
+    """Others may make of what they encoded ahead what they like."""
+
+    class Scaling(ss.Encoder):
+        vocabulary = ss.Vocabulary(["x"])
+        identity: ClassVar[dict[str, Any]] = {"type": "scaling"}
+        saturation = None
+
+        def encode_documents(self, texts: Sequence[str]) -> ss.SparseVectors:
+            return self.complete_documents(texts, self.encode_ahead(texts))
+
+        def encode_ahead(self, texts: Sequence[str]) -> ss.SparseVectors:
+            return ss.SparseVectors.from_dicts([{"x": 4.0} for _ in texts], self.vocabulary)
+
+        def complete_documents(
+            self, texts: Sequence[str], ahead: ss.SparseVectors
+        ) -> ss.SparseVectors:
+            return ss.SparseVectors(
+                ahead.offsets, ahead.term_ids, ahead.weights / 2, ahead.vocabulary
+            )
+
+        encode_queries = encode_documents  # type: ignore[assignment]
+
+    with ss.Index.create(tmp_path / "index", Scaling()) as index:
+        for n in range(3):
+            index.upsert([{"id": "a", "text": "t", "n": n}])
+            assert stored(index) == {"a": {"x": 2.0}}
+
+
+def test_what_was_made_ahead_of_other_documents_is_found_out(
+    encoder: ss.Encoder, tmp_path: Path
+) -> None:
+    with ss.Index.create(tmp_path / "index", encoder) as index:
+        ahead = index.encode_ahead([{"id": "a", "text": "cat"}, {"id": "b", "text": "dog"}])
+        with pytest.raises(InvalidInputError, match="1 rows more than there were documents"):
+            index.upsert([{"id": "b", "text": "dog"}], ahead=ahead)
 
 
 def test_a_damaged_document_is_read_anew(model: Counting, tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from sparsearch.cli._console import note
+from sparsearch.cli._mirroring import Mirror, Mirrored
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._resuming import Resumable, can_be_reread
 from sparsearch.errors import (
@@ -22,20 +22,11 @@ if TYPE_CHECKING:
     from sparsearch.index import Index
     from sparsearch.storage import SourceProgress
 
-__all__ = ["Adding", "Mirrored", "Rejected", "acceptable", "open_documents"]
+__all__ = ["Adding", "Rejected", "acceptable", "open_documents"]
 
 _SHOWN = 10
 
 Documents = Iterator[dict[str, object]]
-
-
-@dataclass(frozen=True)
-class Mirrored:
-    """What it took to make an index hold what a source does: numbers of documents."""
-
-    added: int
-    unchanged: int
-    deleted: int
 
 
 class Rejected:
@@ -120,47 +111,27 @@ class Adding:
         """Make the index hold what the source does, and nothing else.
 
         Documents that are stored just as they are stay where they are. Nothing is deleted if the
-        source is empty or a record of it could not be used.
+        source is empty or a record of it could not be used. No other process writes meanwhile.
 
         Raises
         ------
         InvalidInputError
-            When the source is empty, or cannot be read again.
+            When the source is empty.
         """
-        from sparsearch.index.passages import document_of
-
         index, source = self._index, self._source
-        if not can_be_reread(source.path):
-            reason = f"{source.path} may end early without anybody knowing"
-            raise InvalidInputError(f"{reason}; --mirror takes a file or a folder")
-        seen: set[str] = set()
-        unchanged = 0
-
-        def changed(documents: Iterable[dict[str, object]]) -> Iterator[dict[str, object]]:
-            nonlocal unchanged
-            for document in documents:
-                name = str(document["id"])
-                # Of several documents of one id the last counts, as it would without this.
-                if name in seen or not index.holds(document):
-                    yield document
-                else:
-                    unchanged += 1
-                seen.add(name)
-
-        resuming = Resumable(index, source.path, resumed=False)
-        with resuming.explained():
-            added = self._feed(lambda documents: index.upsert(changed(documents)), resuming, None)
-        if not seen:
-            reason = f"{source.path} holds no documents, so nothing was deleted"
-            raise InvalidInputError(f"{reason}; if that is meant, remove {index.path}")
-        if self._rejected is not None and self._rejected.count:
-            note("nothing was deleted, since not all records could be used")
-            return Mirrored(added, unchanged, 0)
-        seen.update(name for name, _ in source.skipped)
-        in_passages = index.config.passage_length is not None
-        stored = (document_of(d.id) if in_passages else d.id for d in index.documents())
-        gone = {name for name in stored if name not in seen}
-        return Mirrored(added, unchanged, index.delete(gone) if gone else 0)
+        resuming = Resumable(index, source.path)
+        mirror = Mirror(index)
+        with resuming.explained(), index.locked():
+            added = self._feed(lambda given: index.upsert(mirror.changed(given)), resuming, None)
+            if not mirror.seen:
+                reason = f"{source.path} holds no documents, so nothing was deleted"
+                raise InvalidInputError(f"{reason}; if that is meant, remove {index.path}")
+            if self._rejected is not None and self._rejected.count:
+                note("nothing was deleted, since not all records could be used")
+                return Mirrored(added, mirror.unchanged, 0)
+            deleted = mirror.delete_others({name for name, _ in source.skipped})
+            mirror.remember(resuming.label)
+            return Mirrored(added, mirror.unchanged, deleted)
 
     def _feed(
         self,

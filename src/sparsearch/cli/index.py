@@ -21,6 +21,8 @@ from sparsearch.cli._arguments import (
 from sparsearch.cli._console import counted, human_bytes, note, quoted, stored_thing, working
 from sparsearch.cli._creation import ENCODER_NAMES, CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
+from sparsearch.cli._resuming import can_be_reread
+from sparsearch.errors import InvalidInputError
 from sparsearch.readers import FieldMapping
 
 if TYPE_CHECKING:
@@ -133,6 +135,10 @@ def index(
     rejected = Rejected() if skip_invalid else None
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     reader = open_documents(source, format, fields, rejected)
+    if mirror and not can_be_reread(reader.path):
+        what = "standard input" if source == "-" else str(reader.path)
+        reason = f"{what} may end early without anybody knowing"
+        raise InvalidInputError(f"{reason}; --mirror takes a file or a folder")
     announce_compilation()
     started = time.perf_counter()
     with create_or_open(index, options, of_text=True) as target:

@@ -133,6 +133,11 @@ class HybridEncoder(Encoder):
         # The learned part first: where it fails, the vocabulary has not grown.
         return self.complete_documents(checked, self._learned.encode_documents(checked))
 
+    @property
+    def keeps_ahead(self) -> bool:
+        """Whether an index may use stored weights again: it may."""
+        return True
+
     def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
         """Return each text's learned weights; raises as the learned encoder."""
         return self._learned.encode_documents(checked_texts(texts))

@@ -149,6 +149,11 @@ class LoadedEncoder(Encoder):
         """Return the vector of each text; see `NetworkEncoder.encode_documents`."""
         return self._encoder.encode_documents(texts)
 
+    @property
+    def keeps_ahead(self) -> bool:
+        """Whether an index may use stored weights again: it may."""
+        return True
+
     def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors themselves; raises as `encode_documents`."""
         return self.encode_documents(texts)

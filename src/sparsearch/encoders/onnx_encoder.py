@@ -136,6 +136,11 @@ class NetworkEncoder(Encoder):
         prompted = _prompted(texts, self.settings.document_prompt)
         return self._encode(self._documents, self.tokens(prompted))
 
+    @property
+    def keeps_ahead(self) -> bool:
+        """Whether an index may use stored weights again: it may."""
+        return True
+
     def encode_ahead(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors themselves; raises as `encode_documents`."""
         return self.encode_documents(texts)

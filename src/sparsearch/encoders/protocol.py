@@ -168,12 +168,20 @@ class Encoder(ABC):
     def encode_ahead(self, texts: Sequence[str]) -> SparseVectors | None:
         """Return what a model makes of texts, which takes long and depends on nothing else.
 
-        `complete_documents` adds to it what else their vectors hold and changes none of it: for
-        texts that it holds already, an index takes the weights it has stored instead. None where
-        there is nothing of the kind; by default there is not. It may be called while other threads
-        encode.
+        `complete_documents` makes their vectors of it. None where there is nothing of the kind; by
+        default there is not. It may be called while other threads encode.
         """
         return None
+
+    @property
+    def keeps_ahead(self) -> bool:
+        """Whether what `encode_ahead` makes of a text stands in its vector just as it is.
+
+        And whether all else in it are counts (see `Saturation.first_term`), which
+        `complete_documents` adds. An index then takes the weights it has stored for a text that it
+        holds already, instead of having the model read it again. By default it does not.
+        """
+        return False
 
     def complete_documents(self, texts: Sequence[str], ahead: SparseVectors) -> SparseVectors:
         """Return what `encode_documents` would, given what `encode_ahead` made of the texts.

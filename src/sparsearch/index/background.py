@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable
 
-from sparsearch.errors import IndexLockedError, StorageUnavailableError
+from sparsearch.errors import IndexLockedError, IndexReplacedError, StorageUnavailableError
 
 __all__ = ["BackgroundMerger"]
 
@@ -76,6 +76,8 @@ class BackgroundMerger:
                 _return_free_memory()
                 if not self._wanted.is_set():
                     self._idle.set()
+        except IndexReplacedError:
+            pass  # nothing is left to be merged; whoever writes is told
         except Exception as error:
             self.failure = error
         finally:

@@ -102,3 +102,18 @@ class AheadFeed:
         part = self._ahead[self._start : stop]
         self._start = stop
         return self._complete(records, part)
+
+    def finish(self) -> None:
+        """Make sure that all rows were taken.
+
+        Raises
+        ------
+        InvalidInputError
+            When they were not: they were made of other documents.
+        """
+        left = len(self._ahead) - self._start
+        if left:
+            reason = (
+                f"ahead had {left:,} rows more than there were documents, so it was made of others"
+            )
+            raise InvalidInputError(f"{reason}; delete what was added and add it without ahead")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from sparsearch.index.terms import Terms
 from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_queries
 from sparsearch.index.unchanged import encode_changed
 from sparsearch.index.writer import BATCH_DOCUMENTS, MODEL_BATCH_DOCUMENTS, OnTaken, Store, Writer
-from sparsearch.storage import Catalog, SourceProgress, cleaner_lock, writer_lock
+from sparsearch.storage import Catalog, SourceProgress, StoredSegment, cleaner_lock, writer_lock
 from sparsearch.vectors import SparseVectors, VectorBatch
 
 __all__ = ["Index"]
@@ -161,7 +162,8 @@ class Index(IndexReader):
 
         A replaced document and its replacement change places in one commit. The new one counts as
         the latest in insertion order. Where its title and text are those of the old one, a model
-        does not read them again; so other fields are changed in no time.
+        does not read them again, so changing other fields takes little time. (To have it read them
+        all the same, delete the document first.)
 
         Parameters
         ----------
@@ -193,7 +195,7 @@ class Index(IndexReader):
         """
         records = check_documents(documents, passage_length=self.config.passage_length)
         stored = [part for record in records for part in record.stored]
-        return encode_changed(self._terms.encoder, self._snapshot, stored)
+        return encode_changed(self._terms.encoder, self._snapshot, stored, self._is_sound)
 
     def _add(
         self,
@@ -207,14 +209,18 @@ class Index(IndexReader):
         if source is not None:
             _check_source(source)
         with self._writing() as writer:
-            return writer.add(
+            feed = None if ahead is None else AheadFeed(ahead, self._encode)
+            added = writer.add(
                 check_documents(documents, passage_length=self.config.passage_length),
-                self._encode if ahead is None else AheadFeed(ahead, self._encode).vectors,
+                self._encode if feed is None else feed.vectors,
                 batch=MODEL_BATCH_DOCUMENTS if self.reads_with_model else BATCH_DOCUMENTS,
                 replacing=replacing,
                 source=source,
                 on_taken=on_taken,
             )
+        if feed is not None:
+            feed.finish()
+        return added
 
     def add_vectors(
         self,
@@ -413,6 +419,20 @@ class Index(IndexReader):
         _check_source(source)
         return self._catalog.source(source)
 
+    def set_source_progress(self, source: str, progress: SourceProgress) -> None:
+        """Tell how much of a source is stored, where it was not `add` that stored all of it.
+
+        Raises
+        ------
+        InvalidInputError
+            If `source` cannot be the name of one, or `progress` is none.
+        """
+        _check_source(source)
+        if not isinstance(progress, SourceProgress):
+            raise InvalidInputError(f"progress is {shorten(progress)}, not a SourceProgress")
+        with self._writing() as writer:
+            writer.remember(source, progress)
+
     def tune(
         self,
         queries: Sequence[str] | SparseVectors | None = None,
@@ -486,7 +506,11 @@ class Index(IndexReader):
 
     def _merge_once(self) -> bool:
         """Do the merge that the policy asks for first; others wait only for its commit."""
-        merged = self._writer().merge_next()
+        try:
+            merged = self._writer().merge_next()
+        except FileNotFoundError:
+            self._catalog.check_place()  # the folder was moved while it was written to
+            raise
         if merged is None:
             return False
         with self._writing() as writer:
@@ -494,11 +518,21 @@ class Index(IndexReader):
             writer.remove_leftovers()
         return True
 
+    @cached_property
+    def _sound(self) -> dict[StoredSegment, bool]:
+        return {}
+
+    def _is_sound(self, segment: StoredSegment) -> bool:
+        """Whether a segment is undamaged; it is read once."""
+        if segment not in self._sound:
+            self._sound[segment] = not self._files.verify(segment)
+        return self._sound[segment]
+
     def _encode(
         self, records: Sequence[Record], ahead: SparseVectors | None = None
     ) -> SparseVectors:
         if ahead is None:
-            ahead = encode_changed(self._terms.encoder, self._snapshot, records)
+            ahead = encode_changed(self._terms.encoder, self._snapshot, records, self._is_sound)
         return self._terms.encode_documents([record.content for record in records], ahead)
 
 

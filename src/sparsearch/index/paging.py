@@ -56,7 +56,7 @@ def read_page(snapshot: Snapshot, allowed: Allowed, after: str | None, limit: in
     size = 0
     for _, _, number in following:
         if len(documents) == limit or size >= _PAGE_BYTES:
-            return Page(tuple(documents), documents[-1].id if documents else after)
+            return Page(tuple(documents), documents[-1].id)
         documents.append(snapshot.document(number))
         size += len(snapshot.payload(number))
     return Page(tuple(documents), None)

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sparsearch.errors import InvalidInputError, shorten
+from sparsearch.errors import FilterError, InvalidInputError, shorten
 from sparsearch.index.documents import Document, check_documents
 from sparsearch.index.facets import Facet, count_values
+from sparsearch.index.filters import parse_filter
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.paging import Page, read_page
 from sparsearch.index.passages import passage_id
@@ -92,10 +93,18 @@ class IndexReader(Searcher):
         return snapshot.document(self._number(document_id, snapshot))
 
     def documents(self, filter: Mapping[str, Any] | None = None) -> Iterator[Document]:
-        """Yield all documents or, with a filter, those that meet it, in insertion order."""
+        """Yield all documents or, with a filter, those that meet it, in insertion order.
+
+        They are those that are there when this is called, whatever is written meanwhile.
+        """
         snapshot = self._snapshot
-        for number in snapshot.matching(filter).tolist():
-            yield snapshot.document(number)
+        numbers = snapshot.matching(filter).tolist()
+        return (snapshot.document(number) for number in numbers)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ids of all documents, as they are now, in insertion order."""
+        snapshot = self._snapshot
+        return (snapshot.id(number) for number in snapshot.matching().tolist())
 
     def page(
         self,
@@ -120,7 +129,7 @@ class IndexReader(Searcher):
         Raises
         ------
         FilterError
-            If the filter is malformed or names a field that no document has.
+            If the filter is malformed or, on the first page, names a field that no document has.
         InvalidInputError
             If `after` or `limit` is none.
         """
@@ -129,7 +138,14 @@ class IndexReader(Searcher):
         if after is not None and not isinstance(after, str):
             raise InvalidInputError(f"after is {shorten(after)}; give what the last page said")
         snapshot = self._snapshot
-        return read_page(snapshot, snapshot.allowed(filter), after, limit)
+        try:
+            allowed = snapshot.allowed(filter)
+        except FilterError:
+            if after is None:
+                raise
+            parse_filter(filter)
+            return Page((), None)  # well-formed, but the last document that has the field is gone
+        return read_page(snapshot, allowed, after, limit)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:
         """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""

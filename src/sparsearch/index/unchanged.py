@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +11,17 @@ from sparsearch.encoders import Encoder
 from sparsearch.errors import IndexCorruptError
 from sparsearch.index.documents import Record
 from sparsearch.index.snapshot import Snapshot
+from sparsearch.storage import StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
 
 __all__ = ["encode_changed"]
 
 
 def encode_changed(
-    encoder: Encoder, snapshot: Snapshot, records: Sequence[Record]
+    encoder: Encoder,
+    snapshot: Snapshot,
+    records: Sequence[Record],
+    is_sound: Callable[[StoredSegment], bool],
 ) -> SparseVectors | None:
     """Return what `Encoder.encode_ahead` makes of documents; None where there is nothing.
 
@@ -30,10 +34,13 @@ def encode_changed(
     snapshot : Snapshot
     records : sequence of Record
         As they are stored: passages, where texts are cut.
+    is_sound : callable
+        Whether a segment is undamaged: damage must not get into another, which has a checksum of
+        its own.
     """
-    if not encoder.reads_with_model:
-        return None
-    numbers = _unchanged(snapshot, records)
+    if not encoder.keeps_ahead:
+        return encoder.encode_ahead([record.content for record in records])
+    numbers = _unchanged(snapshot, records, is_sound)
     is_known = numbers >= 0
     changed = [record.content for record, known in zip(records, is_known, strict=True) if not known]
     made = encoder.encode_ahead(changed)
@@ -47,15 +54,19 @@ def encode_changed(
     return SparseVectors.concatenate([made, stored])[rows]
 
 
-def _unchanged(snapshot: Snapshot, records: Sequence[Record]) -> npt.NDArray[np.int64]:
+def _unchanged(
+    snapshot: Snapshot, records: Sequence[Record], is_sound: Callable[[StoredSegment], bool]
+) -> npt.NDArray[np.int64]:
     """Return the number of the document that has the id and the text of each, or -1."""
     numbers = snapshot.find([record.id for record in records])
     for place in np.flatnonzero(numbers >= 0).tolist():
+        number = int(numbers[place])
+        segment, _ = snapshot.locate(number)
         try:
-            content = snapshot.document(int(numbers[place])).content
-        except IndexCorruptError:  # writing it anew is the remedy
-            content = None
-        if content != records[place].content:
+            same = snapshot.document(number).content == records[place].content
+        except IndexCorruptError:
+            same = False
+        if not same or not is_sound(segment.stored):  # writing it anew is the remedy
             numbers[place] = -1
     return numbers
 

@@ -225,6 +225,10 @@ class Writer:
             self.maintain()
         return count
 
+    def remember(self, source: str, progress: SourceProgress) -> None:
+        """Commit how much of a source is stored."""
+        self._commit(self._records(), {source: progress})
+
     def maintain(self, *, ignore_drift: bool = False) -> None:
         """Merge segments until the merge policy is content.
 

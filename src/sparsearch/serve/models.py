@@ -209,7 +209,9 @@ class ListRequest(_Request):
     after: str | None = Field(
         default=None, description="What the page before said; null for the first page."
     )
-    limit: Whole = Field(default=100, ge=1, description="Documents of a page, at most.")
+    limit: Whole = Field(
+        default=100, ge=1, description="Documents of a page, at most; it may have fewer."
+    )
     fields: list[str] | None = Field(
         default=None,
         description="What of each to return: 'title', 'text' and names of metadata fields. By "

@@ -146,10 +146,10 @@ async def list_documents(
     request: models.ListRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return the documents page by page, in an order that means nothing and stays."""
-    _check_number("limit", request.limit, service.config.limits.listed)
+    limit = min(request.limit, service.config.limits.listed)
 
     def work() -> dict[str, Any]:
-        page = collection.index.page(request.filter, after=request.after, limit=request.limit)
+        page = collection.index.page(request.filter, after=request.after, limit=limit)
         bodies = [document_body(document, request.fields) for document in page.documents]
         return {"documents": bodies, "after": page.after}
 
