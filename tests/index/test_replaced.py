@@ -88,3 +88,23 @@ def test_a_folder_replaced_while_documents_come(old: Index, tmp_path: Path) -> N
     for path, count in ((old.path, 20), (tmp_path / "away", 10)):
         with Index.open(path) as index:
             assert (index.verify(), len(index)) == ([], count)
+
+
+def test_a_merge_in_a_folder_that_is_moved_away_ends_quietly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "index"
+    with Index.create(folder, "bm25") as index:
+        index.add([{"id": "a", "text": "t"}])
+
+        def moved(writer: object) -> None:
+            folder.rename(tmp_path / "away")
+            raise FileNotFoundError("the folder of a segment that is being written")
+
+        monkeypatch.setattr("sparsearch.index.index.Writer.merge_next", moved)
+        with index.merging_in_background() as merger:
+            assert merger.wait_until_idle(30)
+            assert not merger.is_working
+            with pytest.raises(IndexReplacedError):
+                index.delete(["a"])
+        assert [hit.id for hit in index.search("t")] == ["a"]
