@@ -10,6 +10,7 @@ import pytest
 
 from sparsearch import Index, IndexConfig
 from sparsearch.errors import IndexReplacedError
+from sparsearch.storage import cleaner_lock, take_lock, writer_lock
 
 CALLS: dict[str, Callable[[Index, Path], object]] = {
     "add": lambda index, _: index.add([{"id": "x", "text": "x"}]),
@@ -108,3 +109,21 @@ def test_a_merge_in_a_folder_that_is_moved_away_ends_quietly(
             with pytest.raises(IndexReplacedError):
                 index.delete(["a"])
         assert [hit.id for hit in index.search("t")] == ["a"]
+
+
+def test_no_lock_makes_a_folder(tmp_path: Path) -> None:
+    """It would stand in the way of an index that is about to be moved there."""
+    for lock in (writer_lock, cleaner_lock):
+        with pytest.raises(IndexReplacedError), lock(tmp_path / "gone"):
+            pass
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
+    held = take_lock(tmp_path / "lock")
+    assert held is not None
+    assert take_lock(tmp_path / "lock") is None
+    held.release()
+    again = take_lock(tmp_path / "lock")
+    assert again is not None
+    again.release()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from sparsearch.errors import StorageError
+from sparsearch.storage import HeldLock, take_lock
 
 __all__ = ["WriterRole"]
 
@@ -28,28 +30,25 @@ class WriterRole:
 
     def __init__(self, folder: Path, read_only: bool) -> None:
         self._folder = folder
-        self._lock = FileLock(folder / _LOCK_NAME, timeout=0, thread_local=False)
+        self._lock: HeldLock | None = None
         self._read_only = read_only
 
     @property
     def held(self) -> bool:
         """Whether this server has it."""
-        return bool(self._lock.is_locked)
+        return self._lock is not None
 
     def take(self) -> bool:
         """Take the role if it is free; return whether this server has it."""
         if self._read_only:
             return False
-        if self.held:
-            return True
-        if not self._folder.is_dir():  # which taking the lock would make
-            return False
-        try:
-            self._lock.acquire()
-        except (Timeout, OSError):  # an OSError: the folder is read-only
-            return False
-        return True
+        if self._lock is None:
+            with suppress(StorageError):  # the folder is read-only, or gone
+                self._lock = take_lock(self._folder / _LOCK_NAME)
+        return self.held
 
     def release(self) -> None:
         """Give the role to whoever asks next."""
-        self._lock.release(force=True)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None

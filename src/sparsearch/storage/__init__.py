@@ -2,7 +2,7 @@
 
 from sparsearch.storage.catalog import CATALOG_NAME, FORMAT_VERSION, Catalog
 from sparsearch.storage.faults import storage_faults
-from sparsearch.storage.lock import cleaner_lock, writer_lock
+from sparsearch.storage.lock import HeldLock, cleaner_lock, take_lock, writer_lock
 from sparsearch.storage.segments import (
     Blob,
     SegmentFiles,
@@ -19,6 +19,7 @@ __all__ = [
     "Catalog",
     "CatalogState",
     "Changes",
+    "HeldLock",
     "SegmentFiles",
     "SegmentRecord",
     "SourceProgress",
@@ -27,5 +28,6 @@ __all__ = [
     "release_pages",
     "storage_faults",
     "sync_folder",
+    "take_lock",
     "writer_lock",
 ]
