@@ -390,9 +390,7 @@ def test_distinct_hits_are_what_going_through_the_whole_ranking_leaves(
             index.delete([str(n) for n in gone], missing_ok=True)
             try:
                 found = index.search({0: 1.0}, k, filter, distinct="f")
-            except (
-                FilterError
-            ):  # none has the field any more
+            except FilterError:  # none has the field any more
                 live = (value for n, (value, _) in enumerate(rows) if n not in gone)
                 assert all(value in (None, "missing", []) for value in live)
                 return
