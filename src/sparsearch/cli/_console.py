@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from sparsearch.index import IndexInfo
+    from sparsearch.index import IndexConfig
 
 __all__ = [
     "counted",
@@ -78,9 +78,9 @@ def write_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def stored_thing(info: IndexInfo) -> str:
+def stored_thing(config: IndexConfig) -> str:
     """Return what an index stores: documents, or passages of them."""
-    return "document" if info.config.get("passage_length") is None else "passage"
+    return "document" if config.passage_length is None else "passage"
 
 
 def counted(count: int, thing: str, things: str = "") -> str:

@@ -45,19 +45,16 @@ class Mirror:
     last_id: str = ""
 
     def changed(self, documents: Iterable[dict[str, object]]) -> Iterator[dict[str, object]]:
-        """Yield the documents to be written; raises as `check_documents`."""
-        from sparsearch.index.documents import check_documents
-
-        length = self.index.config.passage_length
+        """Yield the documents to be written; raises as `Index.holds`."""
         for document in documents:
-            next(check_documents([document], self.read, length))
+            held = self.index.holds(document, self.read)
             self.read += 1
             self.last_id = str(document["id"])
             # Of several documents of one id the last counts, as it would without this.
-            if self.last_id in self.seen or not self.index.holds(document):
-                yield document
-            else:
+            if held and self.last_id not in self.seen:
                 self.unchanged += 1
+            else:
+                yield document
             self.seen.add(self.last_id)
 
     def remember(self, label: str | None) -> None:

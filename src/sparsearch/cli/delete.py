@@ -47,5 +47,5 @@ def delete(
             count = target.delete_matching(condition)
         else:
             count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)
-        rest = counted(len(target), stored_thing(target.info()))
+        rest = counted(len(target), stored_thing(target.config))
         print(f"deleted {counted(count, 'document')}; {rest} left")

@@ -166,6 +166,6 @@ def _summarize(index: Index, added: int, seconds: float) -> None:
     if added:
         speed = f"{added / seconds:,.0f} per second"
         print(f"added {counted(added, 'document')} in {seconds:.1f} s ({speed})")
-    holds = counted(info.documents, stored_thing(info))
+    holds = counted(info.documents, stored_thing(index.config))
     print(f"{index.path} holds {holds} in {human_bytes(info.bytes)}")
     print(f'next: sparsearch search {quoted(index.path)} "your question"')

@@ -10,7 +10,7 @@ from sparsearch.cli._console import human_bytes, one_line, stored_thing, write_j
 from sparsearch.cli._opening import open_index
 
 if TYPE_CHECKING:
-    from sparsearch.index import IndexInfo
+    from sparsearch.index import IndexConfig, IndexInfo
 
 EXAMPLES = ("sparsearch info papers",)
 
@@ -18,20 +18,20 @@ EXAMPLES = ("sparsearch info papers",)
 def info(index: IndexFolder, json: JsonOutput = False) -> None:
     """Show size, settings and fields of an index."""
     with open_index(index) as target:
-        facts = target.info()
+        facts, config = target.info(), target.config
     if json:
         write_json(asdict(facts))
         return
-    for name, value in _lines(facts):
+    for name, value in _lines(facts, config):
         print(f"{name:<10}  {one_line(value)}")
 
 
-def _lines(facts: IndexInfo) -> list[tuple[str, str]]:
+def _lines(facts: IndexInfo, config: IndexConfig) -> list[tuple[str, str]]:
     deleted = f" ({facts.deleted:,} deleted; optimize drops them)" if facts.deleted else ""
-    length = facts.config.get("passage_length")
+    length = config.passage_length
     return [
         ("path", facts.path),
-        (f"{stored_thing(facts)}s", f"{facts.documents:,}{deleted}"),
+        (f"{stored_thing(config)}s", f"{facts.documents:,}{deleted}"),
         *([("cut at", f"{length:,} characters")] if length else []),
         ("terms", f"{facts.terms:,}"),
         ("postings", f"{facts.postings:,}"),
@@ -39,7 +39,7 @@ def _lines(facts: IndexInfo) -> list[tuple[str, str]]:
         ("size", human_bytes(facts.bytes)),
         ("fields", ", ".join(facts.fields) or "none"),
         ("encoder", _encoder(facts.encoder)),
-        ("weights", f"{facts.config['weight_bits']} bits"),
+        ("weights", f"{config.weight_bits} bits"),
         ("format", f"version {facts.format_version}, generation {facts.generation}"),
     ]
 

@@ -65,8 +65,14 @@ class IndexReader(Searcher):
         stored_id = passage_id(document_id, 1) if cut else document_id
         return bool(self._snapshot.find([stored_id])[0] >= 0)
 
-    def holds(self, document: Mapping[str, Any]) -> bool:
+    def holds(self, document: Mapping[str, Any], position: int = 0) -> bool:
         """Whether a document is stored just as it is given, with all its fields in this order.
+
+        Parameters
+        ----------
+        document : mapping
+        position : int
+            Its place among others, for messages.
 
         Raises
         ------
@@ -74,7 +80,7 @@ class IndexReader(Searcher):
             If it is malformed.
         """
         snapshot = self._snapshot
-        (record,) = check_documents([document], passage_length=self.config.passage_length)
+        (record,) = check_documents([document], position, self.config.passage_length)
         numbers = snapshot.find([part.id for part in record.stored]).tolist()
         one_more = passage_id(record.id, len(numbers) + 1)
         if record.passages and snapshot.find([one_more])[0] >= 0:
