@@ -3,8 +3,7 @@
     python benchmarks/passages.py
 
 Collections of longer texts, indexed whole and in passages, where a document counts as its best
-passage. Some forty minutes on two cores, most of it for the model; it is kept in the cache of
-encoders_quality.py, so that another run takes two.
+passage. Most of the time is the model's; what it makes is kept in the cache of encoders_quality.py.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from sparsearch.index.documents import Document
+from sparsearch.index.documents import Document, decode_payload
 from sparsearch.index.segment import Segment, hash_ids
 from sparsearch.index.snapshot import Allowed, Mask, Snapshot
 
@@ -54,11 +54,12 @@ def read_page(snapshot: Snapshot, allowed: Allowed, after: str | None, limit: in
     following = dropwhile(lambda entry: entry[:2] <= last, merge(*parts))
     documents: list[Document] = []
     size = 0
-    for _, _, number in following:
+    for _, document_id, number in following:
         if len(documents) == limit or size >= _PAGE_BYTES:
             return Page(tuple(documents), documents[-1].id)
-        documents.append(snapshot.document(number))
-        size += len(snapshot.payload(number))
+        payload = snapshot.payload(number)
+        documents.append(decode_payload(document_id, payload))
+        size += len(payload)
     return Page(tuple(documents), None)
 
 
