@@ -18,7 +18,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from sparsearch import Index, IndexConfig
 SIZES = (100_000, 1_000_000, 8_841_823)
 RECALLS = (0.9, 0.95, 0.98, 0.99)
 QUERIES = 300
+PORTION = 250_000
 SEED = 1
 
 
@@ -64,7 +64,7 @@ class PeakMemory:
 def fill(index: Index, model: str, size: int) -> float:
     """Add all documents; return the seconds that took, without making them."""
     seconds, first = 0.0, 0
-    batches: Iterator[Any] = documents(MODELS[model], size, SEED)
+    batches = documents(MODELS[model], size, SEED, PORTION)
     for batch in batches:
         start = time.perf_counter()
         index.add_vectors([str(first + row) for row in range(len(batch))], batch)
@@ -75,7 +75,7 @@ def fill(index: Index, model: str, size: int) -> float:
 
 def measure(model: str, size: int, folder: Path) -> dict[str, Any]:
     """Build, tune and measure one size."""
-    config = IndexConfig(weight_bits=8)
+    config = IndexConfig.suited_to(None, weight_bits=8)
     with PeakMemory() as memory, Index.create(folder / "index", None, config) as index:
         added = fill(index, model, size)
         start = time.perf_counter()

@@ -19,7 +19,7 @@ BUILDS = grid(weight_bits=(8, 12))
 APPROXIMATE = grid(recall=(0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995))
 EXACT: tuple[Parameters, ...] = ({},)
 
-PORTION = 100_000
+PORTION = 250_000
 
 
 class Sparsearch(Engine):
@@ -32,7 +32,7 @@ class Sparsearch(Engine):
 
     def build(self, documents: SparseVectors, parameters: Parameters, folder: Path) -> float:
         start = time.perf_counter()
-        config = IndexConfig(**parameters)
+        config = IndexConfig.suited_to(None, **parameters)
         with Index.create(folder / "index", encoder=None, config=config) as index:
             for first in range(0, len(documents), PORTION):
                 portion = documents[first : first + PORTION]

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import Lists, random_lists
 
-from sparsearch.index.layered import choose_scales, layered_lists
+from sparsearch.index.layered import choose_scales, code_vectors, layered_lists
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.forward import (
     LIST_WINDOW,
     STRONG_SHARE,
     copy_entries,
     largest_codes,
-    largest_weights,
     quantise,
+    raise_largest,
     upper_shift,
 )
 from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.reference import transpose as transpose_reference
+from sparsearch.vectors import SparseVectors
 
 Arrays = tuple[np.ndarray, ...]
 
@@ -169,19 +172,53 @@ def test_a_small_code_of_12_bits_stays_present() -> None:
 def test_quantise(data: st.DataObject, max_code: int, spread: int) -> None:
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     count = data.draw(st.sampled_from([0, 1, 300]))
-    numbers = rng.integers(0, 9, count).astype(np.uint16)
+    term_ids = rng.choice([1, 3, 4, 7, 70_000], count).astype(np.uint32)
     weights = np.ldexp(rng.random(count) + 0.5, rng.integers(-spread, spread + 1, count))
     weights = weights.astype(np.float32)
-    largest = np.zeros(9, np.float32)
-    np.maximum.at(largest, numbers, weights)
-    np.testing.assert_array_equal(largest_weights(numbers, weights, 9), largest)
+    largest = np.zeros(70_001, np.float32)
+    np.maximum.at(largest, term_ids, weights)
+    found = np.zeros(70_001, np.float32)
+    for half in (slice(count // 2), slice(count // 2, None)):
+        raise_largest(term_ids[half], weights[half], found)
+    np.testing.assert_array_equal(found, largest)
+    terms, expected = np.unique(term_ids, return_inverse=True)
+    largest = largest[terms]
     scales = choose_scales(largest, max_code)
-    codes = np.zeros(count, np.uint8 if max_code == 255 else np.uint16)
-    max_codes = quantise(numbers, weights, scales, max_code, codes)
-    assert_same((codes, max_codes), reference.quantise(numbers, weights, scales, max_code))
-    assert max_codes.dtype == codes.dtype
+    numbers = np.empty(count, np.uint16)
+    codes = np.empty(count, np.uint8 if max_code == 255 else np.uint16)
+    places = np.searchsorted(terms, np.arange(70_001)).astype(np.uint16)
+    quantise((term_ids, weights), places, scales, max_code, numbers, codes)
+    wanted = reference.quantise(weights, scales[expected], max_code)
+    assert_same((numbers, codes), (expected, wanted))
+    max_codes = np.zeros(len(terms))
+    np.maximum.at(max_codes, expected, codes)
     # No finer scale would do: the largest weight of each list has a code of full length.
     assert ((max_codes > max_code // 2) | (largest < 2.0**-110)).all()
+
+
+@given(st.data(), st.sampled_from([255, 4095]), st.sampled_from([9, 70_000, 2**32]))
+@settings(max_examples=50)
+def test_vectors_in_parts(data: st.DataObject, max_code: int, dimension: int) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    known = np.unique(rng.integers(0, dimension, 12))
+    rows = [
+        {int(term): float(rng.exponential()) + 1e-3 for term in rng.permutation(known)[:count]}
+        for count in rng.integers(0, 8, data.draw(st.sampled_from([0, 1, 30])))
+    ]
+    whole = SparseVectors.from_dicts(rows)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    parts = [whole[a:b] for a, b in pairwise([0, *cuts, len(rows)])]
+    terms, numbers = np.unique(whole.term_ids, return_inverse=True)
+    for threads in (1, 2, 5):
+        coded = code_vectors(parts, max_code, threads)
+        largest, tops = np.zeros(len(terms), np.float32), np.zeros(len(terms))
+        np.maximum.at(largest, numbers, whole.weights)
+        scales = choose_scales(largest, max_code)
+        codes = reference.quantise(whole.weights, scales[numbers], max_code)
+        np.maximum.at(tops, numbers, codes)
+        assert_same((coded.terms, coded.scales, coded.max_codes), (terms, scales, tops))
+        assert_same(coded.forward, (whole.offsets, numbers, codes))
+        assert coded.max_codes.dtype == coded.forward[2].dtype
 
 
 @given(lists_and_scales(), st.data(), st.sampled_from([np.uint16, np.uint32]))

@@ -95,8 +95,8 @@ SegmentDocuments = Annotated[
     int | None,
     typer.Option(
         metavar="NUMBER",
-        help="Documents held in memory before a commit.  [default: 50000; 5000 with the default "
-        "encoder]",
+        help="Documents held in memory before a commit.  [default: 50000; 5000 where a "
+        "model reads them, 250000 of vectors]",
     ),
 ]
 

@@ -96,7 +96,7 @@ def build_segment(
     ids: Sequence[str],
     payloads: Sequence[bytes],
     metadata: Sequence[Mapping[str, Any]],
-    vectors: SparseVectors,
+    vectors: Sequence[SparseVectors],
     weighting: Weighting,
     threads: int,
 ) -> NewSegment:
@@ -105,8 +105,8 @@ def build_segment(
     Parameters
     ----------
     ids, payloads, metadata : sequences of the same length
-    vectors : SparseVectors
-        One row a document; weights positive.
+    vectors : sequence of SparseVectors
+        Together one row a document; weights positive.
     weighting : Weighting
     threads : int
         How many work on the posting lists, where weights are final.
@@ -115,20 +115,10 @@ def build_segment(
     for row, fields in enumerate(metadata):
         if fields:
             columns.add(row, fields)
-    terms, local_terms = _renumber(vectors.term_ids)
-    saturation = weighting.saturation
-    if saturation is None:
-        coded = code_vectors(
-            terms, vectors.offsets, local_terms, vectors.weights, weighting.max_code
-        )
-        postings = layered_arrays(coded, threads)
+    if weighting.saturation is None:
+        postings = layered_arrays(code_vectors(vectors, weighting.max_code, threads), threads)
     else:
-        rows = np.empty(vectors.nnz, np.uint32)
-        values = vectors.weights if saturation.first_term else _as_counts(vectors.weights)
-        offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
-        lists = _Lists(terms, offsets, rows, values)
-        lengths = saturation.lengths(vectors).astype(np.uint32)
-        postings = _posting_arrays(lists, len(ids), lengths, weighting)
+        postings = _counted_arrays(SparseVectors.concatenate(vectors), weighting)
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
@@ -199,6 +189,19 @@ def _assemble(
     if weighting.saturation is not None:
         attributes["average_length"] = weighting.average_length
     return NewSegment(arrays, attributes)
+
+
+def _counted_arrays(vectors: SparseVectors, weighting: Weighting) -> dict[str, Array]:
+    """Return the posting arrays of documents whose vectors hold term counts."""
+    saturation = weighting.saturation
+    assert saturation is not None
+    terms, local_terms = _renumber(vectors.term_ids)
+    rows = np.empty(vectors.nnz, np.uint32)
+    values = vectors.weights if saturation.first_term else _as_counts(vectors.weights)
+    offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
+    lists = _Lists(terms, offsets, rows, values)
+    lengths = saturation.lengths(vectors).astype(np.uint32)
+    return _posting_arrays(lists, len(vectors), lengths, weighting)
 
 
 def _renumber(

@@ -13,6 +13,8 @@ __all__ = ["IndexConfig"]
 
 _MODEL_SEGMENT_DOCUMENTS = 5_000
 """An interruption then costs a minute's work of a model and not ten."""
+_VECTOR_SEGMENT_DOCUMENTS = 250_000
+"""Vectors that are there already take seconds to index again, and large portions fewer merges."""
 _SHORTEST_PASSAGE = 50
 
 
@@ -59,9 +61,12 @@ class IndexConfig:
     def suited_to(cls, encoder: Encoder | None, **given: Any) -> IndexConfig:
         """Return the settings that go with an encoder, except for those that are given.
 
-        Where a model reads the documents, 5,000 of them are gathered for a commit.
+        Where a model reads the documents, 5,000 of them are gathered for a commit; of vectors
+        without an encoder, 250,000.
         """
-        if encoder is not None and encoder.reads_with_model:
+        if encoder is None:
+            given.setdefault("segment_documents", _VECTOR_SEGMENT_DOCUMENTS)
+        elif encoder.reads_with_model:
             given.setdefault("segment_documents", _MODEL_SEGMENT_DOCUMENTS)
         return cls(**given)
 

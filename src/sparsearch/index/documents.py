@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from sparsearch.vectors import SparseVectors
 __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
 
 _TEXT_FIELDS = ("title", "text")
+_NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
 _JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
 _MAX_DEPTH = 100
@@ -294,10 +296,11 @@ def check_vectors(
         named = term if vectors.vocabulary is None else repr(vectors.vocabulary.term(term))
         reason = f"term {named} has the negative weight {vectors.weights[at]}"
         raise InvalidVectorError(start + row, f"{reason}; document weights must not be negative")
-    given: Sequence[Mapping[str, Any]] = [{}] * len(ids) if documents is None else documents
+    if documents is None:
+        return [_without_fields(_check_id(*numbered)) for numbered in enumerate(ids, start)]
     return [
         _with_vector(position, document_id, fields)
-        for position, (document_id, fields) in enumerate(zip(ids, given, strict=True), start)
+        for position, (document_id, fields) in enumerate(zip(ids, documents, strict=True), start)
     ]
 
 
@@ -308,6 +311,8 @@ def _with_vector(position: int, document_id: object, fields: object) -> Record:
             position, document_id, f"a document must be a mapping, not {kind}"
         )
     checked_id = _check_id(position, document_id)
-    if not fields:
-        return Record(checked_id, "", b"{}", {})
-    return _record(position, checked_id, fields)
+    return _record(position, checked_id, fields) if fields else _without_fields(checked_id)
+
+
+def _without_fields(checked_id: str) -> Record:
+    return Record(checked_id, "", b"{}", _NO_FIELDS)

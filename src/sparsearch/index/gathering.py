@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
@@ -14,8 +13,6 @@ from sparsearch.storage import Catalog, SourceProgress
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Accepted", "Buffer", "Progress", "batches"]
-
-_SEGMENT_POSTINGS: Final = MAX_POSTINGS // 4
 
 
 class Buffer:
@@ -56,7 +53,7 @@ class Buffer:
         return (
             len(self.records) >= config.segment_documents
             or self.payload_bytes >= config.segment_bytes
-            or self.postings >= _SEGMENT_POSTINGS
+            or self.postings >= MAX_POSTINGS
         )
 
 
@@ -122,7 +119,8 @@ def batches(
             while min(room, bytes_left) > 0 and (record := next(iterator, None)) is not None:
                 batch.append(record)
                 room -= len(record.stored)
-                bytes_left -= sum(len(part.payload) for part in record.stored)
+                for part in record.stored:
+                    bytes_left -= len(part.payload)
         except Exception as failure:
             yield batch, failure
             return

@@ -19,16 +19,19 @@ from sparsearch.kernels.forward import (
     count_layers,
     fill_layers,
     largest_codes,
-    largest_weights,
     quantise,
+    raise_largest,
     upper_shift,
 )
 from sparsearch.storage import release_pages
+from sparsearch.vectors import SparseVectors
 
 __all__ = ["CodedVectors", "code_vectors", "layered_arrays", "layered_lists", "merge_vectors"]
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
+_TABLE_TERMS = 1_000_000
+"""Terms for which a table is no matter of memory."""
 
 
 @dataclass(frozen=True)
@@ -53,28 +56,61 @@ class CodedVectors:
     forward: Arrays
 
 
-def code_vectors(
-    terms: npt.NDArray[np.uint32], offsets: Array, numbers: Array, weights: Array, max_code: int
-) -> CodedVectors:
+def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) -> CodedVectors:
     """Quantise documents' weights to codes.
 
     Parameters
     ----------
-    terms : ndarray of uint32 [terms]
-        Ascending; each stands in a document.
-    offsets : ndarray of int64 [documents + 1]
-    numbers : ndarray of unsigned integers [postings]
-        Places in `terms`, ascending within a document.
-    weights : ndarray of float32 [postings]
-        Positive.
+    parts : sequence of SparseVectors
+        The documents, in order; weights positive.
     max_code : int
         Largest code.
+    threads : int
+        How many do it, each a share of the parts.
     """
-    numbers = numbers.astype(_dtype(len(terms)), copy=False)
-    scales = choose_scales(largest_weights(numbers, weights, len(terms)), max_code)
-    codes = np.empty(len(numbers), np.uint8 if max_code < 2**8 else np.uint16)
-    max_codes = quantise(numbers, weights, scales, max_code, codes)
-    return CodedVectors(terms, scales, max_codes, (offsets, numbers, codes))
+    terms, columns = _columns([part.term_ids for part in parts])
+    entries = list(zip(columns, (part.weights for part in parts), strict=True))
+    ends = np.cumsum([0, *(part.nnz for part in parts)])
+    with ThreadPoolExecutor(threads) as pool:
+
+        def find_largest(share: list[tuple[Array, Array]]) -> npt.NDArray[np.float32]:
+            found = np.zeros(len(terms), np.float32)
+            for column, weights in share:
+                raise_largest(column, weights, found)
+            return found
+
+        shares = [entries[first::threads] for first in range(threads)]
+        largest = np.maximum.reduce(list(pool.map(find_largest, shares)))
+        present = np.flatnonzero(largest)
+        scales = choose_scales(largest[present], max_code)
+        numbers = np.empty(ends[-1], _dtype(len(present)))
+        codes = np.empty(ends[-1], np.uint8 if max_code < 2**8 else np.uint16)
+        places = np.zeros(len(terms), numbers.dtype)
+        places[present] = np.arange(len(present))
+
+        def write(i: int) -> None:
+            target = slice(ends[i], ends[i + 1])
+            quantise(entries[i], places, scales, max_code, numbers[target], codes[target])
+
+        list(pool.map(write, range(len(parts))))
+    offsets = np.concatenate(
+        [[0], *(part.offsets[1:] + end for part, end in zip(parts, ends[:-1], strict=True))]
+    ).astype(np.int64)
+    max_codes = _codes_of(largest[present], scales, codes.dtype)
+    return CodedVectors(terms[present], scales, max_codes, (offsets, numbers, codes))
+
+
+def _columns(
+    term_ids: Sequence[npt.NDArray[np.uint32]],
+) -> tuple[npt.NDArray[np.uint32], list[npt.NDArray[np.uint32]]]:
+    """Return terms, ascending, and the place of each entry's term: all below some limit if few."""
+    largest = max((int(part.max()) for part in term_ids if len(part)), default=-1)
+    if largest <= sum(map(len, term_ids)) + _TABLE_TERMS:
+        return np.arange(largest + 1, dtype=np.uint32), list(term_ids)
+    # Tables over so sparse a range of ids would take more memory than sorting does.
+    terms, places = np.unique(np.concatenate(term_ids), return_inverse=True)
+    cuts = np.cumsum([len(part) for part in term_ids])[:-1]
+    return terms, np.split(places.astype(np.uint32), cuts)
 
 
 def layered_arrays(vectors: CodedVectors, threads: int) -> dict[str, Array]:
@@ -188,7 +224,7 @@ def merge_vectors(
 
         if len(terms):
             list(pool.map(copy, range(len(segments))))
-    max_codes = np.maximum(largest / scales, 1).astype(codes.dtype)
+    max_codes = _codes_of(largest, scales, codes.dtype)
     return CodedVectors(terms, scales, max_codes, (offsets, numbers, codes))
 
 
@@ -209,6 +245,11 @@ def _merge_terms(
     weights = np.zeros(len(terms), np.float32)
     np.maximum.at(weights, places, np.concatenate(largest))
     return terms[weights > 0], weights[weights > 0]
+
+
+def _codes_of(largest: Array, scales: Array, dtype: npt.DTypeLike) -> Array:
+    """Return the largest code of each list, given its largest weight."""
+    return np.maximum(largest / scales, 1).astype(dtype)
 
 
 def _exponents(scales: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:

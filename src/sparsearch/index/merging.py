@@ -20,7 +20,7 @@ BASE_POSTINGS = 10_000
 their files durable."""
 
 MAX_POSTINGS = 32_000_000
-"""Postings of the largest segment a merge on the way may make: bounds the memory it takes."""
+"""Postings of the largest segment that is made on the way: bounds the memory it takes."""
 
 OPTIMIZED_POSTINGS = 256_000_000
 """The same for `Index.optimize` of learned vectors, whose approximate search is fastest over one

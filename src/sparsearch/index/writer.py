@@ -353,15 +353,15 @@ class Writer:
             return
         records = self._records()
         if buffer.records:
-            vectors = SparseVectors.concatenate(buffer.vectors)
             saturation = self._store.terms.saturation
-            length = 0 if saturation is None else int(saturation.lengths(vectors).sum())
+            counted = () if saturation is None else map(saturation.lengths, buffer.vectors)
+            length = sum(int(lengths.sum()) for lengths in counted)
             new = build_segment(
                 [record.id for record in buffer.records],
                 [record.payload for record in buffer.records],
                 [record.metadata for record in buffer.records],
-                vectors,
-                self._weighting(length, len(vectors)),
+                buffer.vectors,
+                self._weighting(length, len(buffer.records)),
                 self._threads,
             )
             replaced = np.zeros(len(buffer.records), np.bool_)

@@ -62,12 +62,9 @@ def copy_entries(
     return places[numbers[at]], shrunk
 
 
-def quantise(numbers: Array, weights: Array, scales: Array, max_code: int) -> tuple[Array, Array]:
-    """Twin of `kernels.forward.quantise`: the codes, and the largest of each list."""
-    codes = np.clip(np.floor(weights / scales[numbers].astype(np.float64)), 1, max_code)
-    largest = np.zeros(len(scales))
-    np.maximum.at(largest, numbers, codes)
-    return codes, largest
+def quantise(weights: Array, scales: Array, max_code: int) -> Array:
+    """Twin of `kernels.forward.quantise`: the codes of weights, given the scale of each."""
+    return np.clip(np.floor(weights / scales.astype(np.float64)), 1, max_code)
 
 
 def choose_lists(

@@ -31,8 +31,8 @@ __all__ = [
     "count_layers",
     "fill_layers",
     "largest_codes",
-    "largest_weights",
     "quantise",
+    "raise_largest",
     "upper_shift",
 ]
 
@@ -52,40 +52,41 @@ def upper_shift(codes: npt.NDArray[np.unsignedinteger[Any]]) -> int:
 
 
 @njit(nogil=True, cache=True)
-def largest_weights(numbers, weights, n_lists):  # type: ignore[no-untyped-def]
-    """Return the largest weight of each list, 0 where it has none: float32 [n_lists]."""
-    largest = np.zeros(n_lists, np.float32)
-    for i in range(numbers.size):
-        largest[numbers[i]] = max(largest[numbers[i]], weights[i])
-    return largest
-
-
-@njit(nogil=True, cache=True)
-def quantise(numbers, weights, scales, max_code, codes):  # type: ignore[no-untyped-def]
-    """Round weights down to whole steps of their lists' scales, but to one step at least.
+def raise_largest(term_ids, weights, largest):  # type: ignore[no-untyped-def]
+    """Raise the largest weight known of each term, in place, to what some postings have.
 
     Parameters
     ----------
-    numbers : ndarray of uint16 or uint32 [postings]
+    term_ids : ndarray of uint32 [postings]
     weights : ndarray of float32 [postings]
-    scales : ndarray of float32 [lists]
-        Powers of two.
-    max_code : int
-    codes : ndarray of uint8 or uint16 [postings]
-        Filled in place.
-
-    Returns
-    -------
-    ndarray [lists]
-        The largest code of each list.
+    largest : ndarray of float32 [terms]
     """
+    for i in range(term_ids.size):
+        largest[term_ids[i]] = max(largest[term_ids[i]], weights[i])
+
+
+@njit(nogil=True, cache=True)
+def quantise(entries, places, scales, max_code, numbers, codes):  # type: ignore[no-untyped-def]
+    """Write postings as list and code: weights rounded down to whole steps, but one at least.
+
+    Parameters
+    ----------
+    entries : tuple of (term_ids, weights)
+        uint32 and float32 [postings].
+    places : ndarray of the dtype of `numbers` [terms]
+        The number of each term's list.
+    scales : ndarray of float32 [lists]
+        What one step of a code is worth: powers of two.
+    max_code : int
+    numbers, codes : ndarray [postings]
+        Filled in place.
+    """
+    term_ids, weights = entries
     steps = np.float32(1) / scales
-    max_codes = np.zeros(scales.size, codes.dtype)
-    for i in range(numbers.size):
-        code = np.int64(weights[i] * steps[numbers[i]])
-        codes[i] = min(max(code, 1), max_code)
-        max_codes[numbers[i]] = max(max_codes[numbers[i]], codes[i])
-    return max_codes
+    for i in range(term_ids.size):
+        number = places[term_ids[i]]
+        numbers[i] = number
+        codes[i] = min(max(np.int64(weights[i] * steps[number]), 1), max_code)
 
 
 @njit(nogil=True, cache=True)
