@@ -9,54 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.encoders import Saturation
 from sparsearch.index.columns import ColumnBuilder, pack_columns
-from sparsearch.index.layered import (
-    choose_scales,
-    code_vectors,
-    layered_arrays,
-    merge_vectors,
-)
-from sparsearch.index.segment import LENGTHS, Segment, hash_ids, pack_strings
-from sparsearch.kernels.invert import merge_lists, transpose
-from sparsearch.kernels.lists import split_codes, window_starts
+from sparsearch.index.counted import Weighting, counted_arrays, merge_counted
+from sparsearch.index.layered import code_vectors, layered_arrays, merge_vectors
+from sparsearch.index.segment import Segment, hash_ids, pack_strings
 from sparsearch.storage import Blob, release_pages
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["NewSegment", "Weighting", "build_segment", "merge_segments"]
+__all__ = ["NewSegment", "build_segment", "merge_segments"]
 
 Array = npt.NDArray[Any]
-_CHUNK = 1 << 21
 _COPY_BYTES = 1 << 24
 _IDS = ("id_bytes", "id_offsets")
 _PAYLOADS = ("payload", "payload_offsets")
-_DENSE_SHARE = 8
-"""A list that holds at least one in so many documents is stored as a dense row as well. Adding such
-a row takes about as long as adding a list of a tenth of the documents."""
-
-
-@dataclass(frozen=True)
-class Weighting:
-    """How document weights become codes.
-
-    Parameters
-    ----------
-    max_code : int
-        Largest code.
-    saturation : Saturation or None
-        For encoders whose document vectors are term counts.
-    average_length : float
-        Average document length, for saturation.
-    """
-
-    max_code: int
-    saturation: Saturation | None = None
-    average_length: float = 0.0
-
-    @property
-    def code_dtype(self) -> type[np.unsignedinteger[Any]]:
-        """Smallest dtype that holds the codes."""
-        return np.uint8 if self.max_code < 2**8 else np.uint16
 
 
 @dataclass(frozen=True)
@@ -65,23 +30,6 @@ class NewSegment:
 
     arrays: dict[str, Array | Blob]
     attributes: dict[str, object]
-
-
-@dataclass(frozen=True)
-class _Lists:
-    """Posting lists: the terms that have one, where each starts, its documents and values.
-
-    Values are term counts; those of terms below the first counted one are final weights.
-    """
-
-    terms: npt.NDArray[np.uint32]
-    offsets: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.uint32]
-    values: Array
-
-    def counted(self, saturation: Saturation) -> int:
-        """Return the first posting whose value is a count."""
-        return int(self.offsets[np.searchsorted(self.terms, saturation.first_term)])
 
 
 @dataclass(frozen=True)
@@ -118,7 +66,7 @@ def build_segment(
     if weighting.saturation is None:
         postings = layered_arrays(code_vectors(vectors, weighting.max_code, threads), threads)
     else:
-        postings = _counted_arrays(SparseVectors.concatenate(vectors), weighting)
+        postings = counted_arrays(SparseVectors.concatenate(vectors), weighting)
     payload, payload_offsets = pack_strings(payloads)
     documents: dict[str, Array | Blob] = {"payload": payload, "payload_offsets": payload_offsets}
     return _assemble(
@@ -158,11 +106,7 @@ def merge_segments(
         coded = merge_vectors(segments, live, weighting.max_code, threads)
         postings = layered_arrays(coded, threads)
     else:
-        lengths = np.concatenate(
-            [segment.arrays[LENGTHS][rows] for segment, rows in zip(segments, live, strict=True)]
-        )
-        lists = _merge_lists(segments, moves, weighting.saturation)
-        postings = _posting_arrays(lists, total, lengths, weighting)
+        postings = merge_counted(segments, moves, weighting)
     ids = _merge_strings(segments, live, _IDS)
     id_bytes = np.concatenate([np.empty(0, np.uint8), *ids.chunks])
     payloads = _merge_strings(segments, live, _PAYLOADS)
@@ -189,122 +133,6 @@ def _assemble(
     if weighting.saturation is not None:
         attributes["average_length"] = weighting.average_length
     return NewSegment(arrays, attributes)
-
-
-def _counted_arrays(vectors: SparseVectors, weighting: Weighting) -> dict[str, Array]:
-    """Return the posting arrays of documents whose vectors hold term counts."""
-    saturation = weighting.saturation
-    assert saturation is not None
-    terms, local_terms = _renumber(vectors.term_ids)
-    rows = np.empty(vectors.nnz, np.uint32)
-    values = vectors.weights if saturation.first_term else _as_counts(vectors.weights)
-    offsets, values = transpose(vectors.offsets, local_terms, values, len(terms), rows)
-    lists = _Lists(terms, offsets, rows, values)
-    lengths = saturation.lengths(vectors).astype(np.uint32)
-    return _posting_arrays(lists, len(vectors), lengths, weighting)
-
-
-def _renumber(
-    term_ids: npt.NDArray[np.uint32],
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Return the distinct terms in order, and each entry's number among them."""
-    if len(term_ids) == 0:
-        return np.empty(0, np.uint32), np.empty(0, np.uint32)
-    largest = int(term_ids.max())
-    if largest > 8 * len(term_ids) + 1_000_000:
-        # A table over so sparse a range of ids would take more memory than sorting does.
-        terms, local = np.unique(term_ids, return_inverse=True)
-        return np.asarray(terms), local.astype(np.uint32)
-    present = np.zeros(largest + 1, np.bool_)
-    present[term_ids] = True
-    numbers = np.cumsum(present, dtype=np.uint32) - np.uint32(1)
-    return np.flatnonzero(present).astype(np.uint32), numbers[term_ids]
-
-
-def _as_counts(weights: Array) -> Array:
-    """Return term counts in the smallest unsigned dtype that holds them."""
-    if weights.dtype.kind == "u":
-        return weights
-    largest = float(weights.max()) if len(weights) else 0.0
-    dtype = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.uint32
-    return weights.astype(dtype)
-
-
-def _posting_arrays(
-    lists: _Lists,
-    n_documents: int,
-    lengths: npt.NDArray[np.uint32],
-    weighting: Weighting,
-) -> dict[str, Array]:
-    """Turn term counts into weights and these into codes; keep counts and lengths beside them."""
-    saturation = weighting.saturation
-    assert saturation is not None
-    codes = np.empty(len(lists.rows), weighting.code_dtype)
-    scales = np.empty(len(lists.terms), np.float32)
-    max_codes = np.empty(len(lists.terms), weighting.code_dtype)
-    for first, last in _chunks(lists.offsets):
-        part = slice(lists.offsets[first], lists.offsets[last])
-        starts = lists.offsets[first:last] - part.start
-        weights = _saturated(lists, part, lengths, weighting)
-        scales[first:last] = choose_scales(np.maximum.reduceat(weights, starts), weighting.max_code)
-        counts = np.diff(lists.offsets[first : last + 1])
-        steps = np.repeat(np.float32(1) / scales[first:last], counts)
-        codes[part] = np.clip(np.floor(weights * steps), 1, weighting.max_code)
-        max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
-    dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
-    long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
-    return {
-        "terms": lists.terms,
-        "offsets": lists.offsets,
-        "rows": lists.rows,
-        "codes": codes,
-        "scales": scales,
-        "max_codes": max_codes,
-        "dense_lists": dense_lists,
-        "planes": _planes(lists, codes, dense_lists, n_documents),
-        "long_lists": long_lists,
-        "window_starts": starts,
-        "counts": _as_counts(lists.values[lists.counted(saturation) :]),
-        LENGTHS: lengths,
-    }
-
-
-def _saturated(
-    lists: _Lists, part: slice, lengths: npt.NDArray[np.uint32], weighting: Weighting
-) -> Array:
-    """Return the final weights of a range of postings, the counts among them saturated."""
-    saturation = weighting.saturation
-    assert saturation is not None
-    first = min(max(lists.counted(saturation), part.start), part.stop)
-    counted = slice(first, part.stop)
-    long = lengths[lists.rows[counted]]
-    weights = saturation.weights(lists.values[counted], long, weighting.average_length)
-    return np.concatenate([lists.values[part.start : first], weights])
-
-
-def _planes(
-    lists: _Lists, codes: Array, dense_lists: npt.NDArray[np.int64], n_documents: int
-) -> npt.NDArray[np.uint8]:
-    """Return the dense rows of common terms (see `kernels.lists`), one list at a time."""
-    n_dense = len(dense_lists)
-    per_list = len(split_codes(np.zeros((1, 0), codes.dtype)))
-    planes = np.empty((per_list * n_dense, n_documents), np.uint8)
-    for i, which in enumerate(dense_lists.tolist()):
-        part = slice(lists.offsets[which], lists.offsets[which + 1])
-        row = np.zeros((1, n_documents), codes.dtype)
-        row[0, lists.rows[part]] = codes[part]
-        planes[i::n_dense] = split_codes(row)
-    return planes
-
-
-def _chunks(offsets: npt.NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield ranges of lists of about `_CHUNK` postings, so that temporary arrays stay small."""
-    first = 0
-    while first < len(offsets) - 1:
-        limit = offsets[first] + _CHUNK
-        last = max(int(np.searchsorted(offsets, limit, side="right")) - 1, first + 1)
-        yield first, last
-        first = last
 
 
 def _id_arrays(packed: tuple[Array, Array], hashes: npt.NDArray[np.uint64]) -> dict[str, Array]:
@@ -385,49 +213,3 @@ def _pieces(
     lengths = np.diff(bounds, prepend=begin, append=end)
     is_kept = np.arange(len(lengths)) % 2 == 0
     yield data[begin:end][np.repeat(is_kept, lengths)]
-
-
-def _merge_lists(
-    segments: Sequence[Segment], moves: Sequence[npt.NDArray[np.int64]], saturation: Saturation
-) -> _Lists:
-    terms: npt.NDArray[np.uint32] = np.unique(
-        np.concatenate([np.asarray(segment.arrays["terms"]) for segment in segments])
-    )
-    values = [_stored_values(segment, saturation) for segment in segments]
-    counts = np.zeros(len(terms) + 1, np.int64)
-    targets = [np.searchsorted(terms, segment.arrays["terms"]) for segment in segments]
-    for segment, target in zip(segments, targets, strict=True):
-        counts[target + 1] += np.diff(segment.arrays["offsets"])
-    starts = np.cumsum(counts)
-    ends = starts[:-1].copy()
-    rows = np.empty(int(starts[-1]), np.uint32)
-    merged = np.empty(int(starts[-1]), np.result_type(*values))
-    for segment, target, new_rows, value in zip(segments, targets, moves, values, strict=True):
-        arrays = segment.arrays
-        merge_lists(ends, target, arrays["offsets"], arrays["rows"], value, new_rows, rows, merged)
-        release_pages(arrays["rows"])
-        release_pages(value)
-    return _close_gaps(_Lists(terms, starts, rows, merged), ends)
-
-
-def _stored_values(segment: Segment, saturation: Saturation) -> Array:
-    """Return the values of a segment's postings, as `_Lists` has them."""
-    counts = segment.arrays["counts"]
-    if saturation.first_term == 0:
-        return counts
-    arrays, n_final = segment.arrays, segment.n_postings - len(counts)
-    scales = np.repeat(arrays["scales"], np.diff(arrays["offsets"]))[:n_final]
-    final = arrays["codes"][:n_final].astype(np.float32) * scales
-    return np.concatenate([final, counts.astype(np.float32)])
-
-
-def _close_gaps(lists: _Lists, ends: npt.NDArray[np.int64]) -> _Lists:
-    """Drop the room that deleted documents left at the ends of lists, and empty lists."""
-    sizes = ends - lists.offsets[:-1]
-    if int(sizes.sum()) == len(lists.rows):
-        return lists
-    starts = np.repeat(lists.offsets[:-1], np.diff(lists.offsets))
-    kept = np.arange(len(lists.rows)) - starts < np.repeat(sizes, np.diff(lists.offsets))
-    filled = sizes > 0
-    offsets = np.concatenate([[0], np.cumsum(sizes[filled])]).astype(np.int64)
-    return _Lists(lists.terms[filled], offsets, lists.rows[kept], lists.values[kept])

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError
-from sparsearch.index.build import NewSegment, Weighting, merge_segments
+from sparsearch.index.build import NewSegment, merge_segments
+from sparsearch.index.counted import Weighting
 from sparsearch.index.segment import Segment
 from sparsearch.storage import SegmentFiles, SegmentRecord, StoredSegment
 

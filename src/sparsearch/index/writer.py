@@ -22,8 +22,9 @@ from sparsearch.errors import (
     StorageUnavailableError,
     shorten,
 )
-from sparsearch.index.build import Weighting, build_segment
+from sparsearch.index.build import build_segment
 from sparsearch.index.config import IndexConfig
+from sparsearch.index.counted import Weighting
 from sparsearch.index.documents import Record
 from sparsearch.index.gathering import Accepted, Buffer, Progress, batches
 from sparsearch.index.merged import Merged, merge, put_in_place, write_segment
