@@ -67,7 +67,7 @@ class Comparison:
         return self.output / f"engines-{self.dataset.name}"
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     cache = Path(tempfile.gettempdir()) / "sparsearch-engines"
     add = parser.add_argument
@@ -82,11 +82,25 @@ def parse_arguments() -> argparse.Namespace:
     add("--build-limit", type=float, default=900, help="seconds to build one index")
     add("--point-seconds", type=float, default=30, help="about so many seconds to measure a point")
     add("--memory-limit", type=float, default=16, help="gigabytes one process may allocate")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def given(options: argparse.Namespace) -> str:
+    """Return the options that results depend on, but for those left at their defaults."""
+    left_out = {"again", "keep_indexes", "cache", "output"}
+    defaults = vars(parse_arguments([]))
+    chosen = {
+        name.replace("_", "-"): value
+        for name, value in vars(options).items()
+        if name in {"dataset", "engines"} or (name not in left_out and value != defaults[name])
+    }
+    return " ".join(
+        f"--{name}" if value is True else f"--{name} {value}" for name, value in chosen.items()
+    )
 
 
 def main() -> None:
-    options = parse_arguments()
+    options = parse_arguments(sys.argv[1:])
     names = options.engines.split(",")
     unknown = sorted(set(names) - set(ENGINES))
     if unknown:
@@ -99,10 +113,7 @@ def main() -> None:
     report = open_report(comparison, names if options.again else [])
     for name in names:
         compare(comparison, report, name, options.quick)
-    command = (
-        f"python benchmarks/engines.py --dataset {options.dataset} --engines {','.join(names)}"
-    )
-    write_report(comparison, report, command + " --quick" * options.quick)
+    write_report(comparison, report, f"python benchmarks/engines.py {given(options)}")
     print(f"wrote {comparison.stem}.md, .json and .png")
 
 

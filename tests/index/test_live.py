@@ -15,7 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsearch import Index, IndexConfig, SparseVectors
-from sparsearch.errors import IndexCorruptError, IndexExistsError, IndexLockedError
+from sparsearch.errors import (
+    IndexCorruptError,
+    IndexExistsError,
+    IndexLockedError,
+    StorageUnavailableError,
+)
 from sparsearch.index.merging import BASE_POSTINGS, FANOUT, SegmentSize, choose_merge
 from sparsearch.storage import writer_lock
 
@@ -272,6 +277,13 @@ def test_a_copy_never_replaces_anything(index: Index, tmp_path: Path) -> None:
     index.snapshot(tmp_path / "empty")
     with Index.open(tmp_path / "empty") as copied:
         assert len(copied) == 0
+
+
+def test_a_copy_that_cannot_be_made(index: Index, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    for target in (tmp_path / "file" / "x", tmp_path / "file" / "x" / "y", tmp_path / ("n" * 300)):
+        with pytest.raises(StorageUnavailableError, match=r"file|nnn"):
+            index.snapshot(target)
 
 
 def test_what_a_killed_copy_left_is_removed(index: Index, tmp_path: Path) -> None:

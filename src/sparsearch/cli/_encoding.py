@@ -36,6 +36,8 @@ PART_TEXTS: Final = 1024
 
 _STATE: Final = "progress.json"
 _COPY_BYTES: Final = 1 << 20
+_OF_FILES: Final = frozenset({".csr", ".csv", ".gz", ".json", ".npz", ".parquet", ".tsv", ".txt"})
+"""Who names the output so expects a file of that kind, and not a folder."""
 
 
 @dataclass(frozen=True)
@@ -96,18 +98,18 @@ class EncodedParts:
     StorageError
         When the output exists already.
     InvalidInputError
-        When parts are there that were made with other facts, or the output has no name.
+        When parts are there that were made with other facts, or the output's name will not do.
     """
 
     def __init__(self, out: Path, facts: dict[str, Any]) -> None:
-        if out.name in ("", "..", "-"):
-            reason = "name a file that ends in .jsonl or .jsonl.gz, or a folder"
+        self._as_lines = out.name.endswith((".jsonl", ".jsonl.gz"))
+        if out.name in ("", "..", "-") or (not self._as_lines and out.suffix in _OF_FILES):
+            reason = "name a file that ends in .jsonl or .jsonl.gz, or a folder of .npz files"
             raise InvalidInputError(f"vectors cannot be written to {str(out)!r}; {reason}")
         self.out = out
         self.folder = out.with_name(f"{out.name}.partial")
         self.of_queries = bool(facts["queries"])
         self._facts = facts
-        self._as_lines = out.name.endswith((".jsonl", ".jsonl.gz"))
         self._parts = self.folder / "parts"
         self.state = self._read_state()
         if out.exists() and not self.state.complete:

@@ -44,15 +44,14 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
             raise IndexExistsError(f"{target} exists; give another path")
     if target.resolve().is_relative_to(files.folder.parent.resolve()):
         raise InvalidInputError(f"{target} lies in the index itself; give a folder outside of it")
+    _make_folder(target.parent)
     with storage_faults(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
         _clear_leftovers(target)
     for _ in range(_ATTEMPTS):
         temporary = target.parent / f".{target.name}-{uuid.uuid4().hex}"
         generation = catalog.generation()
+        _make_folder(temporary)
         try:
-            with storage_faults(target):
-                temporary.mkdir()
             with writer_lock(temporary):
                 _copy(catalog, files, temporary)
             with storage_faults(target):
@@ -68,6 +67,16 @@ def copy_index(catalog: Catalog, files: SegmentFiles, target: Path) -> None:
     raise StorageUnavailableError(
         f"{target}: the index was merged {_ATTEMPTS} times while it was copied; try again"
     )
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder; that it cannot be has nothing to do with the files of the index."""
+    try:
+        with storage_faults(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, FileExistsError) as error:
+        reason = f"{folder} cannot be made ({error.strerror}); give another path"
+        raise StorageUnavailableError(reason) from error
 
 
 def _clear_leftovers(target: Path) -> None:

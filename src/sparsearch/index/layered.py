@@ -70,34 +70,41 @@ def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) ->
     """
     terms, columns = _columns([part.term_ids for part in parts])
     entries = list(zip(columns, (part.weights for part in parts), strict=True))
+    largest = _largest_of(entries, len(terms), threads)
+    present = np.flatnonzero(largest)
+    scales = choose_scales(largest[present], max_code)
     ends = np.cumsum([0, *(part.nnz for part in parts)])
+    numbers = np.empty(ends[-1], _dtype(len(present)))
+    codes = np.empty(ends[-1], np.uint8 if max_code < 2**8 else np.uint16)
+    places = np.zeros(len(terms), numbers.dtype)
+    places[present] = np.arange(len(present))
+
+    def write(i: int) -> None:
+        target = slice(ends[i], ends[i + 1])
+        quantise(entries[i], places, scales, max_code, numbers[target], codes[target])
+
     with ThreadPoolExecutor(threads) as pool:
-
-        def find_largest(share: list[tuple[Array, Array]]) -> npt.NDArray[np.float32]:
-            found = np.zeros(len(terms), np.float32)
-            for column, weights in share:
-                raise_largest(column, weights, found)
-            return found
-
-        shares = [entries[first::threads] for first in range(threads)]
-        largest = np.maximum.reduce(list(pool.map(find_largest, shares)))
-        present = np.flatnonzero(largest)
-        scales = choose_scales(largest[present], max_code)
-        numbers = np.empty(ends[-1], _dtype(len(present)))
-        codes = np.empty(ends[-1], np.uint8 if max_code < 2**8 else np.uint16)
-        places = np.zeros(len(terms), numbers.dtype)
-        places[present] = np.arange(len(present))
-
-        def write(i: int) -> None:
-            target = slice(ends[i], ends[i + 1])
-            quantise(entries[i], places, scales, max_code, numbers[target], codes[target])
-
         list(pool.map(write, range(len(parts))))
-    offsets = np.concatenate(
-        [[0], *(part.offsets[1:] + end for part, end in zip(parts, ends[:-1], strict=True))]
-    ).astype(np.int64)
+    starts = [part.offsets[1:] + end for part, end in zip(parts, ends[:-1], strict=True)]
+    offsets = np.concatenate([np.zeros(1, np.int64), *starts])
     max_codes = _codes_of(largest[present], scales, codes.dtype)
     return CodedVectors(terms[present], scales, max_codes, (offsets, numbers, codes))
+
+
+def _largest_of(
+    entries: Sequence[tuple[Array, Array]], n_terms: int, threads: int
+) -> npt.NDArray[np.float32]:
+    """Return the largest weight of each term, given entries' terms and weights in parts."""
+
+    def find(share: Sequence[tuple[Array, Array]]) -> npt.NDArray[np.float32]:
+        found = np.zeros(n_terms, np.float32)
+        for term_ids, weights in share:
+            raise_largest(term_ids, weights, found)
+        return found
+
+    shares = [entries[first::threads] for first in range(min(threads, len(entries)))]
+    with ThreadPoolExecutor(threads) as pool:
+        return np.asarray(np.maximum.reduce(list(pool.map(find, shares))))
 
 
 def _columns(
