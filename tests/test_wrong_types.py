@@ -21,6 +21,17 @@ def test_vectors_that_are_dicts(tmp_path: Path) -> None:
             index.add_vectors(["x"], vectors)  # type: ignore[arg-type]
 
 
+def test_a_vocabulary_that_is_a_list() -> None:
+    with pytest.raises(InvalidInputError, match=r"Vocabulary\(terms\) makes one"):
+        ss.SparseVectors([0, 1], [0], [1.0], ["a"])  # type: ignore[arg-type]
+
+
+def test_ids_to_delete_that_are_none(tmp_path: Path) -> None:
+    index = ss.Index.create(tmp_path / "i", "bm25")
+    with pytest.raises(InvalidInputError, match="ids must be strings, not None"):
+        index.delete(None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("queries", [None, iter(["a"]), 5, [1], [None]])
 def test_queries_that_are_none(tmp_path: Path, queries: Any) -> None:
     index = ss.Index.create(tmp_path / "i", "bm25")

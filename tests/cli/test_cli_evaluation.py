@@ -58,6 +58,8 @@ def test_evaluate_says_when_a_measure_looks_deeper_than_the_run(run, papers, col
     ("arguments", "reason"),
     [
         (["-m", "nonsense"], "unknown measure 'nonsense'"),
+        (["-m", "P"], "measure 'P' needs a cutoff, as in P@10"),
+        (["--run", "x", "--per-query", "x"], "--run and --per-query both name x"),
         (["--split", "dev"], "has no split 'dev'; it has test"),
         (["--per-query", "/nonexistent/x.tsv"], "cannot write /nonexistent/x.tsv: No such file"),
         (["--run", "/nonexistent/x"], "cannot write /nonexistent/x: No such file"),
@@ -67,6 +69,14 @@ def test_evaluate_errors(run, papers, collection, arguments, reason):
     outcome = run("evaluate", papers, collection, *arguments)
     assert outcome.code == 1
     assert f"error: {reason}" in outcome.err or reason in outcome.err
+
+
+@pytest.mark.parametrize("content", ["", "other\theat\n"])
+def test_evaluate_queries_that_are_not_judged(run, papers, collection, tmp_path, content):
+    (tmp_path / "q.tsv").write_text(content)
+    outcome = run("evaluate", papers, collection, "--queries", tmp_path / "q.tsv")
+    assert outcome.code == 1
+    assert "q.tsv holds no query that is judged in" in outcome.err
 
 
 def test_evaluate_without_an_index(run, collection, tmp_path):

@@ -96,7 +96,8 @@ def test_files_without_ids_and_terms(run, tmp_path):
     save_npz(tmp_path / "v.npz", VectorFile(vectors, None))
     for name in ("v.csr", "v.npz"):
         folder = tmp_path / f"index of {name}"
-        assert run("import", folder, tmp_path / name, "--weight-bits", 8).code == 0
+        outcome = run("import", folder, tmp_path / name, "--weight-bits", 8)
+        assert """--vector '{"1012": 1.0}'""" in outcome.out
         outcome = run("search", folder, "--vector", '{"7": 1}', "--json")
         assert [(row["id"], row["score"]) for row in outcome.json] == [("2", 3.0), ("0", 2.0)]
         assert run("search", folder, "--vector", '{"word": 1}').code == 1
@@ -259,6 +260,11 @@ def test_import_refuses_what_it_cannot_read(run, tmp_path, papers):
 def test_what_cannot_be_exported(run, papers, tmp_path):
     assert run("export", papers, tmp_path / "x", "--format", "npz").code == 2
     assert run("export", papers, "-", "--what", "vectors").code == 2
+    for name, what in (("x.csr", "vectors"), ("x.npz", "documents"), ("x.csv.gz", "documents")):
+        outcome = run("export", papers, tmp_path / name, "--what", what)
+        assert outcome.code == 2
+        assert f"{what} are not written as" in outcome.err
+        assert not (tmp_path / name).exists()
     for what in ("documents", "vectors"):
         outcome = run("export", papers, tmp_path / "no" / "x.jsonl", "--what", what)
         assert outcome.code == 1

@@ -198,6 +198,9 @@ def test_the_baseline_can_be_chosen_and_the_table_shows_it() -> None:
         ([run_with([1], "a"), run_with([2], "b")], {"correction": "bh"}, "unknown correction"),
         ([run_with([1], "a"), run_with([2], "b")], {"alpha": 1.0}, "alpha"),
         ([run_with([1], "a"), run_with([2], "b")], {"alpha": float("nan")}, "alpha"),
+        ([run_with([1], "a"), run_with([2], "b")], {"alpha": "0.05"}, "alpha"),
+        (iter([run_with([1], "a"), run_with([2], "b")]), {}, "in a sequence or a mapping"),
+        ([{"q": [("d", 1.0)]}, run_with([2], "b")], {}, "is not a Run"),
     ],
 )
 def test_unusable_input_is_refused(

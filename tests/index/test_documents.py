@@ -370,7 +370,9 @@ def test_zero_weights_are_as_if_they_were_not_there(vectors: Index) -> None:
     ("ids", "documents", "reason"),
     [
         (["x"], None, "1 ids were given for 2 vectors"),
-        ("xy", None, "ids are a string"),
+        ("xy", None, "ids are 'xy', not a sequence"),
+        (iter("xy"), None, "ids are .* not a sequence"),
+        (["x", "y"], iter([{}, {}]), "documents are .* not a sequence"),
         (["x", "y"], [{}], "1 documents were given for 2 vectors"),
         (["x", 5], None, "document 1 .*must be a string, not int"),
         (["x", ""], None, "document 1: the id is empty"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsearch import Index, IndexConfig, SparseVectors
-from sparsearch.errors import DocumentNotFoundError, FilterError
+from sparsearch.errors import DocumentNotFoundError, FilterError, InvalidInputError
 from sparsearch.index import facets
 
 VALUES: list[Any] = [1, 1.0, 2.5, True, "1", "x", None, ["x", "y", "x"], [1, True], [], {"a": 1}]
@@ -66,6 +66,8 @@ def test_all_fields_by_default(index: Index) -> None:
     assert index.facets(["rare"])[0].values == ()
     with pytest.raises(FilterError, match="known are: kind, n, rare"):
         index.facets(["no"])
+    with pytest.raises(InvalidInputError, match="fields are a string, 'kind'"):
+        index.facets("kind")
 
 
 def test_an_index_without_documents_has_no_values(tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ def test_a_configuration_survives_its_mapping() -> None:
         ({"recipe": None}, "recipe is None; it must be a string"),
         ({"seed": True}, "seed is True; it must be an integer"),
         ({"seed": -1}, "seed is -1; it must be at least 0"),
+        ({"seed": 2**63}, "it must be at least 0 and below 2**63"),
+        (
+            {"sparsity": {"document_weight": -5.0}},
+            r"document_weight is -5.0; it must be 0 or above",
+        ),
+        ({"query_model": "x"}, "has no model of its own for queries"),
         ({"fused_head": 1}, "fused_head is 1; it must be true or false"),
         ({"optimizer": {"steps": 0}}, "optimizer.steps is 0; it must be above 0"),
         ({"optimizer": {"steps": 1.5}}, "optimizer.steps is 1.5; it must be an integer"),

@@ -152,9 +152,10 @@ def test_a_run_does_not_go_on_from_another_base(config: TrainConfig, tmp_path: P
 
 def test_a_folder_of_others_is_left_alone(config: TrainConfig) -> None:
     Path(config.output).mkdir()
-    (Path(config.output) / "thesis.tex").write_text("x")
-    with pytest.raises(TrainingError, match="holds no training run"):
-        train(config)
+    for name, content in (("thesis.tex", "x"), ("config.json", '{"vocab_size": 3}')):
+        (Path(config.output) / name).write_text(content)
+        with pytest.raises(TrainingError, match="holds no training run"):
+            train(config)
 
 
 @pytest.mark.parametrize("recipe", ["splade-max", "splade-doc", "unicoil", "epic"])

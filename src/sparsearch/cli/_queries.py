@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "How",
+    "example_query",
     "parse_query",
     "read_queries",
     "read_text_queries",
@@ -135,6 +136,14 @@ class How:
             return query
         queries = [query] if isinstance(query, str) else query
         return index.expand(queries, self.filter, recall=self.recall)
+
+
+def example_query(index: Index) -> str:
+    """Return what ``sparsearch search`` may be given for a query, as one would type it."""
+    if index.info().encoder is not None:
+        return '"your question"'
+    term = "1012" if index.has_term_ids else "term"
+    return f"""--vector '{{"{term}": 1.0}}'"""
 
 
 def search_file(index: Index, path: Path, how: How) -> Run:

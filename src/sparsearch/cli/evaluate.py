@@ -20,6 +20,7 @@ from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, search_file
 from sparsearch.cli._writing import write_text
+from sparsearch.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from sparsearch.runs import Qrels, Run
@@ -81,6 +82,8 @@ def evaluate(
     from sparsearch.evaluation import evaluate as measured
     from sparsearch.index.passages import DOCUMENT_FIELD
 
+    if run is not None and run == per_query:
+        raise InvalidInputError(f"--run and --per-query both name {run}; give each its own file")
     measures = measure or list(DEFAULT_MEASURES)
     _check_depth(measures, k)
     with open_index(index) as target:
@@ -92,6 +95,8 @@ def evaluate(
                 found = search_file(target, queries, how)
             else:
                 found = how.run(target, collection.judged_queries())
+    if queries is not None and found.keys().isdisjoint(collection.qrels.keys()):
+        raise InvalidInputError(f"{queries} holds no query that is judged in {collection.name}")
     if in_passages:
         found = found.max_passage()
     if run is not None:

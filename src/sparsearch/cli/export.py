@@ -28,6 +28,8 @@ EXAMPLES = (
 )
 
 _BATCH = 10_000
+_OTHERS = frozenset({".csr", ".csv", ".parquet", ".tsv"})
+"""Names of files that are read, but not written."""
 
 
 def export(
@@ -52,12 +54,17 @@ def export(
     """Write the documents or the vectors of an index to a file.
 
     Documents become JSON lines in BEIR layout, which sparsearch index reads back where they have
-    text. Vectors become JSON lines as Anserini has them, or one .npz file; sparsearch import reads
-    both back. The file appears when it is complete.
+    text. Vectors become JSON lines as Anserini has them, in which terms are strings, or one .npz
+    file, which keeps term ids as such; sparsearch import reads both back. The file appears when it
+    is complete.
     """
     chosen = format or ("npz" if what == "vectors" and out.suffix == ".npz" else "jsonl")
     if what == "documents" and chosen == "npz":
         raise typer.BadParameter("documents are written as jsonl", param_hint="--format")
+    kind = Path(out.stem).suffix if out.suffix == ".gz" else out.suffix
+    if kind in _OTHERS or (kind == ".npz" and chosen != "npz"):
+        reason = f"{what} are not written as {kind}; name a file that ends in .jsonl or .jsonl.gz"
+        raise typer.BadParameter(reason, param_hint="OUT")
     if what == "vectors" and str(out) == "-":
         raise typer.BadParameter("vectors are written to a file", param_hint="OUT")
     with open_index(index) as target, Progress("writing", len(target)) as progress:

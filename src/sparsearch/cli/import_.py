@@ -15,6 +15,7 @@ from sparsearch.cli._console import counted, human_bytes, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
+from sparsearch.cli._queries import example_query
 from sparsearch.cli._resuming import Resumable, can_be_reread
 from sparsearch.cli._vector_files import read_vector_batches, vector_format
 from sparsearch.errors import (
@@ -80,11 +81,11 @@ def import_(
         if optimize and added:
             with working("merging segments"):
                 target.optimize()
-        facts = target.info()
+        facts, example = target.info(), example_query(target)
     if added:
         print(f"added {counted(added, 'vector')} in {seconds:.1f} s")
     print(f"{index} holds {counted(facts.documents, 'document')} in {human_bytes(facts.bytes)}")
-    print(f"""next: sparsearch search {quoted(index)} --vector '{{"term": 1.0}}'""")
+    print(f"next: sparsearch search {quoted(index)} {example}")
 
 
 def _add_all(index: Index, path: Path, batches: Iterator[VectorBatch], upsert: bool) -> int:

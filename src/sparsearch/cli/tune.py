@@ -13,7 +13,7 @@ from sparsearch.cli._arguments import Hits, IndexFolder, JsonOutput, QueriesFile
 from sparsearch.cli._console import counted, note, print_table, quoted, write_json
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._progress import steps
-from sparsearch.cli._queries import read_queries
+from sparsearch.cli._queries import example_query, read_queries
 from sparsearch.errors import MissingExtraError
 from sparsearch.files import replacing
 
@@ -59,7 +59,7 @@ def tune(
         asked = None if queries is None else read_queries(target, queries)
         with steps("tuning") as progress:
             tuning = target.tune(asked, k, progress=progress)
-        takes_vectors = target.info().encoder is None
+        query = example_query(target)
     if plot is not None:
         _draw(tuning, plot)
     if json:
@@ -74,7 +74,6 @@ def tune(
         print()
     if tuning.points:
         recall = _recall_to_try(tuning)
-        query = """--vector '{"term": 1.0}'""" if takes_vectors else '"your question"'
         print(f"next: sparsearch search {quoted(index)} {query} --recall {recall}")
     else:
         note("no effort is faster than exact search here; --recall will search exactly")

@@ -222,6 +222,9 @@ def _parse(ir_measures: ModuleType, name: str) -> Any:
         measure = ir_measures.parse_measure(name)
         measure.validate_params()
     except Exception as error:
+        if "invalid param cutoff=<object" in str(error):
+            reason = f"measure {shorten(name)} needs a cutoff, as in {name}@10"
+            raise InvalidInputError(reason) from error
         reason = f"unknown measure {shorten(name)} ({shorten(str(error))})"
         raise InvalidInputError(f"{reason}; for example {_EXAMPLES}") from error
     cutoff = measure.params.get("cutoff", 1)

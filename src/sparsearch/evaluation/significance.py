@@ -207,8 +207,11 @@ class _Settings:
 
 def _named(runs: Mapping[str, Run] | Sequence[Run]) -> dict[str, Run]:
     # A single run is a mapping too, but of rankings.
-    if isinstance(runs, Run) or len(runs) < 2:
-        raise InvalidInputError("a comparison needs at least two runs")
+    if isinstance(runs, Run) or not isinstance(runs, (Mapping, Sequence)) or len(runs) < 2:
+        raise InvalidInputError("a comparison needs at least two runs, in a sequence or a mapping")
+    for run in runs.values() if isinstance(runs, Mapping) else runs:
+        if not isinstance(run, Run):
+            raise InvalidInputError(f"{shorten(run)} is not a Run; Run.from_rankings makes one")
     if isinstance(runs, Mapping):
         return dict(runs)
     named = {run.name: run for run in runs}
@@ -229,7 +232,7 @@ def _check_options(
         if value not in known:
             choices = ", ".join(known)
             raise InvalidInputError(f"unknown {what} {shorten(value)}; choose one of {choices}")
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
         raise InvalidInputError(f"alpha must be between 0 and 1, not {shorten(alpha)}")
 
 

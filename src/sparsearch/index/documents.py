@@ -278,8 +278,11 @@ def check_vectors(
     InvalidDocumentError
         If an id or a document is malformed.
     """
-    if isinstance(ids, str):
-        raise InvalidInputError(f"ids are a string, {shorten(ids)}; give a sequence of ids")
+    for what, given in (("ids", ids), ("documents", documents)):
+        is_sized = hasattr(given, "__len__") and not isinstance(given, (str, bytes))
+        if given is not None and not is_sized:
+            reason = f"{what} are {shorten(given)}, not a sequence; list(...) makes one of what can"
+            raise InvalidInputError(f"{reason} be iterated over")
     if not isinstance(vectors, SparseVectors):
         reason = f"vectors are {shorten(vectors)}, not SparseVectors"
         raise InvalidInputError(f"{reason}; SparseVectors.from_dicts makes them of dicts")

@@ -303,6 +303,8 @@ class Index(IndexReader):
         DocumentNotFoundError
             If an id is unknown and `missing_ok` is false; then nothing is deleted.
         """
+        if not isinstance(ids, Iterable):
+            raise InvalidInputError(f"ids must be strings, not {shorten(ids)}")
         given = [ids] if isinstance(ids, str) else list(ids)
         for document_id in given:
             if not isinstance(document_id, str):

@@ -222,6 +222,10 @@ class IndexReader(Searcher):
         FilterError
             If the filter is malformed, or there are documents, but none has a field.
         """
+        if isinstance(fields, str):
+            raise InvalidInputError(
+                f"fields are a string, {shorten(fields)}; give a list of field names"
+            )
         snapshot = self._snapshot
         allowed = snapshot.allowed(filter)
         names = snapshot.fields if fields is None else fields

@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _SHORTEST = 3
+_SEEDS = 2**63
 TEACHERS = ("bm25", "cross-encoder", "dense", "sparse")
 NORMALISATIONS = ("minmax", "standard", "none")
 PRECISIONS = ("fp32", "bf16")
@@ -69,9 +70,7 @@ class OptimizerConfig:
         _positive("optimizer", self, "steps", "batch_size", "micro_batch", "learning_rate")
         _positive("optimizer", self, "table_learning_rate", "clip")
         _share("optimizer.warmup", self.warmup)
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            reason = "it must be 0 or above"
-            raise InvalidInputError(f"optimizer.weight_decay is {self.weight_decay}; {reason}")
+        _not_negative("optimizer", self, "weight_decay")
         _among("optimizer.precision", self.precision, PRECISIONS)
 
 
@@ -100,6 +99,7 @@ class SparsityConfig:
 
     def __post_init__(self) -> None:
         _positive("sparsity", self, "query_target", "document_target", "top_k", "patience")
+        _not_negative("sparsity", self, "query_weight", "document_weight")
 
 
 @dataclass(frozen=True)
@@ -245,14 +245,17 @@ class TrainConfig:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        recipe_named(self.recipe)
+        recipe = recipe_named(self.recipe)
+        if self.query_model is not None and (recipe.shared or recipe.query.inference_free):
+            reason = f"query_model is {shorten(self.query_model)}, but recipe {self.recipe} has no"
+            raise InvalidInputError(f"{reason} model of its own for queries; leave it out")
         _positive("", self, "checkpoint_every")
         for name in ("query_length", "document_length"):
             if getattr(self, name) < _SHORTEST:
                 reason = f"it must be at least {_SHORTEST}: special tokens take two"
                 raise InvalidInputError(f"{name} is {getattr(self, name)}; {reason}")
-        if self.seed < 0:
-            raise InvalidInputError(f"seed is {self.seed}; it must be at least 0")
+        if not 0 <= self.seed < _SEEDS:
+            raise InvalidInputError(f"seed is {self.seed}; it must be at least 0 and below 2**63")
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> TrainConfig:
@@ -347,6 +350,13 @@ def _positive(section: str, settings: object, *names: str) -> None:
         if value is not None and not (math.isfinite(value) and value > 0):
             path = f"{section}.{name}" if section else name
             raise InvalidInputError(f"{path} is {value}; it must be above 0")
+
+
+def _not_negative(section: str, settings: object, *names: str) -> None:
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise InvalidInputError(f"{section}.{name} is {value}; it must be 0 or above")
 
 
 def _share(path: str, value: float) -> None:

@@ -280,7 +280,9 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
         _write_json(path, wanted)
         return
     stored = _read_json(path)
-    if stored.get("data") != wanted["data"]:
+    if not stored.keys() >= wanted.keys():
+        raise TrainingError(f"{output} is not empty and holds no training run; give another")
+    if stored["data"] != wanted["data"]:
         reason = f"the examples are not those that the run in {output} began with"
         raise SourceChangedError(f"{reason}; give another output, or remove it")
     for part in ("config", "recipe"):
@@ -290,7 +292,7 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
             change = f"{name} was {shorten(before)} and is {shorten(now)}"
             raise TrainingError(f"{output} holds a run with other settings ({change})")
     for name, found in wanted["bases"].items():
-        if stored.get("bases", {}).get(name) != found:
+        if stored["bases"].get(name) != found:
             reason = f"{name} is not the model that the run in {output} began with"
             raise SourceChangedError(f"{reason}; give another output, or remove it")
 

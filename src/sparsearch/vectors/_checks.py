@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sparsearch.errors import InvalidVectorError, shorten
+from sparsearch.errors import InvalidInputError, InvalidVectorError, shorten
 from sparsearch.vectors.vocabulary import Vocabulary
 
 __all__ = ["CsrArrays", "as_offsets", "checked_csr", "row_of"]
@@ -53,6 +53,9 @@ def checked_csr(
     InvalidVectorError
         When they are not a batch.
     """
+    if vocabulary is not None and not isinstance(vocabulary, Vocabulary):
+        reason = f"the vocabulary is {shorten(vocabulary)}, not a Vocabulary"
+        raise InvalidInputError(f"{reason}; Vocabulary(terms) makes one of strings")
     given_ids = _numbers(term_ids, "term ids")
     given_weights = _numbers(weights, "weights")
     if given_ids.size != given_weights.size:
