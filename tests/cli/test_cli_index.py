@@ -105,6 +105,15 @@ def test_a_folder_is_mirrored(run, tmp_path, options):
     assert ids(tmp_path / "i") == before
 
 
+def test_a_mirror_forgets_what_else_was_indexed(run, tmp_path):
+    first, second = (write_jsonl(tmp_path / f"{i}.jsonl", [{"id": i, "text": i}]) for i in "ab")
+    run("index", tmp_path / "i", first, "--encoder", "bm25")
+    assert "1 deleted" in run("index", tmp_path / "i", second, "--mirror").err
+    assert "added 1 document " in run("index", tmp_path / "i", first).out
+    with Index.open(tmp_path / "i") as index:
+        assert sorted(index.ids()) == ["a", "b"]
+
+
 def test_a_mirror_deletes_nothing_where_it_cannot_know(run, tmp_path):
     source = write_jsonl(tmp_path / "s.jsonl", PAPERS)
     mirror = ("index", tmp_path / "i", source, "--mirror", "--encoder", "bm25")

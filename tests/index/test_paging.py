@@ -106,6 +106,25 @@ def _hash_to_three(ids: Any) -> np.ndarray:
     return np.array([int(name) % 3 + 2**63 for name in ids], np.uint64)
 
 
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"or": [{"draft": True}, {"n": {">=": 0}}]},
+        {"not": {"draft": True}},
+        {"draft": {"!=": True}},
+        {"draft": {"exists": False}},
+    ],
+)
+def test_a_field_of_the_filter_that_disappears(index: Index, filter: dict[str, Any]) -> None:
+    index.add([{"id": "x", "text": "t", "draft": True}])
+    found: list[str] = []
+    for page in pages(index, 3, filter):
+        found += page
+        index.delete(["x"], missing_ok=True)
+        index.optimize()  # now no document has the field
+    assert sorted(found, key=int) == [str(i) for i in range(30)]
+
+
 def test_a_page_of_much_text_ends_early(tmp_path: Path) -> None:
     with Index.create(tmp_path / "index", "bm25") as index:
         index.add({"id": str(i), "text": "word " * 600_000} for i in range(5))

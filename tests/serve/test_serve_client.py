@@ -16,6 +16,7 @@ from serving import PAPERS, Served, run
 
 from sparsearch import AsyncClient, Client, Feedback, Index, SparseVectors
 from sparsearch.client import AsyncCollection, RemoteCollection
+from sparsearch.client.calls import CollectionCalls
 from sparsearch.errors import (
     AccessDeniedError,
     DuplicateIdError,
@@ -274,3 +275,16 @@ def test_a_busy_server_is_asked_again(papers: Path) -> None:
         assert errors == []
         with Client(server.url) as client:
             assert client.collection("papers").count() == len(KNOWN) + 8
+
+
+def test_long_documents_are_sent_in_portions_that_a_service_takes() -> None:
+    documents = [{"id": str(i), "text": "word " * (8_000 if i > 700 else 1)} for i in range(1_200)]
+    documents.append({"id": "odd", "text": {1, 2}})  # refused later, when it is to be sent
+    calls = list(CollectionCalls("c").puts(iter(documents), replace=True))
+    assert [d for call in calls for d in call.body["documents"]] == documents
+    assert len(calls[0].body["documents"]) == 500
+    assert all(len(str(call.body)) < 5_000_000 for call in calls)
+    starts = [0]
+    for call in calls:
+        assert call.offset == starts[-1]
+        starts.append(call.offset + len(call.body["documents"]))

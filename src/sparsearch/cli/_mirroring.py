@@ -72,4 +72,7 @@ class Mirror:
         in_passages = self.index.config.passage_length is not None
         stored = map(document_of, self.index.ids()) if in_passages else self.index.ids()
         gone = {name for name in stored if name not in self.seen and name not in kept}
-        return self.index.delete(gone) if gone else 0
+        if not gone:
+            return 0
+        self.index.forget_sources()  # whatever else was indexed is not here any more
+        return self.index.delete(gone)

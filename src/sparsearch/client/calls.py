@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -24,6 +23,8 @@ Query = str | Mapping[Any, float] | SparseVectors
 """As `Index.search` takes it."""
 
 _PORTION = 500
+_PORTION_BYTES = 4 * 1024 * 1024
+"""Of documents sent at once: a service takes 16 MB in one body, unless it is told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +161,9 @@ class CollectionCalls:
     def puts(
         self, documents: Iterable[Mapping[str, Any]], *, replace: bool, term_ids: bool = False
     ) -> Iterator[Call[int]]:
-        """Store any number of documents, some hundreds at a time."""
-        iterator = iter(documents)
+        """Store any number of documents, some hundreds or some megabytes at a time."""
         offset = 0
-        while portion := list(islice(iterator, _PORTION)):
+        for portion in _portions(documents):
             yield self.put(portion, replace=replace, term_ids=term_ids, offset=offset)
             offset += len(portion)
 
@@ -206,7 +206,7 @@ class CollectionCalls:
             self.path("documents", "delete"),
             lambda answer: int(answer["deleted"]),
             {"filter": filter},
-            repeatable=True,
+            repeatable=False,  # when it has been carried out, no document may have the field
         )
 
     def search(self, query: Query, how: How, fields: Sequence[str] | None) -> Call[list[Hit]]:
@@ -282,6 +282,30 @@ class CollectionCalls:
         names = None if fields is None else list(fields)
         body = {"fields": names, "filter": filter, "limit": limit}
         return Call("POST", self.path("facets"), _facets, body)
+
+
+def _portions(
+    documents: Iterable[Mapping[str, Any]],
+) -> Iterator[list[Mapping[str, Any]]]:
+    """Gather documents that fit into one request."""
+    portion: list[Mapping[str, Any]] = []
+    size = 0
+    for document in documents:
+        portion.append(document)
+        size += _size(document)
+        if len(portion) == _PORTION or size >= _PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
+
+
+def _size(document: object) -> int:
+    """Return the bytes that a document takes; 0 for what is refused when it is to be sent."""
+    try:
+        return len(json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    except (TypeError, ValueError, RecursionError):
+        return 0
 
 
 def _query(query: Query) -> object:

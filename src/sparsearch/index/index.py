@@ -435,6 +435,11 @@ class Index(IndexReader):
         with self._writing() as writer:
             writer.remember(source, progress)
 
+    def forget_sources(self) -> None:
+        """Forget how much of each source is stored: who adds one again is to read all of it."""
+        with self._writing() as writer:
+            writer.forget_sources()
+
     def tune(
         self,
         queries: Sequence[str] | SparseVectors | None = None,

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sparsearch.errors import FilterError, InvalidInputError, shorten
+from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.documents import Document, check_documents
 from sparsearch.index.facets import Facet, count_values
-from sparsearch.index.filters import parse_filter
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.paging import Page, read_page
 from sparsearch.index.passages import passage_id
@@ -144,13 +143,8 @@ class IndexReader(Searcher):
         if after is not None and not isinstance(after, str):
             raise InvalidInputError(f"after is {shorten(after)}; give what the last page said")
         snapshot = self._snapshot
-        try:
-            allowed = snapshot.allowed(filter)
-        except FilterError:
-            if after is None:
-                raise
-            parse_filter(filter)
-            return Page((), None)  # well-formed, but the last document that has the field is gone
+        # After the first page, the last document that has a field of the filter may be gone.
+        allowed = snapshot.allowed(filter, may_lack_fields=after is not None)
         return read_page(snapshot, allowed, after, limit)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:

@@ -164,13 +164,14 @@ class Snapshot:
         lists = [np.empty(0, np.uint32), *(s.arrays["terms"] for s in self.segments)]
         return len(np.unique(np.concatenate(lists)))
 
-    def allowed(self, expression: object = None) -> Allowed:
+    def allowed(self, expression: object = None, *, may_lack_fields: bool = False) -> Allowed:
         """Return which documents may be returned, given a filter expression or None.
 
         Raises
         ------
         FilterError
-            If the filter is malformed or names a field that no document has.
+            If the filter is malformed or, unless `may_lack_fields`, names a field that no document
+            has.
         """
         if expression is None:
             return self._live
@@ -178,7 +179,11 @@ class Snapshot:
         # A dictionary looks up and inserts as a whole, so threads need no lock.
         found = None if key is None else self._known_masks.get(key)
         if found is None:
-            found = self._allowed(parse_filter(expression))
+            condition = parse_filter(expression)
+            if may_lack_fields:
+                return self._allowed(condition)
+            self._check_fields(condition)
+            found = self._allowed(condition)
             if len(self._known_masks) * self.n_documents > _MASK_BYTES:
                 self._known_masks.clear()
             if key is not None:
@@ -202,6 +207,8 @@ class Snapshot:
 
     def _check_fields(self, condition: Filter) -> None:
         """Refuse what can only be a mistake, and would pass for "nothing found"."""
+        if self.n_documents == 0:
+            return
         unknown = sorted(condition.fields - set(self.fields))
         if unknown:
             raise self.unknown_field(unknown[0])
@@ -219,8 +226,6 @@ class Snapshot:
                 )
 
     def _allowed(self, condition: Filter | None) -> Allowed:
-        if condition is not None and self.n_documents:
-            self._check_fields(condition)
         masks = []
         for segment, deleted in zip(self.segments, self.deleted, strict=True):
             mask = np.empty(0, np.bool_) if deleted is None else ~deleted

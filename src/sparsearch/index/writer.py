@@ -230,6 +230,10 @@ class Writer:
         """Commit how much of a source is stored."""
         self._commit(self._records(), {source: progress})
 
+    def forget_sources(self) -> None:
+        """Commit that it is not known how much of any source is stored."""
+        self._commit(self._records(), {}, forget_sources=True)
+
     def maintain(self, *, ignore_drift: bool = False) -> None:
         """Merge segments until the merge policy is content.
 
@@ -393,11 +397,17 @@ class Writer:
             for segment, deleted in zip(self.snapshot.segments, self._deleted, strict=True)
         ]
 
-    def _commit(self, records: Sequence[SegmentRecord], sources: dict[str, SourceProgress]) -> None:
+    def _commit(
+        self,
+        records: Sequence[SegmentRecord],
+        sources: dict[str, SourceProgress],
+        *,
+        forget_sources: bool = False,
+    ) -> None:
         vocabulary = self._store.terms.vocabulary
         known = self.snapshot.vocabulary_size
         new_terms = vocabulary.terms(known) if vocabulary is not None else []
-        self._store.catalog.commit(Changes(records, new_terms, sources))
+        self._store.catalog.commit(Changes(records, new_terms, sources, forget_sources))
         self.snapshot = Snapshot.open(
             self._store.catalog, self._store.files, self.snapshot.segments
         )

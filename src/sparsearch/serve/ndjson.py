@@ -87,12 +87,17 @@ async def store_portions(
             portion = part
             stored += await store(part)
     except Exception as error:
+        line = None
+        if isinstance(error, InvalidDocumentError):
+            line = portion.numbers[error.position]
+            error = type(error)(stored + error.position, error.document_id, error.reason)
+        elif isinstance(error, InvalidVectorError) and error.row is not None:
+            line = portion.numbers[error.row]
+            error = type(error)(stored + error.row, error.reason)
         answer = from_exception(error)
         answer.details["stored"] = stored
-        if isinstance(error, InvalidDocumentError):
-            answer.details["line"] = portion.numbers[error.position]
-        elif isinstance(error, InvalidVectorError) and error.row is not None:
-            answer.details["line"] = portion.numbers[error.row]
+        if line is not None:
+            answer.details["line"] = line
         raise answer from error
     return stored
 

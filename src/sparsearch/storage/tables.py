@@ -112,11 +112,14 @@ class Changes:
         Terms appended to the vocabulary.
     sources : mapping of str to SourceProgress
         Progress of sources, by name.
+    forget_sources : bool
+        Forget the progress of all others.
     """
 
     segments: Sequence[SegmentRecord]
     new_terms: Sequence[str] = ()
     sources: Mapping[str, SourceProgress] = field(default_factory=dict)
+    forget_sources: bool = False
 
 
 def create_tables(
@@ -199,6 +202,8 @@ def write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
     """Write all of a commit but its generation."""
     _write_segments(connection, changes.segments)
     _append_terms(connection, changes.new_terms)
+    if changes.forget_sources:
+        connection.execute("DELETE FROM sources")
     rows = [(name, p.consumed, p.last_id, int(p.finished)) for name, p in changes.sources.items()]
     connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", rows)
 
