@@ -180,9 +180,12 @@ class Snapshot:
         found = None if key is None else self._known_masks.get(key)
         if found is None:
             condition = parse_filter(expression)
-            if may_lack_fields:
-                return self._allowed(condition)
-            self._check_fields(condition)
+            try:
+                self._check_fields(condition)
+            except FilterError:
+                if may_lack_fields:
+                    return self._allowed(condition)  # not kept: others are to be told
+                raise
             found = self._allowed(condition)
             if len(self._known_masks) * self.n_documents > _MASK_BYTES:
                 self._known_masks.clear()
