@@ -279,12 +279,21 @@ def test_a_busy_server_is_asked_again(papers: Path) -> None:
 
 def test_long_documents_are_sent_in_portions_that_a_service_takes() -> None:
     documents = [{"id": str(i), "text": "word " * (8_000 if i > 700 else 1)} for i in range(1_200)]
+    documents.append({"id": "long", "text": "x" * 14_000_000})  # alone, it fits
     documents.append({"id": "odd", "text": {1, 2}})  # refused later, when it is to be sent
     calls = list(CollectionCalls("c").puts(iter(documents), replace=True))
     assert [d for call in calls for d in call.body["documents"]] == documents
     assert len(calls[0].body["documents"]) == 500
-    assert all(len(str(call.body)) < 5_000_000 for call in calls)
+    sizes = [len(str(call.body)) for call in calls]
+    assert sorted(sizes)[-2] < 5_000_000 < 14_000_000 < max(sizes) < 14_001_000
     starts = [0]
     for call in calls:
         assert call.offset == starts[-1]
         starts.append(call.offset + len(call.body["documents"]))
+
+
+def test_what_may_not_be_asked_for_twice_is_not() -> None:
+    calls = CollectionCalls("c")
+    assert not calls.delete_matching({"n": 1}).repeatable
+    assert not calls.put([], replace=False).repeatable
+    assert calls.put([], replace=True).repeatable

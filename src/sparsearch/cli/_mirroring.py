@@ -66,7 +66,10 @@ class Mirror:
             self.index.set_source_progress(label, progress)
 
     def delete_others(self, kept: Collection[str]) -> int:
-        """Delete the documents that were not read and are not to be kept; return how many."""
+        """Delete the documents that were not read and are not to be kept; return how many.
+
+        If there are any, the index forgets how much of each source it holds.
+        """
         from sparsearch.index.passages import document_of
 
         in_passages = self.index.config.passage_length is not None

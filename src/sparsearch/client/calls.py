@@ -291,11 +291,12 @@ def _portions(
     portion: list[Mapping[str, Any]] = []
     size = 0
     for document in documents:
-        portion.append(document)
-        size += _size(document)
-        if len(portion) == _PORTION or size >= _PORTION_BYTES:
+        added = _size(document)
+        if portion and (len(portion) == _PORTION or size + added > _PORTION_BYTES):
             yield portion
             portion, size = [], 0
+        portion.append(document)
+        size += added
     if portion:
         yield portion
 

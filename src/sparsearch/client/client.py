@@ -33,7 +33,8 @@ class Client:
         Seconds to wait for an answer.
     patience : float
         Seconds within which a request is repeated if the service has too much to do or cannot be
-        reached. A request that may not be repeated (`add`) is repeated only if it was refused.
+        reached. A request that may not be repeated (`add`, `delete_matching`) is repeated only
+        if it was refused.
 
     Raises
     ------

@@ -220,11 +220,14 @@ def _parse(ir_measures: ModuleType, name: str) -> Any:
         raise InvalidInputError(f"a measure is given by name, not as {shorten(name)}")
     try:
         measure = ir_measures.parse_measure(name)
-        measure.validate_params()
-    except Exception as error:
-        if "invalid param cutoff=<object" in str(error):
+        parameter = getattr(measure, "SUPPORTED_PARAMS", {}).get("cutoff")
+        if parameter is not None and parameter.required and "cutoff" not in measure.params:
             reason = f"measure {shorten(name)} needs a cutoff, as in {name}@10"
-            raise InvalidInputError(reason) from error
+            raise InvalidInputError(reason)
+        measure.validate_params()
+    except InvalidInputError:
+        raise
+    except Exception as error:
         reason = f"unknown measure {shorten(name)} ({shorten(str(error))})"
         raise InvalidInputError(f"{reason}; for example {_EXAMPLES}") from error
     cutoff = measure.params.get("cutoff", 1)

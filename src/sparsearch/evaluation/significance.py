@@ -209,15 +209,15 @@ def _named(runs: Mapping[str, Run] | Sequence[Run]) -> dict[str, Run]:
     # A single run is a mapping too, but of rankings.
     if isinstance(runs, Run) or not isinstance(runs, (Mapping, Sequence)) or len(runs) < 2:
         raise InvalidInputError("a comparison needs at least two runs, in a sequence or a mapping")
-    for run in runs.values() if isinstance(runs, Mapping) else runs:
-        if not isinstance(run, Run):
-            raise InvalidInputError(f"{shorten(run)} is not a Run; Run.from_rankings makes one")
-    if isinstance(runs, Mapping):
-        return dict(runs)
-    named = {run.name: run for run in runs}
-    if len(named) < len(runs):
-        names = ", ".join(shorten(run.name) for run in runs)
-        raise InvalidInputError(f"two runs of the same name among {names}; give a mapping instead")
+    given = list(runs.values() if isinstance(runs, Mapping) else runs)
+    for one in given:
+        if not isinstance(one, Run):
+            raise InvalidInputError(f"{shorten(one)} is not a Run; Run.from_rankings makes one")
+    names = list(runs) if isinstance(runs, Mapping) else [run.name for run in given]
+    named = dict(zip(names, given, strict=True))
+    if len(named) < len(given):
+        shown = ", ".join(map(shorten, names))
+        raise InvalidInputError(f"two runs of the same name among {shown}; give a mapping instead")
     return named
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
-from sparsearch.index.layered import choose_scales
+from sparsearch.index.layered import choose_scales, table_places
 from sparsearch.index.segment import LENGTHS, Segment
 from sparsearch.kernels.invert import merge_lists, transpose
 from sparsearch.kernels.lists import split_codes, window_starts
@@ -113,17 +113,11 @@ def _renumber(
     term_ids: npt.NDArray[np.uint32],
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Return the distinct terms in order, and each entry's number among them."""
-    if len(term_ids) == 0:
-        return np.empty(0, np.uint32), np.empty(0, np.uint32)
-    largest = int(term_ids.max())
-    if largest > 8 * len(term_ids) + 1_000_000:
-        # A table over so sparse a range of ids would take more memory than sorting does.
-        terms, local = np.unique(term_ids, return_inverse=True)
-        return np.asarray(terms), local.astype(np.uint32)
-    present = np.zeros(largest + 1, np.bool_)
-    present[term_ids] = True
+    terms, (places,) = table_places([term_ids])
+    present = np.zeros(len(terms), np.bool_)
+    present[places] = True
     numbers = np.cumsum(present, dtype=np.uint32) - np.uint32(1)
-    return np.flatnonzero(present).astype(np.uint32), numbers[term_ids]
+    return terms[present], numbers[places]
 
 
 def _as_counts(weights: Array) -> Array:

@@ -26,7 +26,14 @@ from sparsearch.kernels.forward import (
 from sparsearch.storage import release_pages
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["CodedVectors", "code_vectors", "layered_arrays", "layered_lists", "merge_vectors"]
+__all__ = [
+    "CodedVectors",
+    "code_vectors",
+    "layered_arrays",
+    "layered_lists",
+    "merge_vectors",
+    "table_places",
+]
 
 Array = npt.NDArray[Any]
 Arrays = tuple[Array, ...]
@@ -68,8 +75,8 @@ def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) ->
     threads : int
         How many do it, each a share of the parts.
     """
-    terms, columns = _columns([part.term_ids for part in parts])
-    entries = list(zip(columns, (part.weights for part in parts), strict=True))
+    terms, places_of = table_places([part.term_ids for part in parts])
+    entries = list(zip(places_of, (part.weights for part in parts), strict=True))
     largest = _largest_of(entries, len(terms), threads)
     present = np.flatnonzero(largest)
     scales = choose_scales(largest[present], max_code)
@@ -107,10 +114,13 @@ def _largest_of(
         return np.asarray(np.maximum.reduce(list(pool.map(find, shares))))
 
 
-def _columns(
+def table_places(
     term_ids: Sequence[npt.NDArray[np.uint32]],
 ) -> tuple[npt.NDArray[np.uint32], list[npt.NDArray[np.uint32]]]:
-    """Return terms, ascending, and the place of each entry's term: all below some limit if few."""
+    """Return the terms of a table, ascending, and the place in it of each entry's term.
+
+    It is small enough to be held in memory; some of its terms may have no entry.
+    """
     largest = max((int(part.max()) for part in term_ids if len(part)), default=-1)
     if largest <= sum(map(len, term_ids)) + _TABLE_TERMS:
         return np.arange(largest + 1, dtype=np.uint32), list(term_ids)

@@ -215,6 +215,8 @@ class IndexReader(Searcher):
         ------
         FilterError
             If the filter is malformed, or there are documents, but none has a field.
+        InvalidInputError
+            If `fields` is a string.
         """
         if isinstance(fields, str):
             raise InvalidInputError(

@@ -273,20 +273,18 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
     }
     wanted: dict[str, Any] = json.loads(json.dumps(settings))
     path = output / "config.json"
-    if not path.exists():
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
-            raise TrainingError(f"{output} is not empty and holds no training run; give another")
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         output.mkdir(parents=True, exist_ok=True)
         _write_json(path, wanted)
         return
-    stored = _read_json(path)
+    stored = _read_json(path) if path.is_file() else {}
     if not stored.keys() >= wanted.keys():
         raise TrainingError(f"{output} is not empty and holds no training run; give another")
     if stored["data"] != wanted["data"]:
         reason = f"the examples are not those that the run in {output} began with"
         raise SourceChangedError(f"{reason}; give another output, or remove it")
     for part in ("config", "recipe"):
-        difference = _difference(stored.get(part), wanted[part])
+        difference = _difference(stored[part], wanted[part])
         if difference is not None:
             name, before, now = difference
             change = f"{name} was {shorten(before)} and is {shorten(now)}"
@@ -313,10 +311,11 @@ def _difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, object, 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        value = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}); remove the folder") from error
-    return value
+        advice = "give another output, or remove the folder if it holds a run of yours"
+        raise TrainingError(f"{path} cannot be read ({error}); {advice}") from error
+    return value if isinstance(value, dict) else {}
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
