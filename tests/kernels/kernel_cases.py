@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sparsearch.kernels import exact, reference
-from sparsearch.kernels.lists import split_codes, window_starts
+from sparsearch.kernels.lists import plane_maxima, split_codes, window_starts
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
 
@@ -42,7 +42,8 @@ class Lists:
         for at, term in enumerate(self.dense):
             dense_codes[at, self.postings[term][0]] = self.postings[term][1]
         dense_lists = np.array(self.dense, np.int64)
-        dense = (dense_lists, split_codes(dense_codes))
+        planes = split_codes(dense_codes)
+        dense = (dense_lists, planes, plane_maxima(planes[: len(dense_lists)]))
         return offsets, rows, codes, max_codes, *dense, *window_starts(offsets, rows, self.n_rows)
 
     def mask(self) -> np.ndarray:

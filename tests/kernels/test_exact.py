@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists, search, search_exhaustively
 
-from sparsearch.kernels.exact import WINDOW
+from sparsearch.kernels.intrinsics import LANES
+from sparsearch.kernels.lists import BLOCK, WINDOW, plane_maxima
 
 MAX_SUM = 2**31 - 1
 
@@ -100,6 +101,25 @@ def test_a_sum_of_31_bits() -> None:
     assert MAX_SUM >= 2 * 262_208 * 4095
     opposite = [(0, 262_208), (1, -262_208)]
     assert search([lists], [opposite], 5) == [[]]
+
+
+def test_filters_hold_when_dense_rows_take_away() -> None:
+    """A sum of what may not be returned must not run over the end of the integers."""
+    rows = np.arange(500)
+    codes = np.full(500, 4095)
+    lists = Lists([(rows, codes), (rows[::3], codes[::3])], 500, rows % 7 == 0, dense=(0, 1))
+    assert_equal([lists], [(0, -1000), (1, 2000)])
+    assert_equal([lists], [(0, 1000), (1, -500)])
+
+
+@given(st.integers(0, 400), st.integers(0, 2**32))
+def test_maxima_of_dense_rows(n_documents: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, 256, (2, n_documents)).astype(np.uint8)
+    expected = np.zeros((2, -(-n_documents // BLOCK) * LANES), np.uint8)
+    for document in range(n_documents):
+        group = document // BLOCK * LANES + document % LANES
+        expected[:, group] = np.maximum(expected[:, group], codes[:, document])
+    assert np.array_equal(plane_maxima(codes), expected)
 
 
 def test_only_positive_scores_are_found() -> None:

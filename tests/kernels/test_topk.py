@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best, unpack
+from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best, sort_keys, unpack
 
 entries = st.tuples(
     st.integers(0, 5) | st.integers(0, 2**31 - 1),
@@ -23,6 +23,7 @@ def test_sorted_keys_hold_their_entries(queries: list[set[tuple[int, int]]], k: 
     sizes = np.array([len(query) for query in queries], np.int64)
     shape = len(queries), k
     documents, scores, counts = np.full(shape, -1), np.zeros(shape), np.full(shape[0], -1)
+    sort_keys(keys, sizes)
     unpack(keys, sizes, np.full(len(queries), 0.25), (documents, scores, counts))
     assert counts.tolist() == [min(len(query), k) for query in queries]
     for query, numbers, values in zip(queries, documents.tolist(), scores.tolist(), strict=True):
@@ -50,6 +51,16 @@ def test_select_best_moves_the_largest_to_the_front(values: set[int], data: st.D
     assert keys[-1] == 2**62 + 1
 
 
-def test_selecting_from_sorted_keys_takes_linear_time() -> None:
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=200), st.data())
+def test_select_best_among_equal_keys(values: list[int], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(values)))
+    keys = np.array(values, np.int64)
+    assert select_best(keys, len(values), k) == sorted(values, reverse=True)[k - 1]
+    assert sorted(keys[:k].tolist()) == sorted(values)[len(values) - k :]
+    assert sorted(keys.tolist()) == sorted(values)
+
+
+def test_selecting_from_sorted_or_equal_keys_takes_linear_time() -> None:
     for keys in (np.arange(1_000_000), np.arange(1_000_000)[::-1].copy()):
         assert select_best(keys, keys.size, 10) == 999_990
+    assert select_best(np.arange(1_000_000) // 250_000, 1_000_000, 600_000) == 1

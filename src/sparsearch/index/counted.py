@@ -13,7 +13,7 @@ from sparsearch.encoders import Saturation
 from sparsearch.index.layered import choose_scales, table_places
 from sparsearch.index.segment import LENGTHS, Segment
 from sparsearch.kernels.invert import merge_lists, transpose
-from sparsearch.kernels.lists import split_codes, window_starts
+from sparsearch.kernels.lists import plane_maxima, split_codes, window_starts
 from sparsearch.storage import release_pages
 from sparsearch.vectors import SparseVectors
 
@@ -151,6 +151,7 @@ def _posting_arrays(
         codes[part] = np.clip(np.floor(weights * steps), 1, weighting.max_code)
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
+    planes = _planes(lists, codes, dense_lists, n_documents)
     long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
     return {
         "terms": lists.terms,
@@ -160,7 +161,8 @@ def _posting_arrays(
         "scales": scales,
         "max_codes": max_codes,
         "dense_lists": dense_lists,
-        "planes": _planes(lists, codes, dense_lists, n_documents),
+        "planes": planes,
+        "maxima": plane_maxima(planes[: len(dense_lists)]),
         "long_lists": long_lists,
         "window_starts": starts,
         "counts": _as_counts(lists.values[lists.counted(saturation) :]),

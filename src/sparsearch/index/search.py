@@ -38,7 +38,7 @@ from sparsearch.kernels.plan import (
     plan_for_one,
     set_multipliers,
 )
-from sparsearch.kernels.topk import unpack
+from sparsearch.kernels.topk import sort_keys, unpack
 from sparsearch.vectors import SparseVectors
 
 _SAMPLE_WINDOWS = 4
@@ -47,6 +47,10 @@ _SAMPLED_SEGMENT = 32_768
 
 _SAMPLED_K = 64
 """With a smaller k, the first window of documents gives as good a threshold at once."""
+
+_SORTED_K = 64
+"""From this k on, NumPy's sort is worth its call: with vector instructions, it is ten times as fast
+as a compiled one."""
 
 Work = Callable[[int, int], None]
 """Searches queries ``start .. stop - 1``."""
@@ -248,6 +252,7 @@ def _in_segments(
                 keys, sizes = score_all(works, few, k, low, high)
             else:
                 keys, sizes = _best_keys(works, k, effort, low, high)
+            _sort(keys, sizes)
             part = slice(low, high)
             results = found.numbers[part], found.scores[part], found.counts[part]
             unpack(keys, sizes, plan.units[part], results)
@@ -307,6 +312,15 @@ def _search_lists(works: list[SegmentQueries], tops: Tops, start: int, stop: int
             segment.count_lists, work.allowed, segment.n_documents, work.base, work.queries, tops,
             start, stop,
         )  # fmt: skip
+
+
+def _sort(keys: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
+    """Sort the keys of each query in use, the best last."""
+    if keys.shape[1] < 2 * _SORTED_K:
+        sort_keys(keys, sizes)
+        return
+    for own, size in zip(keys, sizes.tolist(), strict=True):
+        own[:size].sort()
 
 
 def _short(tops: Tops) -> list[int]:

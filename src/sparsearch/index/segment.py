@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sparsearch.errors import IndexCorruptError, IndexVersionError
 from sparsearch.index.columns import Column, unpack_columns
 from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
+from sparsearch.kernels.lists import plane_maxima
 from sparsearch.kernels.lookup import postings_of
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -29,6 +30,7 @@ _COUNT_LISTS = (
     "max_codes",
     "dense_lists",
     "planes",
+    "maxima",
     "long_lists",
     "window_starts",
 )
@@ -125,7 +127,11 @@ class Segment:
     @cached_property
     def count_lists(self) -> tuple[Array, ...]:
         """The posting lists of a saturating encoder as the kernels take them."""
-        return tuple(self.arrays[name] for name in _COUNT_LISTS)
+        arrays = dict(self.arrays)
+        if "maxima" not in arrays:
+            # Segments did not have them at first.
+            arrays["maxima"] = plane_maxima(arrays["planes"][: len(arrays["dense_lists"])])
+        return tuple(arrays[name] for name in _COUNT_LISTS)
 
     @cached_property
     def has_forward_index(self) -> bool:

@@ -1,10 +1,16 @@
 """Exact top-k over one segment: term at a time in cache-sized windows, with safe pruning.
 
-The posting lists of a query are walked window by window of `WINDOW` documents, so that the
-accumulators stay in the nearest cache. Lists are ordered by their upper bound (multiplier times
-largest code). Once k documents are known, a document needs more than the k-th score to enter, so
-lists whose bounds together cannot reach it are *non-essential* (MaxScore, Turtle and Flood 1995):
-they are not walked, only looked into for documents that the essential lists brought near enough.
+The posting lists of a query are walked window by window of `WINDOW` documents, so that the sums
+stay in the nearest caches. Lists are ordered by their upper bound (multiplier times largest code).
+Once k documents are known, a document needs more than the k-th score to enter, so lists whose
+bounds together cannot reach it are *non-essential* (MaxScore, Turtle and Flood 1995): they are
+not walked, only looked into for documents that the others brought near enough.
+
+Common terms, which have dense rows, are not walked either. What they can add to each group of eight
+documents is known (block maxima, as in Block-Max WAND, Ding and Suel 2011, but of documents that
+lie 16 apart, so that vector instructions compare 16 groups at once), and only documents whose sum
+and bound exceed the k-th score are looked up in the rows. Where that leaves many, the rows are
+added as a whole: for one in `_ROW_COST` documents it is as fast.
 
 Scores are integers (see `kernels.plan`), so the order in which lists are added cannot change them.
 """
@@ -14,109 +20,172 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.filtering import clear_others
+from sparsearch.kernels.compiling import inner
+from sparsearch.kernels.filtering import BLOCKED, block_others
+from sparsearch.kernels.intrinsics import LANES, above_in_block, above_in_row, lowest_bit
 from sparsearch.kernels.lists import (
+    BLOCK,
+    CURSOR,
+    DENSE,
+    END,
+    FACTOR,
     WINDOW,
+    add_bounds,
+    add_row,
     add_sparse,
     lower_bound,
     open_lists,
     stretch,
     walk,
 )
-from sparsearch.kernels.sweeping import largest
+from sparsearch.kernels.sweeping import clear
 from sparsearch.kernels.topk import make_key, select_best
 
 __all__ = ["SAMPLE_WINDOW", "guess_thresholds", "search_segment"]
 
-_FIRST_WINDOW = 1024
-"""The first window is smaller, and the next ones double, so that a k-th score is known early."""
+_FIRST_PART = 128
+"""Documents of the first part of the first window. Parts grow, so that a k-th score is known early,
+when little has been done for documents that turn out not to reach it."""
+
+_GROWTH = 4
+"""How many times longer each part is than the one before."""
 
 SAMPLE_WINDOW = 256
 """Neighbouring documents scored at a time to guess a threshold."""
 
-_GROUP = 128
-_PIECE = 8
 _PROBE_COST = 6
 """Postings that can be added in the time it takes to look one document up."""
+
+_ROW_COST = 40
+"""Documents of a dense row that can be added in the time it takes to look one up."""
 
 _WALK_SHARE = 0.1
 """Lists are walked, beyond the essential ones, until the rest can add no more than this share of
 the k-th score; otherwise too many documents would have to be looked up in the rest."""
 
+_CLEARED = 1024
+"""Sums that are cleared at a time; see `sweeping.clear`."""
+
 _SLACK = 2
 """The k-th score is brought up to date when this fraction of k has been added beyond k."""
 
+_WORD = 64
+"""Documents whose comparisons fill an integer."""
 
-@njit(nogil=True, cache=True)
-def _collect(accumulators, size, bar, candidates):  # type: ignore[no-untyped-def]
-    """Gather the local rows whose accumulator exceeds ``bar``; return how many."""
+
+@inner
+def _collect(sums, bounds, low, high, bar, most, candidates):  # type: ignore[no-untyped-def]
+    """Gather the places from ``low`` on whose sum, with its group's bound, exceeds ``bar``.
+
+    Returns how many, in ascending order, or -1 when there are more than ``most``.
+    """
     count = 0
     limit = np.int32(bar)
-    # Most groups hold nothing, and most pieces of those that do.
-    for group in range(0, size, _GROUP):
-        if largest(accumulators, group, group + _GROUP) <= limit:
+    for block in range(low, high, BLOCK):
+        group = block // BLOCK * LANES
+        if above_in_block(sums, block, bounds, group, limit) == 0:
             continue
-        for piece in range(group, group + _GROUP, _PIECE):
-            if largest(accumulators, piece, piece + _PIECE) <= limit:
-                continue
-            # No branch on each: the processor could not predict it.
-            for i in range(np.uint64(piece), np.uint64(min(piece + _PIECE, size))):
-                candidates[count] = i
-                count += np.int64(accumulators[i] > limit)
+        for word in range(block, block + BLOCK, _WORD):
+            mask = np.uint64(0)
+            for row in range(_WORD // LANES):
+                own = above_in_row(sums, word + row * LANES, bounds, group, limit)
+                mask |= own << np.uint64(row * LANES)
+            while mask != 0:
+                candidates[count] = np.uint64(word) + lowest_bit(mask)  # type: ignore[call-arg]
+                count += 1
+                mask &= mask - np.uint64(1)
+        if count > most:
+            return -1
     return count
 
 
-@njit(nogil=True, cache=True)
-def _probe_sparse(rows, codes, start, stop, multiplier, first, candidates, count, accumulators):  # type: ignore[no-untyped-def]
-    """Add a list's weights for the candidates only."""
-    for i in range(count):
-        local = candidates[i]
-        start = lower_bound(rows, start, stop, first + local)
-        if start == stop:
-            break
-        if rows[start] == first + local:
-            accumulators[local] += multiplier * np.int32(codes[start])
-
-
-@njit(nogil=True, cache=True)
-def _probe_dense(codes, multiplier, candidates, count, accumulators):  # type: ignore[no-untyped-def]
-    for i in range(count):
-        accumulators[candidates[i]] += multiplier * np.int32(codes[candidates[i]])
-
-
-@njit(nogil=True, cache=True)
-def _keep_above(accumulators, bar, candidates, count):  # type: ignore[no-untyped-def]
+@inner
+def _keep_above(sums, bounds, bar, candidates, count):  # type: ignore[no-untyped-def]
+    """Keep the candidates whose sum, with its group's bound, exceeds ``bar``; return how many."""
     kept = 0
+    limit = np.int32(bar)
     for i in range(count):
-        if accumulators[candidates[i]] > bar:
-            candidates[kept] = candidates[i]
-            kept += 1
+        place = candidates[i]
+        group = place // np.uint32(BLOCK) * np.uint32(LANES) + place % np.uint32(LANES)
+        candidates[kept] = place
+        # No branch on each: the processor could not predict it.
+        kept += np.int64(sums[place] > limit - bounds[group])
     return kept
 
 
-@njit(nogil=True, cache=True)
-def _finish(lists, state, i, first, end, candidates, count, accumulators):  # type: ignore[no-untyped-def]
-    """Add what list ``i`` holds of the candidates, the cheapest way."""
-    rows, codes, planes = lists[1], lists[2], lists[5]
-    cursors, _, factors, dense, _ = state
-    if dense[i] >= 0:
-        part = planes[dense[i], first:end]
-        _probe_dense(part, factors[i], candidates, count, accumulators)
-        return
-    start, stop = stretch(lists, state, i, first, end)
-    if count * _PROBE_COST < stop - start:
-        factor = factors[i]
-        _probe_sparse(rows, codes, start, stop, factor, first, candidates, count, accumulators)
+@inner
+def _probe_sparse(rows, codes, start, stop, factor, origin, candidates, count, sums):  # type: ignore[no-untyped-def]
+    """Add a list's weights for the candidates only."""
+    for i in range(count):
+        place = candidates[i]
+        start = lower_bound(rows, start, stop, origin + place)
+        if start == stop:
+            break
+        if rows[start] == origin + place:
+            sums[place] += np.int32(factor) * np.int32(codes[start])
+
+
+@inner
+def _probe_row(planes, row, factor, origin, candidates, count, sums):  # type: ignore[no-untyped-def]
+    own, first, multiplier = np.uint64(row), np.uint64(origin), np.int32(factor)
+    for i in range(count):
+        place = np.uint64(candidates[i])
+        sums[place] += multiplier * np.int32(planes[own, first + place])
+
+
+@inner
+def _find_near(planes, maxima, allowed, query, n_others, part, bar, sums, bounds, candidates):  # type: ignore[no-untyped-def]
+    """Gather the places of a part that sparse lists and upper bits bring above ``bar``.
+
+    To their sums, upper bits are added; the bounds of the part are used up.
+    """
+    first, end = part
+    n_lists = query.shape[0]
+    low, high = first % WINDOW, first % WINDOW + end - first
+    groups, last_group = first // BLOCK * LANES, -(-end // BLOCK) * LANES
+    most = (end - first) // _ROW_COST if n_others < n_lists else WINDOW
+    block_others(sums, low, high, allowed, first)
+    count = _collect(sums, bounds, low, high, bar, most, candidates)
+    i = n_others
+    if count < 0:
+        while i < n_lists:
+            add_row(planes, query[i, DENSE], query[i, FACTOR], first, end, sums)
+            i += 1
+        # Once more: adding may have brought it over the end of the integers.
+        block_others(sums, low, high, allowed, first)
+        bounds[low // BLOCK * LANES : -(-high // BLOCK) * LANES] = 0
+        count = _collect(sums, bounds, low, high, bar, WINDOW, candidates)
+    while i < n_lists and count > 0:
+        row, factor = query[i, DENSE], query[i, FACTOR]
+        _probe_row(planes, row, factor, first - low, candidates, count, sums)
+        add_bounds(maxima, row, -max(factor, 0), groups, last_group, bounds)
+        count = _keep_above(sums, bounds, bar, candidates, count)
+        i += 1
+    return count
+
+
+@inner
+def _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums):  # type: ignore[no-untyped-def]
+    """Add what list ``i`` holds of the candidates of a part, the cheapest way."""
+    first, end = part
+    origin = first // WINDOW * WINDOW
+    row, factor = query[i, DENSE], query[i, FACTOR]
+    if row >= 0:
+        _probe_row(planes, row, factor, origin, candidates, count, sums)
     else:
-        add_sparse(rows, codes, start, stop, factors[i], first, accumulators)
-    cursors[i] = stop
+        start, stop = stretch(rows, starts, query, i, first, end)
+        if count * _PROBE_COST < stop - start:
+            _probe_sparse(rows, codes, start, stop, factor, origin, candidates, count, sums)
+        else:
+            add_sparse(rows, codes, start, stop, factor, sums)
+        query[i, CURSOR] = stop
 
 
-@njit(nogil=True, cache=True)
-def _offer(accumulators, candidates, count, document, keys, size, k, threshold):  # type: ignore[no-untyped-def]
+@inner
+def _offer(sums, candidates, count, document, keys, size, k, threshold):  # type: ignore[no-untyped-def]
     """Offer candidates to the top k; return its size and the score to beat from now on."""
     for i in range(count):
-        score = np.int64(accumulators[candidates[i]])
+        score = np.int64(sums[candidates[i]])
         if score <= threshold:
             continue
         keys[size] = make_key(score, document + candidates[i])
@@ -130,73 +199,99 @@ def _offer(accumulators, candidates, count, document, keys, size, k, threshold):
     return size, threshold
 
 
-@njit(nogil=True, cache=True)
-def _next_window(rows, state, essential, frontier, n_rows):  # type: ignore[no-untyped-def]
+@inner
+def _next_row(rows, query, suffix, threshold, frontier, n_rows):  # type: ignore[no-untyped-def]
     """Return the first row, from ``frontier`` on, that an essential list may hold."""
-    cursors, ends, _, dense, _ = state
     first = n_rows
-    for i in range(essential):
-        if dense[i] >= 0:
+    for i in range(query.shape[0]):
+        if suffix[i] <= threshold:
+            break
+        if query[i, DENSE] >= 0:
             return frontier
-        if cursors[i] < ends[i, 1]:
-            first = min(first, np.int64(rows[cursors[i]]))
-    return first
+        if query[i, CURSOR] < query[i, END]:
+            first = min(first, np.int64(rows[query[i, CURSOR]]))
+    return max(first, frontier)
+
+
+@inner
+def _add_all_bounds(maxima, query, n_others, first, end, bounds):  # type: ignore[no-untyped-def]
+    """Add up what dense rows can add to each group of rows ``first .. end - 1``."""
+    groups, last_group = first // BLOCK * LANES, -(-end // BLOCK) * LANES
+    low = groups % bounds.size
+    bounds[low : low + last_group - groups] = 0
+    for i in range(n_others, query.shape[0]):
+        factor = max(query[i, FACTOR], 0)
+        add_bounds(maxima, query[i, DENSE], factor, groups, last_group, bounds)
+
+
+@inner
+def _n_walked(suffix, n_sparse, n_others, threshold):  # type: ignore[no-untyped-def]
+    """Return how many sparse lists to walk: the essential ones, and some more."""
+    walked = 0
+    share = suffix[n_others] + np.int64(threshold * _WALK_SHARE)
+    while walked < n_sparse and suffix[walked] > min(share, threshold):
+        walked += 1
+    return walked
 
 
 @njit(nogil=True, cache=True)
-def _search_one(lists, allowed, n_rows, base, located, multipliers, k, keys, size, threshold):  # type: ignore[no-untyped-def]
-    state, suffix = open_lists(lists, located, multipliers)
-    n_lists = state[0].size
-    accumulators = np.zeros(WINDOW, np.int32)
+def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, threshold):  # type: ignore[no-untyped-def]
+    _, rows, codes, _, _, planes, maxima, _, starts = lists
+    query, suffix, n_sparse, n_others = open_lists(lists, query_terms[0], query_terms[1])
+    sums = np.empty(WINDOW, np.int32)
+    bounds = np.empty(WINDOW // BLOCK * LANES, np.int32)
     candidates = np.empty(WINDOW, np.uint32)
-    essential = n_lists
-    frontier = np.int64(0)
-    width = np.int64(_FIRST_WINDOW if threshold == 0 else WINDOW)
+    walked = end = low = origin = 0
+    width = _FIRST_PART if threshold == 0 else WINDOW
     while True:
-        while essential > 0 and suffix[essential - 1] <= threshold:
-            essential -= 1
-        first = _next_window(lists[1], state, essential, frontier, n_rows)
-        if first >= n_rows:
-            return size, threshold
-        end = min(first + width, (first // WINDOW + 1) * WINDOW, n_rows)
-        width = min(2 * width, np.int64(WINDOW))
-        walked = essential
-        while walked < n_lists and suffix[walked] > threshold * _WALK_SHARE:
-            walked += 1
-        for i in range(walked):
-            walk(lists, state, i, first, end, accumulators)
-        bar = threshold - suffix[walked]
-        # The bar is never below 0: a document that is not allowed does not exceed it any more.
-        clear_others(accumulators[: end - first], allowed, first)
-        count = _collect(accumulators, end - first, bar, candidates)
-        for i in range(walked, n_lists):
+        if low == end:
+            low = _next_row(rows, query, suffix, threshold, end, n_rows)
+            if low >= n_rows:
+                return size, threshold
+            for start in range(0, min(n_rows, WINDOW), _CLEARED):
+                clear(sums, start, start + _CLEARED)
+            low = low // BLOCK * BLOCK
+            origin = low // WINDOW * WINDOW
+            end = min(origin + WINDOW, n_rows)
+            walked = _n_walked(suffix, n_sparse, n_others, threshold)
+            walk(rows, codes, starts, query, walked, low, end, sums)
+            sums[end - origin : -(-(end - origin) // BLOCK) * BLOCK] = BLOCKED
+            _add_all_bounds(maxima, query, n_others, low, end, bounds)
+        part = low, min(low + width, end)
+        bar = threshold - (suffix[walked] - suffix[n_others])
+        count = _find_near(
+            planes, maxima, allowed, query, n_others, part, bar, sums, bounds, candidates
+        )
+        for i in range(walked, n_others):
             if count == 0:
                 break
-            _finish(lists, state, i, first, end, candidates, count, accumulators)
-            count = _keep_above(accumulators, threshold - suffix[i + 1], candidates, count)
-        size, threshold = _offer(
-            accumulators, candidates, count, base + first, keys, size, k, threshold
-        )
-        accumulators[: end - first] = 0
-        frontier = end
+            _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums)
+            bar = threshold - (suffix[i + 1] - suffix[n_others])
+            count = _keep_above(sums, bounds, bar, candidates, count)
+        size, threshold = _offer(sums, candidates, count, base + origin, keys, size, k, threshold)
+        low = part[1]
+        width = min(_GROWTH * width, WINDOW)
 
 
 @njit(nogil=True, cache=True)
 def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  # type: ignore[no-untyped-def]
-    state, _ = open_lists(lists, located, multipliers)
-    accumulators = np.zeros(SAMPLE_WINDOW, np.int32)
+    _, rows, codes, _, _, planes, _, _, starts = lists
+    query, _, n_sparse, _ = open_lists(lists, located, multipliers)
+    sums = np.zeros(SAMPLE_WINDOW, np.int32)
     scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
     count = 0
     for window in range(n_windows):
         # At the start of a window, where the lists need not be searched for it.
         first = (n_rows - SAMPLE_WINDOW) * window // n_windows // WINDOW * WINDOW
-        for i in range(state[0].size):
-            walk(lists, state, i, first, first + SAMPLE_WINDOW, accumulators)
+        end = first + SAMPLE_WINDOW
+        walk(rows, codes, starts, query, n_sparse, first, end, sums)
+        for i in range(n_sparse, query.shape[0]):
+            add_row(planes, query[i, DENSE], query[i, FACTOR], first, end, sums)
         for i in range(SAMPLE_WINDOW):
-            if accumulators[i] > 0 and (allowed.size == 0 or allowed[first + i]):
-                scores[count] = accumulators[i]
+            if sums[i] > 0 and (allowed.size == 0 or allowed[first + i]):
+                scores[count] = sums[i]
                 count += 1
-        accumulators[:] = 0
+        sums[:] = 0
     return select_best(scores, count, rank) - 1 if count >= rank else np.int64(0)
 
 
@@ -252,7 +347,8 @@ def search_segment(lists, allowed, n_rows, base, queries, tops, start, stop):  #
     keys, sizes, thresholds = tops
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
+        terms = located[low:high], multipliers[low:high]
         sizes[i], thresholds[i] = _search_one(
-            lists, allowed, n_rows, base, located[low:high], multipliers[low:high],
-            keys.shape[1] // 2, keys[i], sizes[i], thresholds[i],
+            lists, allowed, n_rows, base, terms, keys.shape[1] // 2,
+            keys[i], sizes[i], thresholds[i],
         )  # fmt: skip

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from numba import njit
+import numpy as np
 
-__all__ = ["clear_others"]
+from sparsearch.kernels.compiling import inner
+
+__all__ = ["BLOCKED", "block_others", "clear_others"]
+
+BLOCKED = np.int32(-(2**31))
+"""The sum of a document that may not be returned; no bar is as low."""
 
 
-@njit(nogil=True, cache=True)
+@inner
 def clear_others(accumulators, allowed, first):  # type: ignore[no-untyped-def]
     """Clear the sums of documents that may not be returned.
 
@@ -16,7 +21,7 @@ def clear_others(accumulators, allowed, first):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    accumulators : ndarray of uint16 or int32 [documents]
+    accumulators : ndarray of uint16 [documents]
         Changed in place.
     allowed : ndarray of bool [segment's documents] or [0]
         Documents that may be returned; empty when all may.
@@ -28,3 +33,24 @@ def clear_others(accumulators, allowed, first):  # type: ignore[no-untyped-def]
     # Written so that it becomes vector instructions.
     for i in range(own.size):
         accumulators[i] *= number(own[i])
+
+
+@inner
+def block_others(sums, start, stop, allowed, first):  # type: ignore[no-untyped-def]
+    """Set the sums of documents that may not be returned to `BLOCKED`.
+
+    Parameters
+    ----------
+    sums : ndarray of int32
+        Of which ``start .. stop - 1`` are changed in place.
+    start, stop : int
+    allowed : ndarray of bool [segment's documents] or [0]
+        As for `clear_others`.
+    first : int
+        The segment's document that ``sums[start]`` belongs to.
+    """
+    if allowed.size == 0:
+        return
+    low, at = np.uint64(start), np.uint64(first)
+    for i in range(np.uint64(stop - start)):
+        sums[low + i] = sums[low + i] if allowed[at + i] else BLOCKED

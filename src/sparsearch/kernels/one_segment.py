@@ -13,7 +13,7 @@ from numba import njit
 from sparsearch.kernels.approximate import search_one
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.plan import plan_for_one
-from sparsearch.kernels.topk import unpack
+from sparsearch.kernels.topk import sort_keys, unpack
 
 __all__ = ["search_one_segment"]
 
@@ -79,4 +79,5 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
     else:
         _search_approximately(segment, allowed, (walk, first), queries, tops, scratch, n)
     own_found = found[0][start:stop], found[1][start:stop], found[2][start:stop]
+    sort_keys(keys, tops[1])
     unpack(keys, tops[1], units, own_found)

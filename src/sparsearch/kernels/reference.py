@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["find_terms", "merge_lists", "postings_of", "search_segment", "transpose"]
+__all__ = [
+    "above_in_block",
+    "find_terms",
+    "merge_lists",
+    "postings_of",
+    "search_segment",
+    "transpose",
+]
 
 Array = npt.NDArray[Any]
 
@@ -47,6 +54,15 @@ def postings_of(offsets: Array, rows: Array, wanted: Array) -> Array:
     lists = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     at = np.flatnonzero(np.isin(rows, wanted))
     return np.stack([np.searchsorted(wanted, rows[at]), lists[at], at])
+
+
+def above_in_block(
+    sums: Array, start: int, bounds: Array, at: int, bar: int, lanes: int, n_rows: int
+) -> int:
+    """Twin of `kernels.intrinsics.above_in_block`, and with one row of `above_in_row`."""
+    largest = sums[start : start + n_rows * lanes].reshape(n_rows, lanes).max(axis=0)
+    above = largest > bar - bounds[at : at + lanes]
+    return sum(1 << lane for lane in np.flatnonzero(above).tolist())
 
 
 def find_terms(terms: Array, query_terms: Array) -> Array:

@@ -8,12 +8,13 @@ end; hence the unsigned ones.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparsearch.kernels.compiling import inner
 
 __all__ = ["clear", "largest"]
 
 
-@njit(nogil=True, cache=True)
+@inner
 def largest(sums, start, stop):  # type: ignore[no-untyped-def]
     """Return the largest of the sums ``start .. stop - 1``, none of which is negative."""
     found = sums.dtype.type(0)
@@ -22,7 +23,7 @@ def largest(sums, start, stop):  # type: ignore[no-untyped-def]
     return found
 
 
-@njit(nogil=True, cache=True)
+@inner
 def clear(sums, start, stop):  # type: ignore[no-untyped-def]
     """Set the sums ``start .. stop - 1`` to zero.
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["LAST_DOCUMENT", "make_key", "select_best", "unpack"]
+from sparsearch.kernels.compiling import inner
+
+__all__ = ["LAST_DOCUMENT", "make_key", "select_best", "sort_keys", "unpack"]
 
 _DOCUMENT_BITS = 32
 LAST_DOCUMENT = 2**_DOCUMENT_BITS - 1
@@ -25,13 +27,20 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
+def sort_keys(keys, sizes):  # type: ignore[no-untyped-def]
+    """Sort the first ``sizes[q]`` keys of each query, the best last."""
+    for query in range(sizes.size):
+        keys[query, : sizes[query]].sort()
+
+
+@inner
 def unpack(keys, sizes, units, found):  # type: ignore[no-untyped-def]
     """Turn keys into document numbers and scores, best first.
 
     Parameters
     ----------
     keys : ndarray of int64 [queries, capacity]
-        Of which the first ``sizes`` are in use; sorted in place.
+        Of which the first ``sizes`` are in use, sorted as by `sort_keys`.
     sizes : ndarray of int64 [queries]
     units : ndarray of float64 [queries]
         What one step of an integer score is worth.
@@ -41,7 +50,6 @@ def unpack(keys, sizes, units, found):  # type: ignore[no-untyped-def]
     """
     documents, scores, counts = found
     for query in range(sizes.size):
-        keys[query, : sizes[query]].sort()
         last = sizes[query] - 1
         counts[query] = min(sizes[query], documents.shape[1])
         for rank in range(counts[query]):
@@ -50,14 +58,27 @@ def unpack(keys, sizes, units, found):  # type: ignore[no-untyped-def]
             scores[query, rank] = (key >> _DOCUMENT_BITS) * units[query]
 
 
-@njit(nogil=True, cache=True)
+@inner
+def _bring_forward(keys, low, high, bar):  # type: ignore[no-untyped-def]
+    """Bring the keys above ``bar`` to the front of ``keys[low : high + 1]``; return their end."""
+    front = low
+    for i in range(np.uint64(low), np.uint64(high + 1)):
+        key = keys[i]
+        keys[i], keys[front] = keys[front], key
+        front += np.int64(key > bar)
+    return front
+
+
+@inner
 def select_best(keys, size, k):  # type: ignore[no-untyped-def]
-    """Move the k largest of ``keys[:size]`` to the front, in any order (Hoare's selection).
+    """Move the k largest of ``keys[:size]`` to the front, in any order.
+
+    Hoare's selection (1961), with a partition that has no branch a processor could fail to predict.
 
     Parameters
     ----------
     keys : ndarray of int64
-        Distinct; reordered in place.
+        Reordered in place.
     size, k : int
         With ``1 <= k <= size``.
 
@@ -72,20 +93,14 @@ def select_best(keys, size, k):  # type: ignore[no-untyped-def]
         middle = (low + high) // 2
         a, b, c = keys[low], keys[middle], keys[high]
         pivot = max(min(a, b), min(max(a, b), c))
-        i, j = low, high
-        while i <= j:
-            while keys[i] > pivot:
-                i += 1
-            while keys[j] < pivot:
-                j -= 1
-            if i <= j:
-                keys[i], keys[j] = keys[j], keys[i]
-                i += 1
-                j -= 1
-        if target <= j:
-            high = j
-        elif target >= i:
-            low = i
+        front = _bring_forward(keys, low, high, pivot)
+        if front == low:
+            # Nothing is larger. Equal keys go at once: one at a time, they would take forever.
+            low = _bring_forward(keys, low, high, pivot - 1)
+            if target < low:
+                break
+        elif target < front:
+            high = front - 1
         else:
-            break
+            low = front
     return keys[target]
