@@ -30,7 +30,7 @@ from sparsearch.index.approximate import (
 )
 from sparsearch.index.snapshot import Allowed, Snapshot
 from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
-from sparsearch.kernels.one_segment import search_one_segment
+from sparsearch.kernels.one_segment import search_one_counted, search_one_segment
 from sparsearch.kernels.plan import (
     MAX_SUM,
     choose_units,
@@ -99,6 +99,9 @@ class SearchOptions(NamedTuple):
     max_code: int
     efforts: Efforts = EXACT
     threads: int | None = None
+
+
+WayOfSearching = Callable[[Snapshot, SparseVectors, Allowed, SearchOptions, TopK], Work]
 
 
 @dataclass(frozen=True)
@@ -189,11 +192,36 @@ def search_snapshot(
         np.zeros((n_queries, k), np.int64), np.zeros((n_queries, k)), np.zeros(n_queries, np.int64)
     )
     if k and n_queries:
-        has_lists = snapshot.has_forward_index and allowed.few is None
-        search = _in_one_segment if has_lists and len(snapshot.segments) == 1 else _in_segments
-        work = search(snapshot, vectors, allowed, options, found)
+        work = _way_of_searching(snapshot, k, allowed)(snapshot, vectors, allowed, options, found)
         _share(work, n_queries, options.threads)
     return found
+
+
+def _way_of_searching(snapshot: Snapshot, k: int, allowed: Allowed) -> WayOfSearching:
+    if len(snapshot.segments) > 1:
+        return _in_segments
+    if snapshot.has_forward_index:
+        return _in_segments if allowed.few is not None else _in_one_segment
+    return _in_segments if k >= _SAMPLED_K else _in_one_counted
+
+
+def _in_one_counted(
+    snapshot: Snapshot,
+    vectors: SparseVectors,
+    allowed: Allowed,
+    options: SearchOptions,
+    found: TopK,
+) -> Work:
+    """Return what searches the only segment of a saturating encoder, for a small k."""
+    segment, mask = snapshot.segments[0], allowed.masks[0]
+    arrays = vectors.offsets, vectors.term_ids, vectors.weights
+    settings = options.max_code, segment.n_documents
+    results = found.numbers, found.scores, found.counts
+
+    def work(start: int, stop: int) -> None:
+        search_one_counted(arrays, segment.searched_counts, mask, settings, results, start, stop)
+
+    return work
 
 
 def _in_one_segment(

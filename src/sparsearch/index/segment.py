@@ -134,6 +134,11 @@ class Segment:
         return tuple(arrays[name] for name in _COUNT_LISTS)
 
     @cached_property
+    def searched_counts(self) -> tuple[Any, ...]:
+        """All that `kernels.one_segment` searches of a saturating encoder."""
+        return *self.terms_and_scales, self.count_lists
+
+    @cached_property
     def has_forward_index(self) -> bool:
         """Whether its weights are final: those of a saturating encoder (BM25) are not."""
         return _FORWARD[0] in self.arrays

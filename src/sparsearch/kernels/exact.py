@@ -100,16 +100,21 @@ def _collect(sums, bounds, low, high, bar, most, candidates):  # type: ignore[no
 
 
 @inner
+def _group_of(place):  # type: ignore[no-untyped-def]
+    """Return the group of a place, an unsigned integer, in its window."""
+    return place // np.uint64(BLOCK) * np.uint64(LANES) + place % np.uint64(LANES)
+
+
+@inner
 def _keep_above(sums, bounds, bar, candidates, count):  # type: ignore[no-untyped-def]
     """Keep the candidates whose sum, with its group's bound, exceeds ``bar``; return how many."""
     kept = 0
     limit = np.int32(bar)
     for i in range(count):
-        place = candidates[i]
-        group = place // np.uint32(BLOCK) * np.uint32(LANES) + place % np.uint32(LANES)
+        place = np.uint64(candidates[i])
         candidates[kept] = place
         # No branch on each: the processor could not predict it.
-        kept += np.int64(sums[place] > limit - bounds[group])
+        kept += np.int64(sums[place] > limit - bounds[_group_of(place)])
     return kept
 
 
@@ -127,6 +132,7 @@ def _probe_sparse(rows, codes, start, stop, factor, origin, candidates, count, s
 
 @inner
 def _probe_row(planes, row, factor, origin, candidates, count, sums):  # type: ignore[no-untyped-def]
+    """Add what a dense row holds of the candidates."""
     own, first, multiplier = np.uint64(row), np.uint64(origin), np.int32(factor)
     for i in range(count):
         place = np.uint64(candidates[i])
@@ -134,15 +140,25 @@ def _probe_row(planes, row, factor, origin, candidates, count, sums):  # type: i
 
 
 @inner
+def _use_bounds(maxima, row, factor, groups, candidates, count, sums):  # type: ignore[no-untyped-def]
+    """Take from the candidates' sums what their groups' bounds hold of a dense row."""
+    own, first, multiplier = np.uint64(row), np.uint64(groups), np.int32(max(factor, 0))
+    for i in range(count):
+        place = np.uint64(candidates[i])
+        sums[place] -= multiplier * np.int32(maxima[own, first + _group_of(place)])
+
+
+@inner
 def _find_near(planes, maxima, allowed, query, n_others, part, bar, sums, bounds, candidates):  # type: ignore[no-untyped-def]
     """Gather the places of a part that sparse lists and upper bits bring above ``bar``.
 
-    To their sums, upper bits are added; the bounds of the part are used up.
+    What these add up to is a place's sum and its group's bound together: looking up an upper code
+    adds to the sum only by how much it differs from the largest of the group.
     """
     first, end = part
     n_lists = query.shape[0]
     low, high = first % WINDOW, first % WINDOW + end - first
-    groups, last_group = first // BLOCK * LANES, -(-end // BLOCK) * LANES
+    origin = first - low
     most = (end - first) // _ROW_COST if n_others < n_lists else WINDOW
     block_others(sums, low, high, allowed, first)
     count = _collect(sums, bounds, low, high, bar, most, candidates)
@@ -157,8 +173,8 @@ def _find_near(planes, maxima, allowed, query, n_others, part, bar, sums, bounds
         count = _collect(sums, bounds, low, high, bar, WINDOW, candidates)
     while i < n_lists and count > 0:
         row, factor = query[i, DENSE], query[i, FACTOR]
-        _probe_row(planes, row, factor, first - low, candidates, count, sums)
-        add_bounds(maxima, row, -max(factor, 0), groups, last_group, bounds)
+        _probe_row(planes, row, factor, origin, candidates, count, sums)
+        _use_bounds(maxima, row, factor, origin // BLOCK * LANES, candidates, count, sums)
         count = _keep_above(sums, bounds, bar, candidates, count)
         i += 1
     return count
@@ -182,10 +198,11 @@ def _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums)
 
 
 @inner
-def _offer(sums, candidates, count, document, keys, size, k, threshold):  # type: ignore[no-untyped-def]
+def _offer(sums, bounds, candidates, count, document, keys, size, k, threshold):  # type: ignore[no-untyped-def]
     """Offer candidates to the top k; return its size and the score to beat from now on."""
     for i in range(count):
-        score = np.int64(sums[candidates[i]])
+        place = np.uint64(candidates[i])
+        score = np.int64(sums[place] + bounds[_group_of(place)])
         if score <= threshold:
             continue
         keys[size] = make_key(score, document + candidates[i])
@@ -268,7 +285,9 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
             _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums)
             bar = threshold - (suffix[i + 1] - suffix[n_others])
             count = _keep_above(sums, bounds, bar, candidates, count)
-        size, threshold = _offer(sums, candidates, count, base + origin, keys, size, k, threshold)
+        size, threshold = _offer(
+            sums, bounds, candidates, count, base + origin, keys, size, k, threshold
+        )
         low = part[1]
         width = min(_GROWTH * width, WINDOW)
 

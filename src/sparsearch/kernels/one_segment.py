@@ -11,11 +11,12 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.approximate import search_one
+from sparsearch.kernels.exact import search_segment
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.plan import plan_for_one
 from sparsearch.kernels.topk import sort_keys, unpack
 
-__all__ = ["search_one_segment"]
+__all__ = ["search_one_counted", "search_one_segment"]
 
 
 @njit(nogil=True, cache=True)
@@ -41,6 +42,25 @@ def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):
 
 
 @njit(nogil=True, cache=True)
+def _plan(vectors, lists, max_code, start, stop):  # type: ignore[no-untyped-def]
+    """Return queries ``start .. stop - 1`` as kernels take them, and their units."""
+    offsets, terms, weights = vectors
+    low, high = offsets[start], offsets[stop]
+    own = offsets[start : stop + 1] - low, terms[low:high], weights[low:high]
+    units = np.empty(stop - start, np.float64)
+    located, multipliers = np.empty(high - low, np.int64), np.empty(high - low, np.int64)
+    plan_for_one(own, lists, max_code, (units, located, multipliers))
+    return (own[0], located, multipliers), units
+
+
+@njit(nogil=True, cache=True)
+def _unpack(tops, units, found, start, stop):  # type: ignore[no-untyped-def]
+    keys, sizes, _ = tops
+    sort_keys(keys, sizes)
+    unpack(keys, sizes, units, (found[0][start:stop], found[1][start:stop], found[2][start:stop]))
+
+
+@njit(nogil=True, cache=True)
 def search_one_segment(vectors, segment, allowed, settings, found, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Find the top k of queries ``start .. stop - 1``.
 
@@ -63,21 +83,37 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
         As for `kernels.approximate.gather_candidates`.
     start, stop : int
     """
-    offsets, terms, weights = vectors
     max_code, walk, first = settings
     n = stop - start
-    low, high = offsets[start], offsets[stop]
-    own = offsets[start : stop + 1] - low, terms[low:high], weights[low:high]
-    units = np.empty(n, np.float64)
-    located, multipliers = np.empty(high - low, np.int64), np.empty(high - low, np.int64)
-    plan_for_one(own, (segment[0], segment[1]), max_code, (units, located, multipliers))
-    queries = own[0], located, multipliers
+    queries, units = _plan(vectors, (segment[0], segment[1]), max_code, start, stop)
     keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
     tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
     if walk[1] == 0:
         _search_exactly(segment, allowed, first, queries, tops, scratch, 0, n)
     else:
         _search_approximately(segment, allowed, (walk, first), queries, tops, scratch, n)
-    own_found = found[0][start:stop], found[1][start:stop], found[2][start:stop]
-    sort_keys(keys, tops[1])
-    unpack(keys, tops[1], units, own_found)
+    _unpack(tops, units, found, start, stop)
+
+
+@njit(nogil=True, cache=True)
+def search_one_counted(vectors, segment, allowed, settings, found, start, stop):  # type: ignore[no-untyped-def]
+    """Find the top k of queries ``start .. stop - 1`` in a segment of a saturating encoder.
+
+    Parameters
+    ----------
+    vectors, allowed, found, start, stop
+        As for `search_one_segment`.
+    segment : tuple of (terms, scales, lists)
+        The term of each list, what a step of its codes is worth, and the lists as
+        `kernels.exact.search_segment` takes them.
+    settings : tuple of (max_code, n_rows)
+        The largest code of a posting, and how many documents the segment has.
+    """
+    terms, scales, lists = segment
+    max_code, n_rows = settings
+    n = stop - start
+    queries, units = _plan(vectors, (terms, scales), max_code, start, stop)
+    keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
+    tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
+    search_segment(lists, allowed, n_rows, 0, queries, tops, 0, n)
+    _unpack(tops, units, found, start, stop)
