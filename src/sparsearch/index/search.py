@@ -198,6 +198,7 @@ def search_snapshot(
 
 
 def _way_of_searching(snapshot: Snapshot, k: int, allowed: Allowed) -> WayOfSearching:
+    """Return the quickest: one call for all, where there is one segment and nothing special."""
     if len(snapshot.segments) > 1:
         return _in_segments
     if snapshot.has_forward_index:
