@@ -90,6 +90,21 @@ def test_of_a_long_text_a_passage_is_sent_and_the_rest_when_it_is_opened(open_pa
     expect(page.get_by_role("dialog").locator(".full-text")).to_have_text(whole)
 
 
+def test_an_address_given_while_the_page_writes_its_own_is_followed(open_page) -> None:
+    """The event that tells of it comes later, and then the address is the page's again."""
+    page = open_page("c=articles")
+    expect(page.locator("#facets fieldset").first).to_be_attached()
+    with page.expect_response("**/search"):
+        page.evaluate(
+            """() => {
+                const before = location.hash;
+                location.hash = "#c=hostile&q=hostile";
+                history.replaceState(null, "", before);
+            }"""
+        )
+    expect(page.locator("#query")).to_have_value("hostile")
+
+
 def test_bars_are_as_long_as_contributions(open_page, folders) -> None:
     page = open_page("q=sparse+retrieval+vectors")
     item = page.locator(".hit").filter(has_text="Learned sparse")

@@ -239,8 +239,9 @@ listenToKeys();
 listenToSearch();
 listenToTools();
 listenToTheme();
-addEventListener("hashchange", () => {
-  state = readState(location.hash);
+addEventListener("hashchange", ({ newURL }) => {
+  // Not of location: when this is told, `change` may have put its own state there already.
+  state = readState(new URL(newURL).hash);
   byId("query").value = state.query;
   if (collections.length) settle(); // before, nothing says which collections there are
 });
