@@ -11,7 +11,11 @@ import pytest
 
 import sparsearch as ss
 from sparsearch.errors import InvalidInputError, InvalidQueryError
+from sparsearch.evaluation import load_dataset
+from sparsearch.files import as_path
 from sparsearch.index import IndexConfig
+from sparsearch.readers import open_source
+from sparsearch.vectors import load_npz, read_bigann_csr
 
 
 def test_vectors_that_are_dicts(tmp_path: Path) -> None:
@@ -62,3 +66,41 @@ def test_runs_and_qrels_that_are_none(run: Any, qrels: Any) -> None:
 def test_qrels_can_be_copied_and_pickled() -> None:
     qrels = ss.Qrels({"q": {"a": 1, "b": 0}})
     assert pickle.loads(pickle.dumps(qrels)) == copy.deepcopy(qrels) == qrels
+
+
+@pytest.mark.parametrize("path", [None, 5, [1], b"folder", "", "a\0b"])
+def test_paths_that_are_none(path: Any) -> None:
+    for use in (
+        lambda: ss.Index.create(path, "bm25"),
+        lambda: ss.Index.open(path),
+        lambda: ss.Run.read_trec(path),
+        lambda: ss.Run({"q": [("a", 1.0)]}).write_trec(path),
+        lambda: ss.Qrels.read(path),
+        lambda: open_source(path),
+        lambda: load_npz(path),
+        lambda: read_bigann_csr(path),
+        lambda: load_dataset(path),
+        lambda: ss.Encoder.load(path) if path is not None else as_path(path),
+    ):
+        with pytest.raises(InvalidInputError, match=r"^path "):
+            use()
+
+
+@pytest.mark.parametrize("batches", [None, 5, [None], ["a"], "abc"])
+def test_batches_of_vectors_that_are_none(tmp_path: Path, batches: Any) -> None:
+    index = ss.Index.create(tmp_path / "i", None)
+    with pytest.raises(InvalidInputError, match="VectorBatch"):
+        index.add_vector_batches(batches)
+    assert len(index) == 0
+
+
+@pytest.mark.parametrize("rankings", [None, [], {"q": 5}, {"q": ("a",)}, {"q": ("abc", [1, 2, 3])}])
+def test_rankings_that_are_none(rankings: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"rankings are|ranking of query 'q' is not a pair"):
+        ss.Run.from_rankings(rankings)
+
+
+@pytest.mark.parametrize("rows", [None, 5])
+def test_rows_that_are_none(rows: Any) -> None:
+    with pytest.raises(InvalidInputError, match="not mappings of term to weight"):
+        ss.SparseVectors.from_dicts(rows)

@@ -16,14 +16,35 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-from sparsearch.errors import FileFormatError, StorageUnavailableError
+from sparsearch.errors import (
+    FileFormatError,
+    InvalidInputError,
+    StorageUnavailableError,
+    shorten,
+)
 
-__all__ = ["MAX_LINE_BYTES", "TextFile", "replacing", "write_lines"]
+__all__ = ["MAX_LINE_BYTES", "TextFile", "as_path", "replacing", "write_lines"]
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """Longest line accepted, so that a hostile file (a gzip bomb) cannot take all memory."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+def as_path(path: str | PathLike[str]) -> Path:
+    """Return what was given as a path of a file or folder.
+
+    Raises
+    ------
+    InvalidInputError
+        When it can be none. An empty string is refused, too: it would mean the current folder, and
+        stands more often for a variable that was not set.
+    """
+    if not isinstance(path, (str, PathLike)) or isinstance(os.fspath(path), bytes):
+        raise InvalidInputError(f"path is {shorten(path)}, not a string or a pathlib.Path")
+    if not os.fspath(path) or "\0" in os.fspath(path):
+        raise InvalidInputError(f"path {shorten(path)} names no file or folder")
+    return Path(path)
 
 
 class TextFile:
@@ -60,7 +81,7 @@ class TextFile:
         self.complete = True
         self._end = 0
         try:
-            self._raw = open(path, "rb")  # noqa: SIM115 - closed by close()
+            self._raw = open(as_path(path), "rb")  # noqa: SIM115 - closed by close()
             self.size = os.fstat(self._raw.fileno()).st_size
             compressed = self._raw.peek(2)[:2] == _GZIP_MAGIC
         except OSError as error:
@@ -157,7 +178,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
     StorageUnavailableError
         When the disk is full, or the folder missing or read-only.
     """
-    target = Path(path)
+    target = as_path(path)
     try:
         if _written_directly(target):
             with open(target, "wb") as file:

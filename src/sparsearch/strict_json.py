@@ -1,14 +1,19 @@
-"""JSON from outside, read strictly: what is ambiguous or cannot be stored is refused."""
+"""JSON read and written strictly: what is ambiguous, or would come back altered, is refused."""
 
 from __future__ import annotations
 
 import json
-from math import isinf
+from collections.abc import Mapping
+from math import isfinite, isinf
 from typing import Any, NoReturn
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["parse_json", "parse_object"]
+__all__ = ["encode_fields", "parse_json", "parse_object"]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+_INT64 = 2**63
+_MAX_DEPTH = 100
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -55,6 +60,65 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInputError(f"not a JSON object but {shorten(value)}")
     return value
+
+
+def encode_fields(fields: Mapping[Any, Any]) -> bytes:
+    """Return named values as a JSON object in UTF-8, which gives them back as they are.
+
+    Raises
+    ------
+    InvalidInputError
+        When it could not, as with a tuple, a key that is a number, or an integer beyond 64 bits;
+        names the field.
+    """
+    for name, value in fields.items():
+        if not isinstance(name, str):
+            raise InvalidInputError(f"field name {shorten(name)} must be a string")
+        problem = _alteration(value)
+        if problem:
+            raise InvalidInputError(f"field {shorten(name)} {problem}")
+    try:
+        return _ENCODER.encode(fields).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        # Slow and precise, only once it is known that something is wrong.
+        for name, value in fields.items():
+            if not _is_unicode(name):
+                reason = f"field {shorten(name)} holds a lone surrogate, which is not valid Unicode"
+                raise InvalidInputError(reason) from error
+            try:
+                _ENCODER.encode(value).encode()
+            except (TypeError, ValueError, RecursionError) as reason:
+                problem = f"field {shorten(name)} cannot be stored: {reason}"
+                raise InvalidInputError(problem) from error
+        raise InvalidInputError(str(error)) from error
+
+
+def _alteration(value: object, depth: int = 0) -> str:
+    """Say why a value would not come back from JSON as it is, or nothing."""
+    if depth > _MAX_DEPTH:
+        return f"is nested more than {_MAX_DEPTH} levels deep"
+    if value is None or isinstance(value, (str, bool)):
+        return ""
+    if isinstance(value, int):
+        fits = -_INT64 <= value < _INT64
+        return "" if fits else "is an integer beyond 64 bits; store it as a string"
+    if isinstance(value, float):
+        return "" if isfinite(value) else f"is {value}; leave it out or use null"
+    if isinstance(value, list):
+        return next(filter(None, (_alteration(item, depth + 1) for item in value)), "")
+    if isinstance(value, dict):
+        if any(not isinstance(key, str) for key in value):
+            return "has a key that is not a string"
+        return _alteration(list(value.values()), depth)
+    return f"has a value of type {type(value).__name__}, which JSON would not give back"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -201,8 +201,8 @@ def test_documents_of_ir_datasets_have_title_and_text_or_their_default_text() ->
     ("name", "error", "message"),
     [
         ("nowhere-to-be-found", NotFoundError, "neither a folder nor an id of ir_datasets"),
-        ("", NotFoundError, "neither a folder"),
-        ("nul\0", NotFoundError, "neither a folder"),
+        ("", InvalidInputError, "names no file or folder"),
+        ("nul\0", InvalidInputError, "names no file or folder"),
         ("long" * 2000, NotFoundError, "neither a folder"),
         ("own-undocumented", NotFoundError, "no documents or no queries"),
         ("own-remote", NotFoundError, "cannot provide own-remote.*check the network connection"),

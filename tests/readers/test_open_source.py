@@ -47,7 +47,7 @@ def test_unknown_format(write):
 def test_missing_path(tmp_path):
     with pytest.raises(FileFormatError, match=r"nothing\.jsonl: does not exist"):
         open_source(tmp_path / "nothing.jsonl")
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(InvalidInputError, match="names no file"):
         open_source("a\0b.jsonl")
     with pytest.raises(FileFormatError, match="cannot be read"):
         open_source(tmp_path / ("x" * 5000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import shutil
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from serving import PAPERS, Served, run
 
@@ -24,6 +26,7 @@ from sparsearch.errors import (
     IndexNotFoundError,
     InvalidDocumentError,
     InvalidInputError,
+    InvalidQueryError,
     ServiceUnavailableError,
     SparsearchError,
 )
@@ -280,20 +283,83 @@ def test_a_busy_server_is_asked_again(papers: Path) -> None:
 def test_long_documents_are_sent_in_portions_that_a_service_takes() -> None:
     documents = [{"id": str(i), "text": "word " * (8_000 if i > 700 else 1)} for i in range(1_200)]
     documents.append({"id": "long", "text": "x" * 14_000_000})  # alone, it fits
-    documents.append({"id": "odd", "text": {1, 2}})  # refused later, when it is to be sent
     calls = list(CollectionCalls("c").puts(iter(documents), replace=True))
-    assert [d for call in calls for d in call.body["documents"]] == documents
-    assert len(calls[0].body["documents"]) == 500
-    sizes = [len(str(call.body)) for call in calls]
+    sent = [json.loads(call.content() or b"")["documents"] for call in calls]
+    assert [document for portion in sent for document in portion] == documents
+    assert len(sent[0]) == 500
+    sizes = [len(call.content() or b"") for call in calls]
     assert sorted(sizes)[-2] < 5_000_000 < 14_000_000 < max(sizes) < 14_001_000
-    starts = [0]
-    for call in calls:
-        assert call.offset == starts[-1]
-        starts.append(call.offset + len(call.body["documents"]))
+    assert [call.offset for call in calls] == np.cumsum([0, *map(len, sent)])[:-1].tolist()
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"id": "odd", "text": "t", "n": (1, 2)}, "'n' has a value of type tuple"),
+        ({"id": "odd", "text": "t", "n": {1: "a"}}, "'n' has a key that is not a string"),
+        ({"id": "odd", "text": "t", "n": 2**64}, "'n' is an integer beyond 64 bits"),
+        ({"id": "odd", "text": "t", "n": float("nan")}, "'n' is nan"),
+        ({"id": "odd", "text": "t", "n": {1}}, "'n' has a value of type set"),
+        ({"id": "odd", "text": "\ud800"}, "'text' cannot be stored"),
+        ({"id": "odd", "text": "t", 5: 5}, "field name 5 must be a string"),
+    ],
+)
+def test_what_json_would_alter_is_refused_as_an_index_does(
+    server: Served, tmp_path: Path, document: Any, reason: str
+) -> None:
+    documents = [{"id": f"n{i}", "text": "t"} for i in range(3)] + [document]
+    with Client(server.url) as client, Index.create(tmp_path / "local", "bm25") as index:
+        remote = client.collection("papers")
+        for collection in (remote, index):
+            with pytest.raises(InvalidDocumentError, match=reason) as caught:
+                collection.add(documents)
+            assert str(caught.value).startswith("document 3 (id 'odd'): ")
+        assert remote.count() == len(KNOWN) + 3
+        assert len(index) == 3
+
+
+def test_no_documents_are_refused(server: Served) -> None:
+    with Client(server.url) as client:
+        remote = client.collection("papers")
+        with pytest.raises(InvalidInputError, match="iterable of mappings, not None"):
+            remote.add(None)
+        with pytest.raises(InvalidDocumentError, match="must be a mapping, not str"):
+            remote.add("text")
+        with pytest.raises(InvalidInputError, match="ids must be strings, not None"):
+            remote.delete(None)
+        for queries in ("text", None):
+            with pytest.raises(InvalidQueryError, match="give a sequence of strings"):
+                remote.search_batch(queries)
+
+
+def test_a_field_called_vector_is_not_lost() -> None:
+    vectors = SparseVectors.from_dicts([{"a": 1.0}, {"a": 2.0}])
+    with pytest.raises(InvalidDocumentError, match=r"^document 1 \(id 'y'\): .* otherwise$"):
+        list(
+            CollectionCalls("c").put_vectors(
+                ["x", "y"], vectors, [{"n": 1}, {"vector": "mine"}], replace=False
+            )
+        )
+
+
+def test_any_number_of_queries_and_of_ids(server: Served) -> None:
+    queries = {f"q{i}": word for i, word in enumerate(["sparse", "soup", "nothing"] * 500)}
+    with Client(server.url) as client:
+        remote = client.collection("papers")
+        found = remote.search_batch(queries, k=5)
+        few = remote.search_batch({name: queries[name] for name in ("q0", "q1", "q2")}, k=5)
+        assert len(remote.search_batch({}, k=5)) == 0
+        for i, name in enumerate(queries):
+            assert found[name] == few[f"q{i % 3}"]
+        missing = [f"missing{i}" for i in range(12_000)]
+        assert remote.delete([*missing, "a"], missing_ok=True) == 1
+        with pytest.raises(InvalidInputError, match="at most 10000"):
+            remote.delete(missing)
 
 
 def test_what_may_not_be_asked_for_twice_is_not() -> None:
     calls = CollectionCalls("c")
     assert not calls.delete_matching({"n": 1}).repeatable
-    assert not calls.put([], replace=False).repeatable
-    assert calls.put([], replace=True).repeatable
+    documents = [{"id": "a", "text": "t"}]
+    assert [call.repeatable for call in calls.puts(documents, replace=False)] == [False]
+    assert [call.repeatable for call in calls.puts(documents, replace=True)] == [True]

@@ -8,23 +8,29 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from sparsearch.errors import InvalidInputError, InvalidQueryError
-from sparsearch.runs import Hit, Run
+from sparsearch.client.documents import PORTION, portions, weights_by_name, with_vectors
+from sparsearch.errors import InvalidInputError, InvalidQueryError, shorten
+from sparsearch.runs import Hit
 from sparsearch.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from sparsearch.index import Document, Explanation, Facet, Feedback, Page
 
-__all__ = ["Call", "CollectionCalls", "How", "Query", "Stats", "list_collections"]
+__all__ = ["Call", "CollectionCalls", "How", "Query", "Rankings", "Stats", "list_collections"]
 
 _Result = TypeVar("_Result", covariant=True)
 
 Query = str | Mapping[Any, float] | SparseVectors
 """As `Index.search` takes it."""
 
-_PORTION = 500
-_PORTION_BYTES = 4 * 1024 * 1024
-"""Of documents sent at once: a service takes 16 MB in one body, unless it is told otherwise."""
+Rankings = dict[str, tuple[Sequence[str], Sequence[float]]]
+"""Ids and scores of each query."""
+
+_HITS = 500_000
+"""Hits of a batch that are asked for at once."""
+
+_IDS = 5_000
+"""Documents that are deleted at once."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Call(Generic[_Result]):
     parse : callable
         From the answer's JSON value to the result.
     body : object
-        Sent as JSON; None sends nothing.
+        Sent as JSON, bytes as they are; None sends nothing.
     params : mapping of str to str, optional
         Query parameters.
     repeatable : bool
@@ -62,8 +68,8 @@ class Call(Generic[_Result]):
         InvalidInputError
             If it cannot be sent as JSON.
         """
-        if self.body is None:
-            return None
+        if self.body is None or isinstance(self.body, bytes):
+            return self.body
         try:
             return json.dumps(self.body, ensure_ascii=False, allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
@@ -139,33 +145,23 @@ class CollectionCalls:
         """Ask for facts."""
         return Call("GET", self.path(), Stats.from_answer)
 
-    def put(
-        self,
-        documents: Sequence[Mapping[str, Any]],
-        *,
-        replace: bool,
-        term_ids: bool = False,
-        offset: int = 0,
-    ) -> Call[int]:
-        """Store documents, all or none of them."""
-        body = {"documents": documents, "term_ids": term_ids}
-        return Call(
-            "PUT" if replace else "POST",
-            self.path("documents"),
-            lambda answer: int(answer["stored"]),
-            body,
-            repeatable=replace,
-            offset=offset,
-        )
-
     def puts(
         self, documents: Iterable[Mapping[str, Any]], *, replace: bool, term_ids: bool = False
     ) -> Iterator[Call[int]]:
-        """Store any number of documents, some hundreds or some megabytes at a time."""
-        offset = 0
-        for portion in _portions(documents):
-            yield self.put(portion, replace=replace, term_ids=term_ids, offset=offset)
-            offset += len(portion)
+        """Store any number of documents, some hundreds or some megabytes at a time.
+
+        Of those in one request, all or none are stored.
+        """
+        for portion in portions(documents):
+            end = b'], "term_ids": true}' if term_ids else b"]}"
+            yield Call(
+                "PUT" if replace else "POST",
+                self.path("documents"),
+                lambda answer: int(answer["stored"]),
+                b'{"documents": [' + b", ".join(portion.documents) + end,
+                repeatable=replace,
+                offset=portion.offset,
+            )
 
     def put_vectors(
         self,
@@ -176,28 +172,23 @@ class CollectionCalls:
         replace: bool,
     ) -> Iterator[Call[int]]:
         """Store documents by their vectors."""
-        if isinstance(ids, str) or len(ids) != len(vectors):
-            raise InvalidInputError(f"{len(ids)} ids were given for {len(vectors)} vectors")
-        fields = [{}] * len(ids) if documents is None else documents
-        if len(fields) != len(vectors):
-            reason = f"{len(fields)} documents were given for {len(vectors)} vectors"
-            raise InvalidInputError(reason)
-        joined = (
-            {**field, "id": identifier, "vector": _weights(row)}
-            for identifier, field, row in zip(ids, fields, vectors.to_dicts(), strict=True)
-        )
+        joined = with_vectors(ids, vectors, documents)
         return self.puts(joined, replace=replace, term_ids=vectors.vocabulary is None)
 
-    def delete(self, ids: Iterable[str], *, missing_ok: bool) -> Call[int]:
-        """Delete documents."""
-        body = {"ids": [ids] if isinstance(ids, str) else list(ids), "missing_ok": missing_ok}
-        return Call(
-            "POST",
-            self.path("documents", "delete"),
-            lambda answer: int(answer["deleted"]),
-            body,
-            repeatable=missing_ok,
-        )
+    def deletes(self, ids: Iterable[str], *, missing_ok: bool) -> Iterator[Call[int]]:
+        """Delete documents: all in one request, unless missing ones are no error."""
+        if not isinstance(ids, Iterable):
+            raise InvalidInputError(f"ids must be strings, not {shorten(ids)}")
+        given = [ids] if isinstance(ids, str) else list(ids)
+        most = _IDS if missing_ok else max(len(given), 1)
+        for start in range(0, max(len(given), 1), most):
+            yield Call(
+                "POST",
+                self.path("documents", "delete"),
+                lambda answer: int(answer["deleted"]),
+                {"ids": given[start : start + most], "missing_ok": missing_ok},
+                repeatable=missing_ok,
+            )
 
     def delete_matching(self, filter: Mapping[str, Any]) -> Call[int]:
         """Delete documents by a condition."""
@@ -215,26 +206,33 @@ class CollectionCalls:
         body = {"query": _query(query), **how.body(), "fields": names}
         return Call("POST", self.path("search"), lambda answer: _hits(answer["hits"]), body)
 
-    def search_batch(
+    def search_batches(
         self,
         queries: Mapping[str, str] | Sequence[str] | SparseVectors,
         how: How,
-    ) -> Call[Run]:
-        """Search for many queries."""
+    ) -> Iterator[Call[Rankings]]:
+        """Search for any number of queries, some hundreds at a time."""
         given: list[Any]
+        if isinstance(queries, str) or not hasattr(queries, "__len__"):
+            reason = f"queries are {shorten(queries)}; give a sequence of strings"
+            raise InvalidQueryError(f"{reason}, a mapping of ids to strings, or SparseVectors")
         if isinstance(queries, Mapping):
             given = list(queries.values())
         elif isinstance(queries, SparseVectors):
-            given = [_weights(row) for row in queries.to_dicts()]
+            given = [weights_by_name(row) for row in queries.to_dicts()]
         else:
             given = list(queries)
         names = list(queries) if isinstance(queries, Mapping) else list(map(str, range(len(given))))
+        most = max(1, min(PORTION, _HITS // how.k)) if isinstance(how.k, int) and how.k > 0 else 1
+        for start in range(0, max(len(given), 1), most):
+            part = slice(start, start + most)
 
-        def parse(answer: Any) -> Run:
-            rows = zip(names, answer["rankings"], strict=True)
-            return Run.from_rankings({name: (row["ids"], row["scores"]) for name, row in rows})
+            def parse(answer: Any, own: Sequence[str] = tuple(names[part])) -> Rankings:
+                rows = zip(own, answer["rankings"], strict=True)
+                return {name: (row["ids"], row["scores"]) for name, row in rows}
 
-        return Call("POST", self.path("search", "batch"), parse, {"queries": given, **how.body()})
+            body = {"queries": given[part], **how.body()}
+            yield Call("POST", self.path("search", "batch"), parse, body)
 
     def explain(
         self,
@@ -263,7 +261,7 @@ class CollectionCalls:
     ) -> Call[Page]:
         """Ask for some of the documents."""
         names = None if fields is None else list(fields)
-        body = {"filter": filter, "after": after, "limit": _PORTION, "fields": names}
+        body = {"filter": filter, "after": after, "limit": PORTION, "fields": names}
         return Call("POST", self.path("documents", "list"), _page, body)
 
     def vector(self, document_id: str) -> Call[SparseVectors]:
@@ -284,43 +282,14 @@ class CollectionCalls:
         return Call("POST", self.path("facets"), _facets, body)
 
 
-def _portions(
-    documents: Iterable[Mapping[str, Any]],
-) -> Iterator[list[Mapping[str, Any]]]:
-    """Gather documents that fit into one request."""
-    portion: list[Mapping[str, Any]] = []
-    size = 0
-    for document in documents:
-        added = _size(document)
-        if portion and (len(portion) == _PORTION or size + added > _PORTION_BYTES):
-            yield portion
-            portion, size = [], 0
-        portion.append(document)
-        size += added
-    if portion:
-        yield portion
-
-
-def _size(document: object) -> int:
-    """Return the bytes that a document takes; 0 for what is refused when it is to be sent."""
-    try:
-        return len(json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass"))
-    except (TypeError, ValueError, RecursionError):
-        return 0
-
-
 def _query(query: Query) -> object:
     if isinstance(query, str):
         return query
     if isinstance(query, SparseVectors):
         if len(query) != 1:
             raise InvalidQueryError("a query must be SparseVectors of one row; use search_batch")
-        return _weights(query.to_dicts()[0])
-    return _weights(query)
-
-
-def _weights(row: Mapping[Any, float]) -> dict[str, float]:
-    return {str(term): float(weight) for term, weight in row.items()}
+        return weights_by_name(query.to_dicts()[0])
+    return weights_by_name(query)
 
 
 def _hits(answer: Iterable[Mapping[str, Any]]) -> list[Hit]:

@@ -7,12 +7,21 @@ import time
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sparsearch.client.calls import Call, CollectionCalls, How, Query, Stats, list_collections
+from sparsearch.client.calls import (
+    Call,
+    CollectionCalls,
+    How,
+    Query,
+    Rankings,
+    Stats,
+    list_collections,
+)
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
+from sparsearch.runs import Run
 
 if TYPE_CHECKING:
     from sparsearch.index import Document, Explanation, Facet, Feedback
-    from sparsearch.runs import Hit, Run
+    from sparsearch.runs import Hit
     from sparsearch.vectors import SparseVectors
 
 __all__ = ["AsyncClient", "AsyncCollection", "Client", "RemoteCollection"]
@@ -137,7 +146,7 @@ class RemoteCollection:
 
     def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
         """Delete documents; return how many. See `Index.delete`."""
-        return self._client.call(self._calls.delete(ids, missing_ok=missing_ok))
+        return sum(map(self._client.call, self._calls.deletes(ids, missing_ok=missing_ok)))
 
     def delete_matching(self, filter: Mapping[str, Any]) -> int:
         """Delete documents by a condition; return how many. See `Index.delete_matching`."""
@@ -177,9 +186,15 @@ class RemoteCollection:
         feedback: Feedback | None = None,
         distinct: str | None = None,
     ) -> Run:
-        """Return the rankings of many queries. See `Index.search_batch`."""
+        """Return the rankings of many queries, some hundreds at a time. See `Index.search_batch`.
+
+        What is written meanwhile may be found by those that are asked last.
+        """
         how = How(k, filter, recall, feedback, distinct)
-        return self._client.call(self._calls.search_batch(queries, how))
+        found: Rankings = {}
+        for call in self._calls.search_batches(queries, how):
+            found.update(self._client.call(call))
+        return Run.from_rankings(found)
 
     def explain(
         self,
@@ -330,7 +345,7 @@ class AsyncCollection:
 
     async def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
         """Delete documents; return how many."""
-        return await self._client.call(self._calls.delete(ids, missing_ok=missing_ok))
+        return await self._sum(self._calls.deletes(ids, missing_ok=missing_ok))
 
     async def delete_matching(self, filter: Mapping[str, Any]) -> int:
         """Delete documents by a condition; return how many."""
@@ -363,7 +378,10 @@ class AsyncCollection:
     ) -> Run:
         """Return the rankings of many queries."""
         how = How(k, filter, recall, feedback, distinct)
-        return await self._client.call(self._calls.search_batch(queries, how))
+        found: Rankings = {}
+        for call in self._calls.search_batches(queries, how):
+            found.update(await self._client.call(call))
+        return Run.from_rankings(found)
 
     async def explain(
         self,

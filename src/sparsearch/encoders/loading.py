@@ -29,6 +29,7 @@ from sparsearch.errors import (
     VocabularyMismatchError,
     shorten,
 )
+from sparsearch.files import as_path
 from sparsearch.vectors import SparseVectors, Vocabulary
 
 if TYPE_CHECKING:
@@ -251,8 +252,6 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
         if chosen != LoadOptions():
             raise InvalidInputError("options of loading go with a model; name one")
         return _load_default()
-    if not isinstance(source, (str, PathLike)) or not os.fspath(source):
-        raise InvalidInputError(f"the source of an encoder is {shorten(source)}, not a path")
     root = _folder_of(source)
     name = remembered_source(source)
     if (root / SETTINGS_NAME).is_file():
@@ -287,7 +286,7 @@ def remembered_source(source: str | PathLike[str]) -> str:
 
 
 def _folder_of(source: str | PathLike[str]) -> Path:
-    path = Path(source)
+    path = as_path(source)
     if path.is_dir():
         return path
     if path.exists():

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
-from pathlib import Path
 
 from sparsearch.errors import InvalidInputError, NotFoundError, shorten
 from sparsearch.evaluation.beir import open_corpus, read_qrels, read_queries
 from sparsearch.evaluation.published import PublishedDataset
+from sparsearch.files import as_path
 from sparsearch.runs import Qrels
 
 __all__ = ["Dataset", "load_dataset"]
@@ -97,15 +97,15 @@ def load_dataset(name: str | PathLike[str], split: str = "test") -> Dataset:
     MissingExtraError
         When the name is not a folder and ir_datasets is not installed.
     """
-    if os.path.isdir(name):
-        folder = Path(name)
+    folder = as_path(name)
+    if os.path.isdir(folder):
         return Dataset(
             name=folder.resolve().name,
             queries=read_queries(folder),
             qrels=read_qrels(folder, split),
             open_documents=partial(open_corpus, folder),
         )
-    if not isinstance(name, str) or os.path.exists(name):
+    if not isinstance(name, str) or os.path.exists(folder):
         raise NotFoundError(f"{name} is not a folder; give one in BEIR layout or an ir_datasets id")
     published = PublishedDataset(name, split)
     return Dataset(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -19,15 +18,13 @@ from sparsearch.errors import (
     shorten,
 )
 from sparsearch.index.passages import PASSAGE_FIELDS, cut, passage_id
+from sparsearch.strict_json import encode_fields
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
 
 _TEXT_FIELDS = ("title", "text")
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
-_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
-_INT64 = 2**63
-_MAX_DEPTH = 100
 """Of nested metadata; what is stored can be read again however deep the caller's stack is."""
 _MAX_REPEATED = 32 * 1024 * 1024
 """Characters that id, title and other fields of a document may take in all of its passages."""
@@ -123,7 +120,7 @@ def _in_passages(position: int, record: Record, length: int) -> Record:
     fields = json.loads(record.payload)
     text = fields.pop("text", None)
     parts = [(0, 0)] if text is None else list(cut(text, length))
-    repeated = len(parts) * (len(_JSON.encode(fields)) + 2 * len(record.id))
+    repeated = len(parts) * (len(json.dumps(fields, ensure_ascii=False)) + 2 * len(record.id))
     if repeated > _MAX_REPEATED:
         reason = f"its id, title and other fields would be stored {len(parts):,} times"
         advice = "shorten them, or store what is long in a document of its own"
@@ -144,25 +141,12 @@ def _check_id(position: int, document_id: object) -> str:
         raise InvalidDocumentError(position, document_id, f"the id must be a string, not {kind}")
     if not document_id:
         raise InvalidDocumentError(position, None, "the id is empty")
-    _check_unicode(position, document_id, "id", document_id)
-    return document_id
-
-
-def _encode_payload(position: int, document_id: str, fields: Mapping[str, Any]) -> bytes:
-    """Return a document's fields as UTF-8 JSON; raise InvalidDocumentError naming a bad field."""
     try:
-        return _JSON.encode(fields).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        # Slow and precise, only once it is known that something is wrong.
-        for name, value in fields.items():
-            _check_unicode(position, document_id, f"field {shorten(name)}", name)
-            try:
-                _JSON.encode(value).encode()
-            except (TypeError, ValueError, RecursionError) as reason:
-                raise InvalidDocumentError(
-                    position, document_id, f"field {shorten(name)} cannot be stored: {reason}"
-                ) from error
-        raise InvalidDocumentError(position, document_id, str(error)) from error
+        document_id.encode()
+    except UnicodeEncodeError as error:
+        reason = "id holds a lone surrogate, which is not valid Unicode"
+        raise InvalidDocumentError(position, document_id, reason) from error
+    return document_id
 
 
 def decode_payload(document_id: str, payload: bytes) -> Document:
@@ -196,10 +180,11 @@ def _record(
     given = [part for part in parts if part is not None]
     if needs_text and not given:
         raise InvalidDocumentError(position, document_id, "it has neither text nor title")
+    try:
+        payload = encode_fields(fields)
+    except InvalidInputError as error:
+        raise InvalidDocumentError(position, document_id, str(error)) from error
     metadata = {name: value for name, value in fields.items() if name not in _TEXT_FIELDS}
-    if metadata:
-        _check_metadata(position, document_id, metadata)
-    payload = _encode_payload(position, document_id, fields)
     # Copies: the caller may fill the same list anew for the next document.
     columns = {n: v.copy() if isinstance(v, list) else v for n, v in metadata.items()}
     return Record(document_id, "\n".join(given), payload, columns)
@@ -210,47 +195,6 @@ def _text(position: int, document_id: str, name: str, value: object) -> str | No
         return value
     reason = f"its {name} must be a string, not {type(value).__name__}"
     raise InvalidDocumentError(position, document_id, reason)
-
-
-def _check_metadata(position: int, document_id: str, metadata: Mapping[str, Any]) -> None:
-    """Refuse names that are not strings and values that JSON would alter without a word."""
-    for name, value in metadata.items():
-        if not isinstance(name, str):
-            reason = f"field name {shorten(name)} must be a string"
-            raise InvalidDocumentError(position, document_id, reason)
-        problem = _alteration(value)
-        if problem:
-            raise InvalidDocumentError(position, document_id, f"field {shorten(name)} {problem}")
-
-
-def _alteration(value: object, depth: int = 0) -> str:
-    """Say why a value would not come back from JSON as it is, or nothing."""
-    if depth > _MAX_DEPTH:
-        return f"is nested more than {_MAX_DEPTH} levels deep"
-    if value is None or isinstance(value, (str, bool)):
-        return ""
-    if isinstance(value, int):
-        fits = -_INT64 <= value < _INT64
-        return "" if fits else "is an integer beyond 64 bits; store it as a string"
-    if isinstance(value, float):
-        return "" if math.isfinite(value) else f"is {value}; leave it out or use null"
-    if isinstance(value, list):
-        return next(filter(None, (_alteration(item, depth + 1) for item in value)), "")
-    if isinstance(value, dict):
-        if any(not isinstance(key, str) for key in value):
-            return "has a key that is not a string"
-        return _alteration(list(value.values()), depth)
-    return f"has a value of type {type(value).__name__}, which JSON would not give back"
-
-
-def _check_unicode(position: int, document_id: object, what: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise InvalidDocumentError(position, document_id, f"{what} must be a string")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        reason = f"{what} holds a lone surrogate, which is not valid Unicode"
-        raise InvalidDocumentError(position, document_id, reason) from error
 
 
 def check_vectors(

@@ -6,14 +6,30 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from sparsearch.errors import InvalidInputError
+from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.documents import Record, check_vectors
-from sparsearch.vectors import SparseVectors
+from sparsearch.vectors import SparseVectors, VectorBatch
 
-__all__ = ["AheadFeed", "Given", "VectorFeed"]
+__all__ = ["AheadFeed", "Given", "VectorFeed", "given_batches"]
 
 Given = tuple[Sequence[str], SparseVectors, Sequence[Mapping[str, Any]] | None]
 """Ids, one vector each and, where there are any, the fields to store with each."""
+
+
+def given_batches(batches: Iterable[VectorBatch]) -> Iterator[Given]:
+    """Yield what `VectorFeed` takes of batches of vectors.
+
+    Raises
+    ------
+    InvalidInputError
+        When there are no batches, or something is none.
+    """
+    if not isinstance(batches, Iterable):
+        raise InvalidInputError(f"batches are {shorten(batches)}, not a sequence of VectorBatch")
+    for batch in batches:
+        if not isinstance(batch, VectorBatch):
+            raise InvalidInputError(f"{shorten(batch)} is no VectorBatch")
+        yield batch.ids, batch.vectors, _documents(batch)
 
 
 class VectorFeed:
@@ -117,3 +133,10 @@ class AheadFeed:
                 f"ahead had {left:,} rows more than there were documents, so it was made of others"
             )
             raise InvalidInputError(f"{reason}; delete what was added and add it without ahead")
+
+
+def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:
+    return [
+        {**metadata, **({"text": contents} if contents else {})}
+        for contents, metadata in zip(batch.contents, batch.metadata, strict=True)
+    ]

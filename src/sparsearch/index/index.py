@@ -6,17 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 from sparsearch.encoders import Encoder
 from sparsearch.errors import FilterError, IndexLockedError, InvalidInputError, shorten
+from sparsearch.files import as_path
 from sparsearch.index.background import BackgroundMerger
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.copying import copy_index
 from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Record, check_documents
-from sparsearch.index.feeding import AheadFeed, Given, VectorFeed
+from sparsearch.index.feeding import AheadFeed, Given, VectorFeed, given_batches
 from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -74,7 +74,7 @@ class Index(IndexReader):
         StorageUnavailableError
             If the folder cannot be written.
         """
-        folder = Path(path)
+        folder = as_path(path)
         chosen = Terms.resolve(encoder)
         if config is None:
             config = IndexConfig.suited_to(chosen)
@@ -102,7 +102,7 @@ class Index(IndexReader):
         VocabularyMismatchError
             If `encoder` is not the one the index was created with.
         """
-        folder = Path(path)
+        folder = as_path(path)
         catalog = Catalog(folder)
         try:
             return cls(folder, catalog, encoder)
@@ -279,8 +279,7 @@ class Index(IndexReader):
         """
         if source is not None:
             _check_source(source)
-        given = ((batch.ids, batch.vectors, _documents(batch)) for batch in batches)
-        return self._add_vectors(given, replace, source)
+        return self._add_vectors(given_batches(batches), replace, source)
 
     def _add_vectors(self, batches: Iterable[Given], replace: bool, source: str | None) -> int:
         if self.config.passage_length is not None:
@@ -414,7 +413,7 @@ class Index(IndexReader):
         StorageUnavailableError
             On a full disk or a folder that cannot be written.
         """
-        copy_index(self._catalog, self._files, Path(path))
+        copy_index(self._catalog, self._files, as_path(path))
 
     def source_progress(self, source: str) -> SourceProgress | None:
         """Return how much of a named source is stored, or None if it is unknown."""
@@ -541,13 +540,6 @@ class Index(IndexReader):
         if ahead is None:
             ahead = encode_changed(self._terms.encoder, self._snapshot, records, self._is_sound)
         return self._terms.encode_documents([record.content for record in records], ahead)
-
-
-def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:
-    return [
-        {**metadata, **({"text": contents} if contents else {})}
-        for contents, metadata in zip(batch.contents, batch.metadata, strict=True)
-    ]
 
 
 def _check_source(source: object) -> None:

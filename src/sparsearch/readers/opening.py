@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 
 from sparsearch.errors import FileFormatError, InvalidInputError, shorten
+from sparsearch.files import as_path
 from sparsearch.readers.delimited import CsvSource, TsvSource
 from sparsearch.readers.fields import DETECT, FieldMapping
 from sparsearch.readers.jsonl import BeirSource, JsonlSource, beir_corpus
@@ -84,7 +85,7 @@ def open_source(
     MissingExtraError
         When the format is Parquet and pyarrow is not installed.
     """
-    source_path = Path(path)
+    source_path = as_path(path)
     try:
         is_folder = stat.S_ISDIR(source_path.stat().st_mode)
     except FileNotFoundError as error:

@@ -84,8 +84,9 @@ class Run(Mapping[str, list[tuple[str, float]]]):
         InvalidInputError
             As for the constructor; and when there are not as many scores as ids.
         """
+        check_mapping(rankings, "rankings")
         run = cls.__new__(cls)
-        run._fill(rankings, name)
+        run._fill({query: _pair(query, given) for query, given in rankings.items()}, name)
         return run
 
     def _fill(self, columns: Mapping[str, tuple[Sequence[str], ArrayLike]], name: str) -> None:
@@ -208,6 +209,19 @@ class Run(Mapping[str, list[tuple[str, float]]]):
 
     def __repr__(self) -> str:
         return f"Run(name={self.name!r}, {len(self)} queries)"
+
+
+def _pair(query: str, given: tuple[Sequence[str], ArrayLike]) -> tuple[Sequence[str], ArrayLike]:
+    """Return what was given as ids and scores, if it can be these."""
+    reason = f"ranking of query {shorten(query)} is not a pair of document ids and scores"
+    try:
+        ids, scores = given
+        iter(ids)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(reason) from error
+    if isinstance(ids, str):  # its letters would pass for ids
+        raise InvalidInputError(reason)
+    return ids, scores
 
 
 def _columns(query: str, pairs: Sequence[tuple[str, float]]) -> tuple[list[str], list[float]]:

@@ -38,6 +38,8 @@ class DictRows:
         self._keys: list[Any] = []
         values: list[Any] = []
         ends = [0]
+        if not isinstance(rows, Iterable):
+            raise InvalidInputError(f"rows are {shorten(rows)}, not mappings of term to weight")
         for row, vector in enumerate(rows):
             if not isinstance(vector, Mapping):
                 reason = f"{shorten(vector)} is not a mapping of term to weight"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidVectorError
-from sparsearch.files import replacing
+from sparsearch.files import as_path, replacing
 from sparsearch.vectors._checks import checked_csr, row_of
 from sparsearch.vectors.batch import SparseVectors
 
@@ -137,14 +137,14 @@ class _Bytes:
     """The bytes of a binary file, taken in order."""
 
     def __init__(self, path: str | PathLike[str], memory_map: bool) -> None:
-        self._path = path
+        self._path = as_path(path)
         self._taken = 0
         self._bytes: NDArray[np.uint8] = np.empty(0, dtype=np.uint8)
         try:
             if not memory_map:
-                self._bytes = np.fromfile(path, dtype=np.uint8)
-            elif os.stat(path).st_size:  # an empty file cannot be mapped
-                self._bytes = np.memmap(path, dtype=np.uint8, mode="r")
+                self._bytes = np.fromfile(self._path, dtype=np.uint8)
+            elif os.stat(self._path).st_size:  # an empty file cannot be mapped
+                self._bytes = np.memmap(self._path, dtype=np.uint8, mode="r")
         except OSError as error:
             raise FileFormatError(path, None, f"cannot be read: {error.strerror}") from error
 

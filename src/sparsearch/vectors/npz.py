@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from sparsearch.errors import FileFormatError, InvalidInputError, InvalidVectorError, shorten
-from sparsearch.files import replacing
+from sparsearch.files import as_path, replacing
 from sparsearch.vectors._checks import as_offsets
 from sparsearch.vectors.batch import SparseVectors
 from sparsearch.vectors.vocabulary import Vocabulary
@@ -103,8 +103,9 @@ def load_npz(path: str | PathLike[str]) -> VectorFile:
     FileFormatError
         When the file cannot be read, is truncated, altered, or something else.
     """
+    checked = as_path(path)
     try:
-        with open(path, "rb") as file:
+        with open(checked, "rb") as file:
             return _content(_read_members(file))
     except InvalidInputError as error:
         raise FileFormatError(path, None, str(error)) from error
