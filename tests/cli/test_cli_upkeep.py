@@ -63,6 +63,12 @@ def test_delete_and_optimize(run, copy):
         assert index.info().deleted == 0
 
 
+def test_relocating_what_has_no_model(run, copy, tmp_path):
+    outcome = run("relocate", copy, tmp_path)
+    assert outcome.code == 1
+    assert "was not loaded as a model" in outcome.err
+
+
 def test_snapshot(run, copy, tmp_path):
     target = tmp_path / "backup"
     outcome = run("snapshot", copy, target)

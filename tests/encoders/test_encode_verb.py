@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,6 +76,20 @@ def test_documents_and_queries_into_an_index(exported: Path, tmp_path: Path) -> 
         index.add(documents(PART_TEXTS + 7))
         hits = index.search("sparse retrieval", k=3)
     assert [line.split()[2] for line in ranking[:3]] == [hit.id for hit in hits]
+
+
+def test_a_model_that_moved_is_found_again(exported: Path, tmp_path: Path) -> None:
+    source = write_lines(tmp_path / "corpus.jsonl", documents(5))
+    model = shutil.copytree(exported, tmp_path / "model")
+    index = tmp_path / "index"
+    run("index", index, source, "--encoder", model)
+    expected = run("search", index, "a cat")
+    moved = model.rename(tmp_path / "moved")
+    assert "sparsearch relocate INDEX MODEL" in run("search", index, "a cat", code=1)
+    assert "say so: sparsearch relocate" in run("index", index, source, "--encoder", moved, code=1)
+    assert run("relocate", index, moved) == f"{index} finds its model in {moved}\n"
+    assert run("search", index, "a cat") == expected
+    assert "is already indexed" in run("index", index, source, "--encoder", moved)
 
 
 def test_what_cannot_be_encoded(exported: Path, models, tmp_path: Path) -> None:

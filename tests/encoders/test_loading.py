@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -293,15 +294,38 @@ def test_an_index_remembers_its_model(models, tmp_path: Path) -> None:
         assert index.verify() == []
     with Index.open(tmp_path / "index", encoder=Encoder.load(moved, backend="torch")) as index:
         assert index.search("cat dog", k=4) == expected[1:]
+    with Index.open(tmp_path / "index") as reader, Index.open(tmp_path / "index") as index:
+        index.relocate_encoder(moved)
+        assert index.search("cat dog", k=4) == expected[1:]
+        assert index.info().encoder == {**encoder.identity, "source": str(moved)}
+        assert reader.refresh()
+        assert reader.search("cat dog", k=4) == expected[1:]
 
     moved.rename(folder)
+    with Index.open(tmp_path / "index") as index:
+        index.relocate_encoder(folder)
     tiny_models.edit_json(folder / "1_SpladePooling" / "config.json", pooling_strategy="sum")
     with Index.open(tmp_path / "index") as index:
         with pytest.raises(EncoderUnavailableError, match="has changed since"):
             index.search("cat dog")
+        with pytest.raises(EncoderUnavailableError, match="is not the model"):
+            index.relocate_encoder(folder)
+        with pytest.raises(EncoderUnavailableError, match="does not exist"):
+            index.relocate_encoder(moved)
         assert index.search(query, k=4) == expected[1:]
     with pytest.raises(VocabularyMismatchError, match="not the one of this index"):
         Index.open(tmp_path / "index", encoder=Encoder.load(folder, backend="torch"))
+
+
+@pytest.mark.parametrize("encoder", ["bm25", "default", None])
+def test_an_index_without_a_loaded_model_has_none_to_relocate(
+    encoder: Any, models, tmp_path: Path
+) -> None:
+    with (
+        Index.create(tmp_path / "index", encoder) as index,
+        pytest.raises((InvalidInputError, EncoderUnavailableError), match=r"not loaded|without an"),
+    ):
+        index.relocate_encoder(models("splade"))
 
 
 def test_vectors_do_not_go_into_an_index_of_text(models, tmp_path: Path) -> None:

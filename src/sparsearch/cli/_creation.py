@@ -71,10 +71,10 @@ class CreationOptions:
             if settings.get(name) != (_remembered(value) if name == "encoder" else value):
                 option = ("--no-" if value is False else "--") + name.replace("_", "-")
                 reason = f"{info.path} was created with {name} {settings.get(name, 'unset')}"
-                raise InvalidInputError(
-                    f"{reason}, not {value}, and keeps it; leave out {option}, or make another "
-                    "index"
-                )
+                advice = f"leave out {option}, or make another index"
+                if name == "encoder" and encoder.get("source") is not None:
+                    advice += "; if its model was moved there, say so: sparsearch relocate"
+                raise InvalidInputError(f"{reason}, not {value}, and keeps it; {advice}")
 
 
 def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> Index:
@@ -153,7 +153,7 @@ def _name_of(encoder: Mapping[str, Any]) -> str | None:
 
 def _remembered(encoder: str) -> str:
     """Return what --encoder was given as `_name_of` names it."""
-    from sparsearch.encoders.loading import remembered_source
+    from sparsearch.encoders import remembered_source
 
     return encoder if encoder in ENCODER_NAMES else remembered_source(encoder)
 

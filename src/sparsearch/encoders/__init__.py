@@ -4,7 +4,7 @@ from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
 from sparsearch.encoders.default import load_default
 from sparsearch.encoders.hybrid import HybridEncoder
-from sparsearch.encoders.loading import LoadedEncoder, export_model
+from sparsearch.encoders.loading import LoadedEncoder, export_model, remembered_source
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.encoders.protocol import CollectionStatistics, Encoder, Saturation
 from sparsearch.encoders.registry import encoder_from_identity, saturation_from_identity
@@ -25,5 +25,6 @@ __all__ = [
     "encoder_from_identity",
     "export_model",
     "load_default",
+    "remembered_source",
     "saturation_from_identity",
 ]

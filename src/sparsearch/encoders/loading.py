@@ -235,12 +235,12 @@ def _load_again(identity: Mapping[str, Any], options: Mapping[str, Any]) -> Enco
     try:
         loaded = load_encoder(source, **options)
     except EncoderUnavailableError as error:
-        advice = "give vectors instead of text, or open the index with encoder=Encoder.load(...)"
-        raise EncoderUnavailableError(f"{error}; or {advice}") from error
+        advice = "if it was moved: sparsearch relocate INDEX MODEL; or give vectors instead of text"
+        raise EncoderUnavailableError(f"{error}; {advice}") from error
     if not loaded.made(identity):
         raise EncoderUnavailableError(
-            f"{source} has changed since the index was made, so that its vectors would not fit; "
-            "bring the old files back, or encode the documents anew"
+            f"{source} is not the model that the index was made with, or has changed since, so "
+            "that its vectors would not fit; bring the old files back, or index the documents anew"
         )
     return loaded
 
@@ -281,7 +281,7 @@ def export_model(
 
 def remembered_source(source: str | PathLike[str]) -> str:
     """Return a source as an identity names it: a folder by its whole path, to be found anywhere."""
-    path = Path(source)
+    path = as_path(source)
     return str(path.resolve()) if path.is_dir() else os.fspath(source)
 
 

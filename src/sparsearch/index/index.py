@@ -483,6 +483,28 @@ class Index(IndexReader):
             self.refresh()
         return tuning
 
+    def relocate_encoder(self, source: str | PathLike[str]) -> None:
+        """Remember where the model lies now that the index was made with.
+
+        From now on the index finds it there, in this process and, once they refresh or open it, in
+        others.
+
+        Parameters
+        ----------
+        source : str or PathLike
+            Folder of the model, or its name on the hub. What counts are its files.
+
+        Raises
+        ------
+        EncoderUnavailableError
+            If the index has no encoder, or there is no model, or another than it was made with.
+        InvalidInputError
+            If its encoder is none that `Encoder.load` made of a folder or name.
+        """
+        with self.locked():
+            self._catalog.put_setting("encoder", self._terms.moved(source))
+            self.refresh()
+
     # ---------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from sparsearch.encoders import (
     Saturation,
     encoder_from_identity,
     load_default,
+    remembered_source,
     saturation_from_identity,
 )
 from sparsearch.errors import (
@@ -51,12 +54,17 @@ class Terms:
     def __init__(self, catalog: Catalog, encoder: Encoder | None = None) -> None:
         self._catalog = catalog
         self._guard = threading.RLock()
-        self._identity = catalog.settings["encoder"]
         self._encoder = encoder
         self._vocabulary: Vocabulary | None = None
         if encoder is not None:
             self._check(encoder)
             self._vocabulary = encoder.vocabulary
+
+    @property
+    def _identity(self) -> Mapping[str, Any] | None:
+        """Of the encoder, if there is one, as last committed: its model may have been moved."""
+        identity: Mapping[str, Any] | None = self._catalog.settings["encoder"]
+        return identity
 
     @staticmethod
     def resolve(encoder: Encoder | str | None) -> Encoder | None:
@@ -85,6 +93,25 @@ class Terms:
                 self._encoder = encoder_from_identity(self._identity, known)
                 self._vocabulary = self._encoder.vocabulary
             return self._encoder
+
+    def moved(self, source: str | PathLike[str]) -> Mapping[str, Any]:
+        """Return the identity of the encoder with its model where it lies now.
+
+        Raises
+        ------
+        EncoderUnavailableError
+            If the index has no encoder, or there is no model, or another.
+        InvalidInputError
+            If the encoder is none that `Encoder.load` made of a folder or name.
+        """
+        identity = self._identity
+        if identity is None:
+            raise EncoderUnavailableError("this index was created without an encoder")
+        if identity.get("source") is None:
+            reason = f"the encoder of this index ({identity.get('type')}) was not loaded as a model"
+            raise InvalidInputError(f"{reason}, so there is none that could be elsewhere")
+        now = {**identity, "source": remembered_source(source)}
+        return encoder_from_identity(now, self.vocabulary or Vocabulary()).identity
 
     @property
     def reads_with_model(self) -> bool:
