@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from naive_filter import fields_of, has_kind, matches, ordered_in, values_of
 
@@ -283,3 +283,47 @@ def test_documents_are_deleted_by_a_condition(tmp_path: Path) -> None:
                 index.delete_matching(bad)  # type: ignore[arg-type]
         assert len(index) == 2
         assert index.verify() == []
+
+
+def test_ids(tmp_path: Path) -> None:
+    with Index.create(tmp_path / "i", "bm25", IndexConfig(segment_documents=4)) as index:
+        index.add({"id": f"d{i}", "text": "word", "n": i} for i in range(10))
+        index.delete(["d3"])
+        index.upsert([{"id": "d5", "text": "word", "n": 50}])
+
+        def found(condition: dict[str, Any]) -> list[str]:
+            hits = [hit.id for hit in index.search("word", 20, condition)]
+            assert index.count(condition) == len(hits)
+            return hits
+
+        assert found({"id": "d4"}) == ["d4"]
+        assert found({"id": {"in": ["d5", "d3", "d9", "d9", "missing", ""]}}) == ["d9", "d5"]
+        assert found({"id": {"in": []}}) == []
+        assert found({"id": {"!=": "d4"}, "n": {"<": 6}}) == ["d0", "d1", "d2"]
+        assert found({"not": {"id": {"in": [f"d{i}" for i in range(9)]}}}) == ["d9"]
+        assert len(found({"id": {"exists": True}})) == 9
+        for operator in ("<", ">="):
+            with pytest.raises(FilterError, match="ids have no order"):
+                found({"id": {operator: "d4"}})
+        for value in (4, True, 4.5):
+            with pytest.raises(FilterError, match="ids are strings, not"):
+                found({"id": value})
+        assert index.delete_matching({"id": {"in": ["d0", "d1"]}}) == 2
+        assert index.delete_matching({"id": {"in": ["d0", "d1"]}}) == 0
+        index.optimize()
+        assert found({"id": {"in": ["d0", "d2", "d5"]}}) == ["d2", "d5"]
+
+
+@given(
+    st.lists(st.one_of(st.integers(-3, 3), st.booleans(), st.sampled_from([0.5, 2**63, 1e300]),
+             st.sampled_from(["", "a", "ab", "é", "\U0001f600"])), max_size=8)
+)  # fmt: skip
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_of_many_is_any_of_them(tmp_path: Path, values: list[Any]) -> None:
+    known = [-3, 2, True, False, 0.5, 1e300, "", "a", "é", "\U0001f600", [1, "ab"]]
+    if not (tmp_path / "i").exists():
+        with Index.create(tmp_path / "i", "bm25") as index:
+            index.add({"id": str(i), "text": "word", "v": v} for i, v in enumerate(known))
+    with Index.open(tmp_path / "i") as index:
+        either = {"or": [{"v": value} for value in values]} if values else {"v": {"in": []}}
+        assert index.count({"v": {"in": values}}) == index.count(either)

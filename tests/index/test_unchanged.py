@@ -177,8 +177,18 @@ def test_what_was_made_ahead_of_other_documents_is_found_out(
 ) -> None:
     with ss.Index.create(tmp_path / "index", encoder) as index:
         ahead = index.encode_ahead([{"id": "a", "text": "cat"}, {"id": "b", "text": "dog"}])
-        with pytest.raises(InvalidInputError, match="1 rows more than there were documents"):
-            index.upsert([{"id": "b", "text": "dog"}], ahead=ahead)
+        for documents in (
+            [{"id": "b", "text": "dog"}],
+            [{"id": "a", "text": "cat"}, {"id": "b", "text": "car"}],
+            [{"id": "a", "text": "cat"}, {"id": "b", "text": "dog"}, {"id": "c", "text": "dog"}],
+        ):
+            last = documents[-1]["id"]
+            with pytest.raises(InvalidInputError, match=f"the text of document '{last}'"):
+                index.upsert(documents, ahead=ahead)
+            assert len(index) == 0
+        with pytest.raises(InvalidInputError, match="give what encode_ahead made"):
+            index.upsert([{"id": "a", "text": "cat"}], ahead=ahead.vectors)  # type: ignore[union-attr, arg-type]
+        assert index.upsert([{"id": "a", "text": "cat"}], ahead=ahead) == 1
 
 
 def test_a_damaged_document_is_read_anew(model: Counting, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Postings of some documents, searched for or gone through."""
+"""Postings of some documents, searched for or gone through; places of strings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sparsearch.kernels.lookup import postings_of
+from sparsearch.kernels.lookup import find_strings, postings_of
 from sparsearch.kernels.reference import postings_of as reference
 
 Lists = list[set[int]]
@@ -34,3 +34,32 @@ def check(lists: Lists, wanted: set[int]) -> None:
     documents: npt.NDArray[np.int64] = np.array(sorted(wanted), np.int64)
     found = postings_of(offsets, rows, documents)
     np.testing.assert_array_equal(found, reference(offsets, rows, documents))
+
+
+def packed(strings: list[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    encoded = [string.encode() for string in strings]
+    data = np.frombuffer(b"".join(encoded), np.uint8)
+    return data, np.cumsum([0, *map(len, encoded)])
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
+
+
+@given(st.sets(words, max_size=30), st.lists(words, max_size=10))
+@example(
+    {"", "a", "aa", "ab", "\uffff", "\U0001f600"}, ["", "aa", "aaa", "\uffff", "\U0001f600", "b"]
+)
+def test_strings_are_found_where_they_stand(known: set[str], wanted: list[str]) -> None:
+    ordered = sorted(known)
+    places = np.empty(len(wanted), np.int64)
+    find_strings(*packed(ordered), *packed(wanted), places)
+    expected = [ordered.index(word) if word in known else -1 for word in wanted]
+    assert places.tolist() == expected
+
+
+def test_damaged_offsets_are_survived() -> None:
+    data, offsets = packed(["a", "b", "c"])
+    places = np.empty(1, np.int64)
+    for wrong in (offsets + 2**40, offsets - 2**40, offsets[::-1].copy()):
+        find_strings(data, wrong, *packed(["b"]), places)
+        assert places[0] in (-1, 0, 1, 2)

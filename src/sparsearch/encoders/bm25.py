@@ -120,6 +120,8 @@ class Bm25Encoder(Encoder):
     def __init__(
         self, config: Bm25Config | None = None, vocabulary: Vocabulary | None = None
     ) -> None:
+        if config is not None and not isinstance(config, Bm25Config):
+            raise InvalidInputError(f"config is {shorten(config)}, not a Bm25Config")
         self._config = Bm25Config() if config is None else config
         self._vocabulary = Vocabulary() if vocabulary is None else vocabulary
         self._buckets = add_buckets(self._vocabulary) if self._config.pair_weight else range(0)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sparsearch.encoders.windows import WindowConfig
 from sparsearch.errors import FileFormatError, InvalidInputError, shorten
+from sparsearch.files import as_path
 
 __all__ = [
     "MODEL_NAME",
@@ -176,7 +177,7 @@ class ModelFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         self.settings = _read_settings(self._file(SETTINGS_NAME))
         self._file(TOKENIZER_NAME)
         self._file(MODEL_NAME)

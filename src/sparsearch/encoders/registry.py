@@ -37,7 +37,10 @@ def encoder_from_identity(identity: Mapping[str, Any], vocabulary: Vocabulary) -
     builder = _BUILDERS.get(kind) if isinstance(kind, str) else None
     if builder is None:
         known = ", ".join(_BUILDERS)
-        raise EncoderUnavailableError(f"no encoder of type {shorten(kind)}; known: {known}")
+        raise EncoderUnavailableError(
+            f"this index was made with an encoder of type {shorten(kind)}, which sparsearch cannot "
+            f"build by itself (it can: {known}); give it: Index.open(path, encoder=...)"
+        )
     return builder(identity, vocabulary)
 
 

@@ -5,6 +5,7 @@ from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermContribution
 from sparsearch.index.facets import Facet
 from sparsearch.index.feedback import Feedback
+from sparsearch.index.feeding import EncodedAhead
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.paging import Page
@@ -13,6 +14,7 @@ from sparsearch.index.warmup import warm_up
 
 __all__ = [
     "Document",
+    "EncodedAhead",
     "Explanation",
     "Facet",
     "Feedback",

@@ -17,6 +17,8 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.kernels.lookup import find_strings
+
 __all__ = ["Column", "ColumnBuilder", "Key", "as_key", "pack_columns", "unpack_columns"]
 
 Array = npt.NDArray[Any]
@@ -64,6 +66,15 @@ class _Strings(Sequence[str]):
         start, stop = self._offsets[index], self._offsets[index + 1]
         return bytes(self._data[start:stop]).decode()
 
+    def places(self, wanted: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the places of those that are here."""
+        encoded = [string.encode("utf-8", "surrogatepass") for string in wanted]
+        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        found = np.empty(len(wanted), np.int64)
+        data = np.frombuffer(b"".join(encoded), np.uint8)
+        find_strings(self._data, self._offsets, data, ends, found)
+        return found[found >= 0]
+
 
 @dataclass(frozen=True)
 class Column:
@@ -107,15 +118,26 @@ class Column:
             place -= len(keys)
         raise IndexError(place)
 
-    def places(self, keys: Iterable[Key]) -> list[int]:
-        """Return the places of those keys that some row has."""
-        found = []
+    def places(self, keys: Iterable[Key]) -> npt.NDArray[np.int64]:
+        """Return the places of those keys that some row has, in no particular order."""
+        of_kind: tuple[list[Any], ...] = ([], [], [], [])
         for key in keys:
-            kind = _kind(key)
-            place = bisect_left(self.keys[kind], key, key=_plain)
-            if place < len(self.keys[kind]) and _plain(self.keys[kind][place]) == key:
-                found.append(self._first(kind) + place)
-        return found
+            of_kind[_kind(key)].append(key)
+        found = [_places_of(self.keys[kind], of_kind[kind]) for kind in (0, 2)]
+        found.insert(1, _places_of_integers(self.keys[1], of_kind[1]))
+        strings = self.keys[3]
+        assert isinstance(strings, _Strings)
+        found.append(strings.places(of_kind[3]))
+        return np.concatenate([self._first(kind) + own for kind, own in enumerate(found)])
+
+    def any_of(self, keys: Iterable[Key]) -> npt.NDArray[np.uint32]:
+        """Return the rows that have one of these very values; some of them more than once."""
+        places = self.places(keys)
+        starts, sizes = self.starts[places], self.starts[places + 1] - self.starts[places]
+        ends = np.cumsum(sizes)
+        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
+        rows: npt.NDArray[np.uint32] = self.rows[at]
+        return rows
 
     def key_of_row(self, n_rows: int) -> npt.NDArray[np.int32]:
         """Return the place of each row's key, -1 where it has none or several."""
@@ -155,6 +177,27 @@ class Column:
 
     def _rows(self, start: int, stop: int) -> npt.NDArray[np.uint32]:
         return self.rows[self.starts[start] : self.starts[stop]]
+
+
+def _places_of(known: Sequence[Any], wanted: Sequence[Key]) -> npt.NDArray[np.int64]:
+    """Return the places of those wanted that are among the known."""
+    places = (bisect_left(known, key, key=_plain) for key in wanted)
+    found = [
+        place
+        for place, key in zip(places, wanted, strict=True)
+        if place < len(known) and _plain(known[place]) == key
+    ]
+    return np.array(found, np.int64)
+
+
+def _places_of_integers(known: Sequence[int], wanted: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the same of integers of 64 bits."""
+    keys = np.array(wanted, np.int64)
+    places = np.searchsorted(known, keys)
+    inside = places < len(known)
+    places, keys = places[inside], keys[inside]
+    here: npt.NDArray[np.int64] = places[np.asarray(known)[places] == keys]
+    return here
 
 
 def _plain(key: Any) -> Key:

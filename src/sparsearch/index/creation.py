@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from sparsearch.encoders import Encoder
-from sparsearch.errors import IndexExistsError, IndexNotFoundError, shorten
+from sparsearch.errors import (
+    IndexExistsError,
+    IndexNotFoundError,
+    InvalidInputError,
+    StorageUnavailableError,
+    shorten,
+)
 from sparsearch.index.config import IndexConfig
 from sparsearch.storage import CATALOG_NAME, Catalog, storage_faults, writer_lock
 
@@ -29,6 +35,8 @@ def create_catalog(folder: Path, encoder: Encoder | None, config: IndexConfig) -
     ------
     IndexExistsError
         If the folder holds an index or anything else.
+    InvalidInputError
+        If it lies in another index.
     StorageUnavailableError
         If the folder cannot be written.
     """
@@ -40,7 +48,14 @@ def create_catalog(folder: Path, encoder: Encoder | None, config: IndexConfig) -
     with storage_faults(folder):
         if folder.exists() and not folder.is_dir():
             raise IndexExistsError(f"{folder} is a file; give another path")
-        folder.mkdir(parents=True, exist_ok=True)
+        for parent in folder.resolve().parents:
+            if (parent / CATALOG_NAME).exists():  # which would remove it as a leftover
+                raise InvalidInputError(f"{folder} lies in the index {parent}; give another path")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError) as error:
+            reason = f"{folder}: the folder cannot be made ({error.strerror}); give another path"
+            raise StorageUnavailableError(reason) from error
     if not (folder / CATALOG_NAME).exists():
         _refuse_foreign(folder)  # before a lock file is made in somebody else's folder
     with writer_lock(folder):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.documents import Record, check_vectors
+from sparsearch.index.segment import hash_ids
 from sparsearch.vectors import SparseVectors, VectorBatch
 
-__all__ = ["AheadFeed", "Given", "VectorFeed", "given_batches"]
+__all__ = ["AheadFeed", "EncodedAhead", "Given", "VectorFeed", "given_batches"]
 
 Given = tuple[Sequence[str], SparseVectors, Sequence[Mapping[str, Any]] | None]
 """Ids, one vector each and, where there are any, the fields to store with each."""
@@ -83,22 +88,56 @@ class VectorFeed:
         return taken[0] if len(taken) == 1 else SparseVectors.concatenate(taken)
 
 
+@dataclass(frozen=True)
+class EncodedAhead:
+    """What a model made of documents before they are added; see `Index.encode_ahead`.
+
+    Parameters
+    ----------
+    vectors : SparseVectors
+        One row a document or, where texts are cut, passage.
+    texts : ndarray of uint64
+        A hash of the text of each.
+    """
+
+    vectors: SparseVectors
+    texts: npt.NDArray[np.uint64]
+
+    @classmethod
+    def of(cls, records: Sequence[Record], vectors: SparseVectors) -> EncodedAhead:
+        """Put together what was made of records."""
+        return cls(vectors, hash_ids(record.content for record in records))
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[EncodedAhead]) -> EncodedAhead:
+        """Return what was made of the documents of several calls, in their order."""
+        vectors = SparseVectors.concatenate([part.vectors for part in parts])
+        return cls(vectors, np.concatenate([part.texts for part in parts]))
+
+
 class AheadFeed:
     """The vectors of documents whose model ran before.
 
     Parameters
     ----------
-    ahead : SparseVectors
-        What the model made, one row a document.
+    ahead : EncodedAhead
     complete : callable
         From records, and what the model made of them, to their vectors.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is something else.
     """
 
     def __init__(
         self,
-        ahead: SparseVectors,
+        ahead: EncodedAhead,
         complete: Callable[[Sequence[Record], SparseVectors], SparseVectors],
     ) -> None:
+        if not isinstance(ahead, EncodedAhead):
+            reason = f"ahead is {shorten(ahead)}"
+            raise InvalidInputError(f"{reason}; give what encode_ahead made of the documents")
         self._ahead = ahead
         self._complete = complete
         self._start = 0
@@ -109,30 +148,19 @@ class AheadFeed:
         Raises
         ------
         InvalidInputError
-            When there are more records than rows.
+            When they are not what was encoded ahead.
         """
         stop = self._start + len(records)
-        if stop > len(self._ahead):
-            reason = f"ahead has {len(self._ahead):,} rows and there are more documents or passages"
-            raise InvalidInputError(f"{reason}; give what encode_ahead made of all of them")
-        part = self._ahead[self._start : stop]
+        part = slice(self._start, stop)
+        texts = hash_ids(record.content for record in records)
+        known = self._ahead.texts[part]
+        same = known == texts[: len(known)]
+        if len(known) < len(texts) or not same.all():
+            which = int(np.argmin(same)) if not same.all() else len(known)
+            reason = f"ahead was not made of the text of document {shorten(records[which].id)}"
+            raise InvalidInputError(f"{reason}; give what encode_ahead made of these documents")
         self._start = stop
-        return self._complete(records, part)
-
-    def finish(self) -> None:
-        """Make sure that all rows were taken.
-
-        Raises
-        ------
-        InvalidInputError
-            When they were not: they were made of other documents.
-        """
-        left = len(self._ahead) - self._start
-        if left:
-            reason = (
-                f"ahead had {left:,} rows more than there were documents, so it was made of others"
-            )
-            raise InvalidInputError(f"{reason}; delete what was added and add it without ahead")
+        return self._complete(records, self._ahead.vectors[part])
 
 
 def _documents(batch: VectorBatch) -> list[Mapping[str, Any]]:

@@ -9,9 +9,10 @@
     {"year": 2020, "kind": "class"}           all fields hold
     {"and": [...]}, {"or": [...]}, {"not": {...}}
 
-``!=`` is the negation of ``==``, so documents without the field match it too. A value of another
-type is not equal, and neither less nor greater; asking for less or greater is an error where no
-document has a value of the type. For a list field, a condition holds if one element meets it.
+The field ``id`` is the document's; it has no order. ``!=`` is the negation of ``==``, so documents
+without the field match it too. A value of another type is not equal, and neither less nor greater;
+asking for less or greater is an error where no document has a value of the type. For a list field,
+a condition holds if one element meets it.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ import numpy.typing as npt
 
 from sparsearch.errors import FilterError, shorten
 from sparsearch.index.columns import Column, Key, as_key
+from sparsearch.index.id_column import IdColumn
 
 __all__ = ["Filter", "parse_filter"]
 
 Mask = npt.NDArray[np.bool_]
+Filterable = Column | IdColumn
 _MAX_DEPTH = 32
 _ORDERED = ("<", "<=", ">", ">=")
 _OPERATORS = ("==", "!=", *_ORDERED, "in", "exists")
@@ -49,7 +52,7 @@ class Filter:
 
     def __init__(
         self,
-        evaluate: Callable[[Mapping[str, Column], int], Mask],
+        evaluate: Callable[[Mapping[str, Filterable], int], Mask],
         fields: frozenset[str],
         ordered: frozenset[tuple[str, Key]] = frozenset(),
     ) -> None:
@@ -124,11 +127,7 @@ def _in(field: str, operand: object) -> Filter:
     if isinstance(operand, (str, bytes)) or not isinstance(operand, Sequence):
         raise FilterError(f"field {field!r}: 'in' takes a list, not {shorten(operand)}")
     keys = [_scalar(field, "in", value) for value in operand]
-
-    def select(column: Column) -> npt.NDArray[np.uint32]:
-        return np.concatenate([np.empty(0, np.uint32), *(column.equal(key) for key in keys)])
-
-    return _rows(field, select)
+    return _rows(field, lambda column: column.any_of(keys))
 
 
 def _scalar(field: str, operator: object, operand: object) -> Any:
@@ -144,8 +143,8 @@ def _scalar(field: str, operator: object, operand: object) -> Any:
     return key
 
 
-def _rows(field: str, select: Callable[[Column], npt.NDArray[np.uint32]]) -> Filter:
-    def evaluate(columns: Mapping[str, Column], n_documents: int) -> Mask:
+def _rows(field: str, select: Callable[[Filterable], npt.NDArray[np.uint32]]) -> Filter:
+    def evaluate(columns: Mapping[str, Filterable], n_documents: int) -> Mask:
         mask = np.zeros(n_documents, dtype=np.bool_)
         if field in columns:
             mask[select(columns[field])] = True
@@ -155,7 +154,7 @@ def _rows(field: str, select: Callable[[Column], npt.NDArray[np.uint32]]) -> Fil
 
 
 def _joined(
-    evaluate: Callable[[Mapping[str, Column], int], Mask], parts: Sequence[Filter]
+    evaluate: Callable[[Mapping[str, Filterable], int], Mask], parts: Sequence[Filter]
 ) -> Filter:
     fields = frozenset[str]().union(*(part.fields for part in parts))
     ordered = frozenset[tuple[str, Key]]().union(*(part.ordered for part in parts))
@@ -163,7 +162,7 @@ def _joined(
 
 
 def _all(parts: Sequence[Filter]) -> Filter:
-    def evaluate(columns: Mapping[str, Column], n_documents: int) -> Mask:
+    def evaluate(columns: Mapping[str, Filterable], n_documents: int) -> Mask:
         masks = [part.mask(columns, n_documents) for part in parts]
         return np.asarray(np.logical_and.reduce(masks))
 
@@ -171,7 +170,7 @@ def _all(parts: Sequence[Filter]) -> Filter:
 
 
 def _any(parts: Sequence[Filter]) -> Filter:
-    def evaluate(columns: Mapping[str, Column], n_documents: int) -> Mask:
+    def evaluate(columns: Mapping[str, Filterable], n_documents: int) -> Mask:
         masks = [part.mask(columns, n_documents) for part in parts]
         return np.asarray(np.logical_or.reduce(masks))
 

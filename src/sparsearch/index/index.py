@@ -16,7 +16,7 @@ from sparsearch.index.config import IndexConfig
 from sparsearch.index.copying import copy_index
 from sparsearch.index.creation import create_catalog
 from sparsearch.index.documents import Record, check_documents
-from sparsearch.index.feeding import AheadFeed, Given, VectorFeed, given_batches
+from sparsearch.index.feeding import AheadFeed, EncodedAhead, Given, VectorFeed, given_batches
 from sparsearch.index.reader import IndexReader
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
@@ -70,7 +70,7 @@ class Index(IndexReader):
         IndexExistsError
             If the folder holds an index or anything else.
         InvalidInputError
-            If the encoder or the config is none.
+            If the encoder or the config is none, or the folder lies in another index.
         StorageUnavailableError
             If the folder cannot be written.
         """
@@ -156,7 +156,7 @@ class Index(IndexReader):
         documents: Iterable[Mapping[str, Any]],
         *,
         source: str | None = None,
-        ahead: SparseVectors | None = None,
+        ahead: EncodedAhead | None = None,
     ) -> int:
         """Add documents, each replacing the one with its id, if any; see `add`.
 
@@ -169,12 +169,17 @@ class Index(IndexReader):
         ----------
         documents, source
             As in `add`.
-        ahead : SparseVectors, optional
+        ahead : EncodedAhead, optional
             What `encode_ahead` made of these documents.
+
+        Raises
+        ------
+        InvalidInputError
+            If `ahead` was made of other texts; those before the first of them are stored.
         """
         return self._add(documents, source, replacing=True, ahead=ahead)
 
-    def encode_ahead(self, documents: Iterable[Mapping[str, Any]]) -> SparseVectors | None:
+    def encode_ahead(self, documents: Iterable[Mapping[str, Any]]) -> EncodedAhead | None:
         """Return what the encoder's model makes of documents, to be given to `upsert`.
 
         That takes most of the time of adding them, where their texts are not stored as they are. It
@@ -182,9 +187,8 @@ class Index(IndexReader):
 
         Returns
         -------
-        SparseVectors or None
-            One row a document, or passage; None where the encoder has no model, and nothing takes
-            long.
+        EncodedAhead or None
+            None where the encoder has no model, and nothing takes long.
 
         Raises
         ------
@@ -195,7 +199,8 @@ class Index(IndexReader):
         """
         records = check_documents(documents, passage_length=self.config.passage_length)
         stored = [part for record in records for part in record.stored]
-        return encode_changed(self._terms.encoder, self._snapshot, stored, self._is_sound)
+        made = encode_changed(self._terms.encoder, self._snapshot, stored, self._is_sound)
+        return None if made is None else EncodedAhead.of(stored, made)
 
     def _add(
         self,
@@ -204,13 +209,13 @@ class Index(IndexReader):
         *,
         replacing: bool = False,
         on_taken: OnTaken | None = None,
-        ahead: SparseVectors | None = None,
+        ahead: EncodedAhead | None = None,
     ) -> int:
         if source is not None:
             _check_source(source)
         with self._writing() as writer:
             feed = None if ahead is None else AheadFeed(ahead, self._encode)
-            added = writer.add(
+            return writer.add(
                 check_documents(documents, passage_length=self.config.passage_length),
                 self._encode if feed is None else feed.vectors,
                 batch=MODEL_BATCH_DOCUMENTS if self.reads_with_model else BATCH_DOCUMENTS,
@@ -218,9 +223,6 @@ class Index(IndexReader):
                 source=source,
                 on_taken=on_taken,
             )
-        if feed is not None:
-            feed.finish()
-        return added
 
     def add_vectors(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -138,8 +138,7 @@ class IndexReader(Searcher):
         InvalidInputError
             If `after` or `limit` is none.
         """
-        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-            raise InvalidInputError(f"limit is {shorten(limit)}; it must be a positive integer")
+        _check_limit(limit)
         if after is not None and not isinstance(after, str):
             raise InvalidInputError(f"after is {shorten(after)}; give what the last page said")
         snapshot = self._snapshot
@@ -148,7 +147,16 @@ class IndexReader(Searcher):
         return read_page(snapshot, allowed, after, limit)
 
     def vectors(self, start: int = 0, stop: int | None = None) -> SparseVectors:
-        """Return the stored vectors of the documents in ``[start, stop)`` of insertion order."""
+        """Return the stored vectors of the documents in ``[start, stop)`` of insertion order.
+
+        Raises
+        ------
+        InvalidInputError
+            If they are no whole numbers.
+        """
+        for bound in (start, stop):
+            if bound is not None and not isinstance(bound, (int, np.integer)):
+                raise InvalidInputError(f"{shorten(bound)} is no place in insertion order")
         snapshot = self._snapshot
         return snapshot.vectors(snapshot.matching()[start:stop], self._terms.vocabulary)
 
@@ -216,12 +224,11 @@ class IndexReader(Searcher):
         FilterError
             If the filter is malformed, or there are documents, but none has a field.
         InvalidInputError
-            If `fields` is a string.
+            If `fields` are no list of names, or `limit` is not at least 1.
         """
-        if isinstance(fields, str):
-            raise InvalidInputError(
-                f"fields are a string, {shorten(fields)}; give a list of field names"
-            )
+        _check_limit(limit)
+        if isinstance(fields, str) or not (fields is None or isinstance(fields, Iterable)):
+            raise InvalidInputError(f"fields are {shorten(fields)}; give a list of field names")
         snapshot = self._snapshot
         allowed = snapshot.allowed(filter)
         names = snapshot.fields if fields is None else fields
@@ -286,6 +293,12 @@ class IndexReader(Searcher):
         for record in self._catalog.state().segments:
             problems += damaged.get(record.stored, [])
         return problems
+
+
+def _check_limit(limit: object) -> None:
+    whole = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
+    if not whole or limit < 1:  # type: ignore[operator]
+        raise InvalidInputError(f"limit is {shorten(limit)}; it must be a positive integer")
 
 
 def _size_on_disk(folder: Path) -> int:

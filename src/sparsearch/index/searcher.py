@@ -18,6 +18,7 @@ from sparsearch.index.distinct import Distinct
 from sparsearch.index.documents import Document
 from sparsearch.index.explain import Explanation, TermNames, explain_document
 from sparsearch.index.feedback import Feedback, expanded
+from sparsearch.index.passages import passage_id
 from sparsearch.index.search import (
     SearchOptions,
     TopK,
@@ -385,13 +386,19 @@ class Searcher:
 
     def _number(self, document_id: str, snapshot: Snapshot) -> int:
         if isinstance(document_id, str):
-            number = int(snapshot.find([document_id])[0])
+            number, of_first = snapshot.find([document_id, passage_id(document_id, 1)]).tolist()
             if number >= 0:
-                return number
+                return int(number)
+            if of_first >= 0 and self.config.passage_length is not None:
+                reason = f"document {shorten(document_id)} is stored in passages"
+                first = shorten(passage_id(document_id, 1))
+                raise DocumentNotFoundError(f"{reason}; give the id of one, such as {first}")
         raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
 
 
 def _checked(numbers: Iterable[int], snapshot: Snapshot) -> Iterator[int]:
+    if not isinstance(numbers, Iterable):
+        raise InvalidQueryError(f"numbers are {shorten(numbers)}; give a sequence of them")
     for number in numbers:
         whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
         if not whole or not 0 <= number < snapshot.n_documents:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from sparsearch.errors import FilterError, IndexCorruptError, shorten
 from sparsearch.index.documents import Document, decode_payload
-from sparsearch.index.filters import Filter, parse_filter
+from sparsearch.index.filters import Filter, Filterable, parse_filter
+from sparsearch.index.id_column import ID_FIELD, IdColumn, refuse_order
 from sparsearch.index.segment import Segment, hash_ids
 from sparsearch.storage import Catalog, CatalogState, SegmentFiles
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -29,6 +30,9 @@ _FEW_SHARE = 64
 """A document scored by itself takes as long as so many in an exact search of all."""
 
 _OPEN_ATTEMPTS = 20
+_NAMED_FIELDS = 20
+"""Fields that the error for an unknown one names at most."""
+
 _MASK_BYTES = 64 * 1024 * 1024
 _LONGEST_KEY = 10_000
 _KEY_TYPES = (dict, list, tuple, str, int, float, bool, type(None))
@@ -204,7 +208,9 @@ class Snapshot:
 
     def unknown_field(self, name: str) -> FilterError:
         """Return the error for a field that no document has a value of."""
-        known = ", ".join(self.fields) or "none"
+        known = ", ".join(self.fields[:_NAMED_FIELDS]) or "none"
+        if len(self.fields) > _NAMED_FIELDS:
+            known += f" and {len(self.fields) - _NAMED_FIELDS:,} more"
         reason = f"no document has a field {shorten(name)} that can be filtered on"
         return FilterError(f"{reason}; known are: {known}")
 
@@ -212,10 +218,12 @@ class Snapshot:
         """Refuse what can only be a mistake, and would pass for "nothing found"."""
         if self.n_documents == 0:
             return
-        unknown = sorted(condition.fields - set(self.fields))
+        unknown = sorted(condition.fields - {ID_FIELD, *self.fields})
         if unknown:
             raise self.unknown_field(unknown[0])
         for name, key in sorted(condition.ordered, key=str):
+            if name == ID_FIELD:
+                raise refuse_order()
             columns = [s.columns[name] for s in self.segments if name in s.columns]
             if not any(column.can_compare(key) for column in columns):
                 kind, other = ("string", "number") if isinstance(key, str) else ("number", "string")
@@ -234,7 +242,9 @@ class Snapshot:
             mask = np.empty(0, np.bool_) if deleted is None else ~deleted
             if condition is not None:
                 try:
-                    matching = condition.mask(segment.columns, segment.n_documents)
+                    columns: dict[str, Filterable] = {**segment.columns}
+                    columns[ID_FIELD] = IdColumn(segment)
+                    matching = condition.mask(columns, segment.n_documents)
                 except IndexError as error:
                     raise segment.damage("metadata") from error
                 mask = matching if deleted is None else matching & mask

@@ -29,7 +29,7 @@ from sparsearch.errors import (
     shorten,
 )
 from sparsearch.index.snapshot import Snapshot
-from sparsearch.index.translate import translate
+from sparsearch.index.translate import checked_output, translate
 from sparsearch.storage import Catalog
 from sparsearch.vectors import SparseVectors, Vocabulary
 
@@ -157,12 +157,12 @@ class Terms:
         EncoderError
             If the encoder does not return one vector a text, or gives a negative weight.
         """
+        encoder = self.encoder
         if ahead is None:
-            vectors = self.encoder.encode_documents(texts)
+            made = encoder.encode_documents(texts)
         else:
-            vectors = self.encoder.complete_documents(texts, ahead)
-        if len(vectors) != len(texts):
-            raise EncoderError(f"the encoder made {len(vectors)} vectors of {len(texts)} texts")
+            made = encoder.complete_documents(texts, ahead)
+        vectors = checked_output(made, len(texts), encoder.vocabulary, grow=True)
         if np.any(vectors.weights < 0):
             raise EncoderError("the encoder gave a document a negative weight")
         return vectors.drop_zeros()
@@ -205,14 +205,12 @@ class Terms:
     ) -> SparseVectors:
         """Return queries, text or vectors, in terms of this index; unknown terms are dropped."""
         if not isinstance(queries, SparseVectors):
-            # Arrays of NumPy are no Sequence, and fine.
-            listed = hasattr(queries, "__len__") and not isinstance(queries, str)
-            if not listed or not all(isinstance(text, str) for text in queries):
-                reason = f"queries are {shorten(queries)}; give a sequence of strings"
-                raise InvalidQueryError(f"{reason}, a mapping of ids to strings, or SparseVectors")
+            _check_texts(queries)
             if len(queries) == 0 and self._identity is None:
                 return SparseVectors([0], [], [], self.vocabulary)  # of none, no text is missing
-            return self.encoder.encode_queries(queries, snapshot)
+            encoder = self.encoder
+            made = encoder.encode_queries(queries, snapshot)
+            return checked_output(made, len(queries), encoder.vocabulary, grow=False)
         if snapshot.n_postings == 0:
             return queries
         # An index of vectors without term strings; this is known without asking the catalog.
@@ -241,6 +239,9 @@ class Terms:
                 self._vocabulary = None
 
     def _check(self, encoder: Encoder) -> None:
+        if not isinstance(encoder, Encoder):
+            reason = f"encoder is {shorten(encoder)}, not an Encoder"
+            raise InvalidInputError(f"{reason}; leave it out: an index remembers its own")
         known = self._catalog.terms(0, self._catalog.state().vocabulary_size)
         given = encoder.vocabulary.terms()[: len(known)]
         same = self._identity is not None and encoder.made(self._identity)
@@ -250,6 +251,26 @@ class Terms:
                 f"({shorten(self._identity)})"
             )
         encoder.vocabulary.extend(known[len(given) :])  # words of documents since it was new
+
+
+def _check_texts(queries: object) -> None:
+    """Refuse what is no sequence of texts; an array of NumPy is one, without being a Sequence."""
+    listed = hasattr(queries, "__len__") and not isinstance(queries, (str, Mapping))
+    if not listed or not all(isinstance(text, str) for text in queries):  # type: ignore[attr-defined]
+        reason = f"queries are {shorten(queries)}; give a sequence of strings or SparseVectors"
+        raise InvalidQueryError(f"{reason} (search_batch takes a mapping of ids to strings, too)")
+    for position, text in enumerate(queries):  # type: ignore[arg-type, var-annotated]
+        if not text.isascii() and _has_surrogate(text):
+            reason = f"query {position} holds a lone surrogate, which is not valid Unicode"
+            raise InvalidQueryError(f"{reason}: {shorten(text)}")
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:

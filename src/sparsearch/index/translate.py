@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparsearch.errors import EncoderError, shorten
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["translate"]
+__all__ = ["checked_output", "translate"]
 
 
 def translate(vectors: SparseVectors, vocabulary: Vocabulary, *, grow: bool) -> SparseVectors:
@@ -38,3 +39,37 @@ def translate(vectors: SparseVectors, vocabulary: Vocabulary, *, grow: bool) -> 
     order = np.lexsort((new_ids, rows))
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(vectors)))])
     return SparseVectors(offsets, new_ids[order], weights[order], vocabulary)
+
+
+def checked_output(
+    made: object, n_texts: int, vocabulary: Vocabulary, *, grow: bool
+) -> SparseVectors:
+    """Return what an encoder made of texts over the encoder's vocabulary.
+
+    Parameters
+    ----------
+    made : object
+        Vectors; their terms may be strings of another vocabulary, as in what
+        `SparseVectors.from_dicts` makes.
+    n_texts : int
+    vocabulary : Vocabulary
+        The encoder's.
+    grow : bool
+        As `translate` takes it.
+
+    Raises
+    ------
+    EncoderError
+        If it is no vectors, not one a text, or has ids that are none of the vocabulary.
+    """
+    if not isinstance(made, SparseVectors):
+        raise EncoderError(f"the encoder made {shorten(made)} of texts, not SparseVectors")
+    if len(made) != n_texts:
+        raise EncoderError(f"the encoder made {len(made)} vectors of {n_texts} texts")
+    if made.vocabulary is not None:
+        return translate(made, vocabulary, grow=grow)
+    largest = int(made.term_ids.max(initial=0))
+    if made.nnz and largest >= len(vocabulary):
+        reason = f"the encoder made a vector with the term id {largest}"
+        raise EncoderError(f"{reason}, while its vocabulary has {len(vocabulary)} terms")
+    return made

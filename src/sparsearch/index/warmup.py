@@ -93,7 +93,7 @@ class _Vectors:
 def _search(index: Index, queries: SparseVectors) -> None:
     """Search for few and many hits, among all, many and few documents, exactly and not."""
     for k in (10, 100):
-        for condition in (None, {"n": {">": 9}}, {"n": 5}):
+        for condition in (None, {"n": {">": 9}}, {"n": {"in": [5]}}):
             for recall in (None, 0.9):
                 index.search_batch(queries, k, condition, recall=recall)
     index.search_batch(queries, feedback=Feedback())

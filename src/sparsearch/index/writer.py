@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.encoders import Saturation
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
@@ -279,7 +280,7 @@ class Writer:
 
     def optimize(self) -> None:
         """Merge neighbours into as few segments as may be; drop all deleted documents."""
-        saturating = self._store.terms.saturation is not None
+        saturating = self._saturation is not None
         limit = MAX_POSTINGS if saturating else OPTIMIZED_POSTINGS
         for start, stop in reversed(group_neighbours(self._sizes(), limit)):
             segments = self.snapshot.segments[start:stop]
@@ -358,7 +359,7 @@ class Writer:
             return
         records = self._records()
         if buffer.records:
-            saturation = self._store.terms.saturation
+            saturation = self._saturation
             counted = () if saturation is None else map(saturation.lengths, buffer.vectors)
             length = sum(int(lengths.sum()) for lengths in counted)
             new = build_segment(
@@ -414,12 +415,22 @@ class Writer:
         self._deleted = list(self.snapshot.deleted)
         self._store.publish(self.snapshot)
 
+    @property
+    def _saturation(self) -> Saturation | None:
+        """How counts become weights, if they do.
+
+        Where stored weights are final, they do not: so no encoder is needed to clean up.
+        """
+        snapshot = self.snapshot
+        is_final = len(snapshot.segments) > 0 and snapshot.has_forward_index
+        return None if is_final else self._store.terms.saturation
+
     def _weighting(self, new_length: int = 0, new_documents: int = 0) -> Weighting:
         """Return how to weight now, given documents about to be added."""
         snapshot, config = self.snapshot, self._store.config
         documents = snapshot.n_live + new_documents
         average = (snapshot.total_length + new_length) / documents if documents else 0.0
-        return Weighting(config.max_code, self._store.terms.saturation, average)
+        return Weighting(config.max_code, self._saturation, average)
 
     def _sizes(self, ignore_drift: bool = False) -> list[SegmentSize]:
         return [

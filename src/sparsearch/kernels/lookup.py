@@ -1,11 +1,13 @@
-"""From posting lists back to documents."""
+"""From posting lists back to documents, and from strings to their places."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-__all__ = ["postings_of"]
+from sparsearch.kernels.compiling import inner
+
+__all__ = ["find_strings", "postings_of"]
 
 _SEARCH_STEPS = 80
 """What a binary search costs, in entries that could be gone through instead."""
@@ -67,3 +69,46 @@ def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
                     found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
                     n_found += 1
     return found[:, :n_found]
+
+
+@inner
+def _compared(data, start, stop, others, first, last):  # type: ignore[no-untyped-def]
+    """Return -1, 0 or 1 as one string of bytes comes before another, is it, or comes after it."""
+    for i in range(min(stop - start, last - first)):
+        if data[start + i] != others[first + i]:
+            return -1 if data[start + i] < others[first + i] else 1
+    return np.sign((stop - start) - (last - first))
+
+
+@njit(nogil=True, cache=True)
+def find_strings(data, offsets, wanted, wanted_offsets, places):  # type: ignore[no-untyped-def]
+    """Find strings among sorted ones.
+
+    Parameters
+    ----------
+    data : ndarray of uint8
+        The sorted strings, one after the other in UTF-8: it keeps the order of characters.
+    offsets : ndarray of int64 [strings + 1]
+        Where each starts, and the last one ends.
+    wanted, wanted_offsets : ndarray
+        The strings to find, in the same form.
+    places : ndarray of int64 [wanted]
+        Filled in place: which of the sorted strings each is, -1 where it is none.
+    """
+    for i in range(places.size):
+        first, last = wanted_offsets[i], wanted_offsets[i + 1]
+        low, high = 0, offsets.size - 1
+        places[i] = -1
+        while low < high:
+            middle = (low + high) // 2
+            # Within the data, unless a file was damaged, which must not damage the process.
+            stop = max(min(offsets[middle + 1], data.size), 0)
+            start = min(max(offsets[middle], 0), stop)
+            order = _compared(data, start, stop, wanted, first, last)
+            if order == 0:
+                places[i] = middle
+                break
+            if order < 0:
+                low = middle + 1
+            else:
+                high = middle

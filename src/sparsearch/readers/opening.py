@@ -85,6 +85,8 @@ def open_source(
     MissingExtraError
         When the format is Parquet and pyarrow is not installed.
     """
+    if not isinstance(fields, FieldMapping):
+        raise InvalidInputError(f"fields are {shorten(fields)}, not a FieldMapping")
     source_path = as_path(path)
     try:
         is_folder = stat.S_ISDIR(source_path.stat().st_mode)

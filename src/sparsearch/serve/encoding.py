@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparsearch.index import Index
-from sparsearch.vectors import SparseVectors
+from sparsearch.index import EncodedAhead, Index
 
 __all__ = ["AheadEncoder"]
 
@@ -25,9 +24,9 @@ _PORTION = 8
 @dataclass
 class _Task:
     documents: Sequence[Mapping[str, Any]]
-    finish: Callable[[SparseVectors | None], None]
+    finish: Callable[[EncodedAhead | None], None]
     fail: Callable[[BaseException], None]
-    made: list[SparseVectors] = field(default_factory=list)
+    made: list[EncodedAhead] = field(default_factory=list)
     done: int = 0
 
 
@@ -49,7 +48,7 @@ class AheadEncoder:
     def start(
         self,
         documents: Sequence[Mapping[str, Any]],
-        finish: Callable[[SparseVectors | None], None],
+        finish: Callable[[EncodedAhead | None], None],
         fail: Callable[[BaseException], None],
     ) -> None:
         """Queue documents.
@@ -106,7 +105,7 @@ class AheadEncoder:
                 task.done += len(portion)
                 if task.done < len(task.documents):
                     return False
-            ahead = None if made is None else SparseVectors.concatenate(task.made)
+            ahead = None if made is None else EncodedAhead.concatenate(task.made)
         except BaseException as error:  # the thread must outlive whatever happens
             task.fail(error)
         else:

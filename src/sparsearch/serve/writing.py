@@ -28,7 +28,7 @@ from sparsearch.errors import (
     StorageError,
     shorten,
 )
-from sparsearch.index import Index
+from sparsearch.index import EncodedAhead, Index
 from sparsearch.serve.config import Limits
 from sparsearch.serve.encoding import AheadEncoder
 from sparsearch.serve.errors import ServiceError
@@ -54,14 +54,14 @@ class Put:
     vectors : SparseVectors or None
         One row a document; None where the index's encoder makes them.
     replace : bool
-    ahead : SparseVectors or None
+    ahead : EncodedAhead or None
         What the encoder's model made of the documents (see `Index.encode_ahead`).
     """
 
     documents: Sequence[Mapping[str, Any]]
     vectors: SparseVectors | None
     replace: bool
-    ahead: SparseVectors | None = None
+    ahead: EncodedAhead | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ class GroupWriter:
     def _encode(self, request: _Request, put: Put) -> None:
         """Let the documents be read by the encoder's model, then enqueue them."""
 
-        def finish(ahead: SparseVectors | None) -> None:
+        def finish(ahead: EncodedAhead | None) -> None:
             self._enqueue(replace(request, write=replace(put, ahead=ahead)))
 
         self._encoder.start(put.documents, finish, request.fail)
@@ -370,7 +370,7 @@ class GroupWriter:
         """Put documents in one call. Those to be added were looked up, under the same lock."""
         documents: list[Mapping[str, Any]] = []
         batches: list[SparseVectors] = []
-        aheads: list[SparseVectors] = []
+        aheads: list[EncodedAhead] = []
         for put in puts:
             assert isinstance(put, Put)
             documents += put.documents
@@ -379,7 +379,7 @@ class GroupWriter:
             if put.ahead is not None:
                 aheads.append(put.ahead)
         if not batches:
-            ahead = SparseVectors.concatenate(aheads) if len(aheads) == len(puts) else None
+            ahead = EncodedAhead.concatenate(aheads) if len(aheads) == len(puts) else None
             self._index.upsert(documents, ahead=ahead)
             return
         ids = [document["id"] for document in documents]

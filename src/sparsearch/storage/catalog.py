@@ -84,7 +84,9 @@ class Catalog:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / CATALOG_NAME
-        if not self.path.is_file():
+        with storage_faults(folder):
+            found = self.path.is_file()
+        if not found:
             raise IndexNotFoundError(f"{folder} holds no index; create one with Index.create")
         self._identity = file_identity(self.path)
         self._guard = threading.RLock()

@@ -66,6 +66,8 @@ class Vocabulary:
     __slots__ = ("_ids",)
 
     def __init__(self, terms: Iterable[str] = ()) -> None:
+        if isinstance(terms, (str, bytes)) or not isinstance(terms, Iterable):
+            raise InvalidInputError(f"terms are {shorten(terms)}, not a sequence of strings")
         given = list(terms)
         _check_terms(given)
         self._ids = _GrowingIds(given)
