@@ -15,6 +15,7 @@ from sparsearch.errors import (
     DocumentNotFoundError,
     EncoderError,
     EncoderUnavailableError,
+    FileFormatError,
     FilterError,
     InvalidInputError,
     InvalidQueryError,
@@ -25,7 +26,8 @@ from sparsearch.evaluation import load_dataset
 from sparsearch.files import as_path
 from sparsearch.index import IndexConfig
 from sparsearch.readers import open_source
-from sparsearch.vectors import load_npz, read_bigann_csr
+from sparsearch.training.examples import read_examples
+from sparsearch.vectors import load_npz, read_bigann_csr, read_json_vectors
 
 
 def test_vectors_that_are_dicts(tmp_path: Path) -> None:
@@ -108,6 +110,21 @@ def test_batches_of_vectors_that_are_none(tmp_path: Path, batches: Any) -> None:
 def test_rankings_that_are_none(rankings: Any) -> None:
     with pytest.raises(InvalidInputError, match=r"rankings are|ranking of query 'q' is not a pair"):
         ss.Run.from_rankings(rankings)
+
+
+def test_files_that_are_cut_off_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "cut.jsonl"
+    for read, line in (
+        (lambda: list(read_json_vectors(path)), '{"id": "a", "vector": {"x": 1.5}}\n'),
+        (lambda: read_examples(path), '{"query": "a", "positive": "b"}\n'),
+    ):
+        path.write_text(line + line[:20])
+        with pytest.raises(FileFormatError, match=r"cut\.jsonl:2: .*may be cut off"):
+            read()
+        path.write_text(line + line[:20] + "\n")
+        with pytest.raises(FileFormatError) as caught:
+            read()
+        assert "cut off" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rows", [None, 5])

@@ -91,6 +91,11 @@ class TextFile:
             self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw, mode="rb"))
 
     @property
+    def hint(self) -> str:
+        """What to add to the reason why the line that was read last is malformed, if anything."""
+        return "" if self.complete else "; the file ends in this line and may be cut off"
+
+    @property
     def position(self) -> int:
         """Bytes of the file on disk read so far; with `size`, the progress. 0 for a pipe."""
         if self._raw.closed:

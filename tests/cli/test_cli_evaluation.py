@@ -35,18 +35,22 @@ def test_evaluate(run, papers, collection, tmp_path):
     found = Run.read_trec(run_file)
     assert found.queries == ("q1", "q2")
     assert table.read_text().splitlines()[:2] == ["query\tRR@10\tR@5", "q1\t1.0\t1.0"]
-    (row,) = run(*arguments, "--json").json
+    outcome = run(*arguments, "--json")
+    assert "1 of the judged queries found nothing, which counts as zero" in outcome.err
+    (row,) = outcome.json
     measured = evaluate(found, Qrels.read(collection / "qrels" / "test.tsv"), ["RR@10", "R@5"])
-    assert row == {"dataset": collection.name, "queries": 3, "k": 5, **measured.mean}
+    counts = {"queries": 3, "missing_queries": 1}
+    assert row == {"dataset": collection.name, **counts, "k": 5, **measured.mean}
 
 
 def test_evaluate_asks_whether_it_is_the_right_index(run, collection, tmp_path):
     others = write_jsonl(tmp_path / "o.jsonl", [{"id": "other", "text": "sparse retrieval"}])
     run("index", tmp_path / "i", others)
-    outcome = run("evaluate", tmp_path / "i", collection, "-m", "P@1")
-    assert outcome.code == 0, outcome
-    question = f"does {tmp_path / 'i'} hold the documents of {collection.name}?"
-    assert f"nothing found is judged: {question}\n" in outcome.err
+    for options in ((), ("--json",)):
+        outcome = run("evaluate", tmp_path / "i", collection, "-m", "P@1", *options)
+        assert outcome.code == 0, outcome
+        question = f"does {tmp_path / 'i'} hold the documents of {collection.name}?"
+        assert f"nothing found is judged: {question}\n" in outcome.err
 
 
 def test_evaluate_says_when_a_measure_looks_deeper_than_the_run(run, papers, collection):
@@ -107,6 +111,22 @@ def test_compare(run, runs):
     (row,) = run(*arguments, "--test", "randomization", "--json").json
     assert row["rows"][0]["run"] == "good"
     assert row["rows"][0]["significant"] is True
+
+
+def test_compare_says_what_is_missing_from_a_run(run, runs):
+    lines = (runs / "good.trec").read_text().splitlines(keepends=True)
+    (runs / "cut.trec").write_text("".join(lines[:2]))
+    Run({f"q{i}": [("d1#2", 1.0)] for i in range(12)}).write_trec(runs / "passages.trec")
+    names = [runs / name for name in ("good.trec", "cut.trec", "passages.trec")]
+    for options in ((), ("--json",)):
+        outcome = run("compare", runs / "qrels.txt", *names, *options)
+        assert outcome.code == 0, outcome
+        assert outcome.err.splitlines() == [
+            "cut: 11 of the judged queries found nothing, which counts as zero",
+            "passages: nothing found is judged: does it rank the documents of "
+            f"{runs / 'qrels.txt'}?",
+        ]
+    assert outcome.json[0]["missing_queries"] == {"good": 0, "cut": 11, "passages": 0}
 
 
 def test_infinite_intervals_are_null_in_json(run, tmp_path):

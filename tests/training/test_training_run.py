@@ -287,10 +287,16 @@ def test_a_checkpoint_without_a_head_is_refused(config: TrainConfig, tmp_path: P
     AutoTokenizer.from_pretrained(config.model).save_pretrained(headless)
     with pytest.raises(TrainingError, match="no masked-language-model head"):
         train(replace(config, model=str(headless)))
-    with pytest.raises(TrainingError, match=r"document_length is 200, but .* at most 128 tokens"):
-        train(replace(config, document_length=200, output=config.output + "3"))
-    with pytest.raises(TrainingError, match="cannot be loaded"):
+    with pytest.raises(TrainingError, match=r"missing does not exist; give the folder of a model"):
         train(replace(config, model=str(tmp_path / "missing"), output=config.output + "2"))
+
+
+def test_a_run_that_never_began_may_be_given_other_settings(config: TrainConfig) -> None:
+    with pytest.raises(TrainingError, match=r"document_length is 200, but .* at most 128 tokens"):
+        train(replace(config, document_length=200))
+    assert train(config).steps == 12
+    with pytest.raises(TrainingError, match=r"give another output, or remove it"):
+        train(replace(config, document_length=64))
 
 
 def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:

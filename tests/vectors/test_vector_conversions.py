@@ -174,3 +174,9 @@ def test_missing_extras(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
         getattr(vectors, f"to_{package}")()
     with pytest.raises(MissingExtraError, match=package):
         getattr(SparseVectors, f"from_{package}")(vectors)
+
+
+def test_a_weight_too_small_for_float32_is_not_lost() -> None:
+    vectors = SparseVectors.from_dicts([{"a": 1e-50, "b": 0.0, "c": -1e-300, "d": 1.0}])
+    assert (vectors.weights[[0, 2]] * [1, -1] > 0).all()
+    assert vectors.drop_zeros().nnz == 3

@@ -12,6 +12,7 @@ import typer
 
 from sparsearch.cli._arguments import JsonOutput
 from sparsearch.cli._console import write_json
+from sparsearch.cli._judged import count_missing, note_what_is_missing
 
 EXAMPLES = (
     "sparsearch compare qrels/test.tsv bm25.trec splade.trec",
@@ -64,18 +65,23 @@ def compare(
     if len(runs) < 2:
         raise typer.BadParameter("give at least two runs", param_hint="RUN")
     names = _names(runs)
+    judged = Qrels.read(qrels)
+    read = {name: Run.read_trec(path, name) for name, path in zip(names, runs, strict=True)}
     result = compared(
-        {name: Run.read_trec(path, name) for name, path in zip(names, runs, strict=True)},
-        Qrels.read(qrels),
+        read,
+        judged,
         measure or ["nDCG@10"],
         test=test,
         correction=correction,
         alpha=alpha,
     )
     if json:
-        write_json(_finite(asdict(result)))
+        missing = {name: count_missing(run, judged) for name, run in read.items()}
+        write_json({**_finite(asdict(result)), "missing_queries": missing})
     else:
         print(result.table())
+    for name, run in read.items():
+        note_what_is_missing(run, judged, f"{name}: ", f"does it rank the documents of {qrels}?")
 
 
 def _finite(value: Any) -> Any:

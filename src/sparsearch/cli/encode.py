@@ -179,6 +179,8 @@ def _summarize(parts: EncodedParts, encoded: int, seconds: float, queries: bool)
     kind = ("query", "queries") if queries else ("document", "documents")
     speed = f"{encoded / seconds:,.0f} per second"
     print(f"encoded {counted(encoded, *kind)} in {seconds:.1f} s ({speed})")
+    if not parts.state.texts:
+        note(f"there are no {kind[1]} in it")
     print(f"{parts.out} holds {counted(parts.state.texts, *kind)}")
     if not queries and parts.state.texts:
         print(f"next: sparsearch import my-index {quoted(parts.out)}")

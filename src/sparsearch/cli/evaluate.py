@@ -17,13 +17,14 @@ from sparsearch.cli._arguments import (
     UseFeedback,
 )
 from sparsearch.cli._console import note, working, write_json
+from sparsearch.cli._judged import note_what_is_missing
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, search_file
 from sparsearch.cli._writing import write_text
 from sparsearch.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from sparsearch.runs import Qrels, Run
+    pass
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",
@@ -107,19 +108,12 @@ def evaluate(
         result.write(per_query)
     judged = len(collection.qrels)
     if json:
-        write_json({"dataset": collection.name, "queries": judged, "k": k, **result.mean})
-        return
-    print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
-    if not _any_judged(found, collection.qrels):
-        note(f"nothing found is judged: does {index} hold the documents of {collection.name}?")
-    if result.missing_queries:
-        missing = f"{result.missing_queries:,} of the judged queries found nothing"
-        note(f"{missing}, which counts as zero")
-
-
-def _any_judged(run: Run, qrels: Qrels) -> bool:
-    searched = run.keys() & qrels.keys()
-    return any(not qrels[query].keys().isdisjoint(run.ids(query)) for query in searched)
+        counts = {"queries": judged, "missing_queries": result.missing_queries}
+        write_json({"dataset": collection.name, **counts, "k": k, **result.mean})
+    else:
+        print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
+    question = f"does {index} hold the documents of {collection.name}?"
+    note_what_is_missing(found, collection.qrels, "", question)
 
 
 def _check_depth(measures: list[str], k: int) -> None:

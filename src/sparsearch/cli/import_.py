@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, VectorFormat, WeightBits
-from sparsearch.cli._console import counted, human_bytes, quoted, working
+from sparsearch.cli._console import counted, human_bytes, note, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._progress import Progress
@@ -82,6 +82,8 @@ def import_(
             with working("merging segments"):
                 target.optimize()
         facts, example = target.info(), example_query(target)
+    if first is None:
+        note(f"{vectors} holds no vectors")
     if added:
         print(f"added {counted(added, 'vector')} in {seconds:.1f} s")
     print(f"{index} holds {counted(facts.documents, 'document')} in {human_bytes(facts.bytes)}")

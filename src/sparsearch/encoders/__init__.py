@@ -3,6 +3,7 @@
 from sparsearch.encoders.analysis import AnalysisConfig, Analyzer
 from sparsearch.encoders.bm25 import Bm25Config, Bm25Encoder
 from sparsearch.encoders.default import load_default
+from sparsearch.encoders.hub import is_hub_name
 from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.loading import LoadedEncoder, export_model, remembered_source
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
@@ -24,6 +25,7 @@ __all__ = [
     "Saturation",
     "encoder_from_identity",
     "export_model",
+    "is_hub_name",
     "load_default",
     "remembered_source",
     "saturation_from_identity",

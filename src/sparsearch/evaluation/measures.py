@@ -236,6 +236,19 @@ def _parse(ir_measures: ModuleType, name: str) -> Any:
     return measure
 
 
+def _computes(
+    ir_measures: ModuleType,
+    measure: Any,
+    qrels: dict[str, dict[str, int]],
+    run: dict[str, dict[str, float]],
+) -> bool:
+    try:
+        list(ir_measures.iter_calc([measure], qrels, run))
+    except Exception:
+        return False
+    return True
+
+
 def _values(
     ir_measures: ModuleType,
     measures: list[Any],
@@ -246,6 +259,10 @@ def _values(
     try:
         found = list(ir_measures.iter_calc(measures, qrels, run))
     except Exception as error:  # whatever the tools behind ir-measures raise
-        names = ", ".join(map(str, measures))
-        raise InvalidInputError(f"ir-measures cannot compute {names}: {error}") from error
+        # Which of them it is, it does not say.
+        names = [str(measure) for measure in measures]
+        if len(measures) > 1:
+            names = [str(each) for each in measures if not _computes(ir_measures, each, qrels, run)]
+        reason = f"ir-measures cannot compute {', '.join(names)}: {error}"
+        raise InvalidInputError(f"{reason}; leave it out, for example for {_EXAMPLES}") from error
     return {(metric.measure, metric.query_id): float(metric.value) for metric in found}

@@ -18,7 +18,7 @@ from typing import NoReturn
 from sparsearch.errors import FileFormatError, shorten
 from sparsearch.files import MAX_LINE_BYTES, TextFile
 from sparsearch.readers.fields import RecordError, ResolvedFields
-from sparsearch.readers.source import CUT_OFF, LineSource
+from sparsearch.readers.source import LineSource
 
 __all__ = ["CsvSource", "TsvSource", "parse_cell"]
 
@@ -145,7 +145,7 @@ def _rows(
         except StopIteration:
             return
         except csv.Error as error:
-            hint = "" if lines.file.complete else CUT_OFF
+            hint = lines.file.hint
             damage, last = lines.damage, lines.read_again()
             lost = f"; lines {number} to {last} were taken for one row" if last > number else ""
             reason = f"{error}; is a quote left open?{lost}{hint}"

@@ -12,9 +12,8 @@ from sparsearch.errors import FileFormatError, InvalidInputError, SourceChangedE
 from sparsearch.files import TextFile
 from sparsearch.readers.fields import FieldMapping, RecordError
 
-__all__ = ["CUT_OFF", "ErrorHandler", "LineSource", "Source"]
+__all__ = ["ErrorHandler", "LineSource", "Source"]
 
-CUT_OFF = "; the file ends in this line and may be cut off"
 """What is added to the error of a last line without a line end."""
 
 ErrorHandler = Callable[[FileFormatError], None]
@@ -146,5 +145,4 @@ class LineSource(Source):
         """Yield the documents of the opened file."""
 
     def _report_record(self, file: TextFile, number: int, error: RecordError) -> None:
-        hint = "" if file.complete else CUT_OFF
-        self._report(FileFormatError(file.path, number, f"{error}{hint}"))
+        self._report(FileFormatError(file.path, number, f"{error}{file.hint}"))

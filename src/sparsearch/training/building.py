@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from torch import nn
 from transformers import AutoConfig
 from transformers.utils import logging
 
+from sparsearch.encoders import is_hub_name
 from sparsearch.errors import TrainingError
 from sparsearch.training.forward import chain, tokenize
 from sparsearch.training.fused import max_logits
@@ -187,6 +189,9 @@ def _pooling(part: EncoderPart) -> nn.Module:
 
 
 def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> Transformer:
+    if not Path(path).is_dir() and not is_hub_name(path):
+        reason = f"{path} does not exist; give the folder of a model, or its name"
+        raise TrainingError(reason)
     try:
         config = AutoConfig.from_pretrained(path)
         if task == "fill-mask" and not _has_head(config, "ForMaskedLM"):

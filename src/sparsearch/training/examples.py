@@ -187,7 +187,7 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
                 try:
                     yield number, parse_object(line)
                 except RecordError as error:
-                    raise FileFormatError(path, number, str(error)) from error
+                    raise FileFormatError(path, number, f"{error}{file.hint}") from error
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, dict[str, object]]]:

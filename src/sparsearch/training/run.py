@@ -273,11 +273,14 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
     }
     wanted: dict[str, Any] = json.loads(json.dumps(settings))
     path = output / "config.json"
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+    stored = _read_json(path) if path.is_file() else {}
+    found = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
+    # A run of which there are but the settings has never begun: it may be given others.
+    never_began = found == {path.name} and stored.keys() >= wanted.keys()
+    if not output.exists() or (output.is_dir() and not found) or never_began:
         output.mkdir(parents=True, exist_ok=True)
         _write_json(path, wanted)
         return
-    stored = _read_json(path) if path.is_file() else {}
     if not stored.keys() >= wanted.keys():
         raise TrainingError(f"{output} is not empty and holds no training run; give another")
     if stored["data"] != wanted["data"]:
@@ -288,7 +291,8 @@ def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Exa
         if difference is not None:
             name, before, now = difference
             change = f"{name} was {shorten(before)} and is {shorten(now)}"
-            raise TrainingError(f"{output} holds a run with other settings ({change})")
+            reason = f"{output} holds a run with other settings ({change})"
+            raise TrainingError(f"{reason}; give another output, or remove it")
     for name, found in wanted["bases"].items():
         if stored["bases"].get(name) != found:
             reason = f"{name} is not the model that the run in {output} began with"

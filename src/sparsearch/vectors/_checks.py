@@ -159,6 +159,10 @@ def _as_weights(
             kind = "NaN" if np.isnan(given[bad]) else "infinite"
             reason = f"{kind} weight for term {term}"
         raise InvalidVectorError(row_of(offsets, bad), reason)
+    if given.dtype == np.float64:
+        vanished = (weights == 0) & (given != 0)
+        if vanished.any():  # no posting shall be lost
+            weights[vanished] = np.copysign(np.finfo(np.float32).tiny, given[vanished])
     return weights
 
 

@@ -112,7 +112,7 @@ def read_json_vectors(
             try:
                 pending.append(_parse(line))
             except ValueError as error:
-                raise FileFormatError(path, number, str(error)) from error
+                raise FileFormatError(path, number, f"{error}{lines.hint}") from error
             if len(pending.records) == batch_size or pending.entries >= _MAX_BATCH_ENTRIES:
                 yield pending.to_batch(terms)
                 pending = _Pending(path, first_line=number + 1)
