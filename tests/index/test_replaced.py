@@ -127,3 +127,17 @@ def test_a_lock_is_free_again_once_it_is_released(tmp_path: Path) -> None:
     again = take_lock(tmp_path / "lock")
     assert again is not None
     again.release()
+
+
+def test_a_working_folder_that_was_changed_is_hinted_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Index.create("index", "bm25") as index:
+        index.add([{"id": "a", "text": "t"}])
+        monkeypatch.chdir("other")
+        with pytest.raises(IndexReplacedError, match="open it by its whole path"):
+            index.add([{"id": "b", "text": "t"}])
+        monkeypatch.chdir(tmp_path)
+        assert index.add([{"id": "b", "text": "t"}]) == 1

@@ -85,8 +85,8 @@ class Terms:
         """The encoder; raises EncoderUnavailableError if the index has none."""
         if self._identity is None:
             raise EncoderUnavailableError(
-                f"{self._catalog.folder} was created without an encoder; give vectors instead of "
-                "text (`sparsearch import` adds them, `--queries FILE` searches for them)"
+                "this index was created without an encoder; give vectors instead of text "
+                "(`sparsearch import` adds them, `--queries FILE` searches for them)"
             )
         with self._guard:
             if self._encoder is None:
@@ -107,8 +107,7 @@ class Terms:
         """
         identity = self._identity
         if identity is None:
-            reason = f"{self._catalog.folder} was created without an encoder"
-            raise EncoderUnavailableError(reason)
+            raise EncoderUnavailableError("this index was created without an encoder")
         if identity.get("source") is None:
             reason = f"the encoder of this index ({identity.get('type')}) was not loaded as a model"
             raise InvalidInputError(f"{reason}, so there is none that could be elsewhere")
@@ -188,9 +187,8 @@ class Terms:
         """
         if self._identity is not None:
             raise VocabularyMismatchError(
-                f"{self._catalog.folder} makes its vectors from text with "
-                f"{self._identity.get('type')!r}; add text, or put the vectors into an index of "
-                "their own, without an encoder"
+                f"this index makes its vectors from text with {self._identity.get('type')!r}; "
+                "add text, or put the vectors into an index of their own, without an encoder"
             )
         vectors = vectors.drop_zeros()
         if before is not None and before.vocabulary_size == 0 and before.n_postings == 0:

@@ -147,10 +147,13 @@ class Catalog:
             If the folder was moved, removed or replaced.
         """
         if file_identity(self.path) != self._identity:
-            raise IndexReplacedError(
+            reason = (
                 f"{self.folder}: the index that was opened here was moved, removed or replaced by "
                 "another; open what is there now"
             )
+            if not self.folder.is_absolute():
+                reason += "; if the working folder was changed, open it by its whole path"
+            raise IndexReplacedError(reason)
 
     def generation(self) -> int:
         """Return the number of the last commit; cheap, for readers that poll.
