@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,9 +22,6 @@ from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, search_file
 from sparsearch.cli._writing import write_text
 from sparsearch.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",

@@ -245,7 +245,9 @@ class Snapshot:
                     columns: dict[str, Filterable] = {**segment.columns}
                     columns[ID_FIELD] = IdColumn(segment)
                     matching = condition.mask(columns, segment.n_documents)
-                except IndexError as error:
+                except FilterError:
+                    raise
+                except (IndexError, ValueError, MemoryError) as error:
                     raise segment.damage("metadata") from error
                 mask = matching if deleted is None else matching & mask
             masks.append(mask)
