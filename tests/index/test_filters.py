@@ -327,3 +327,29 @@ def test_one_of_many_is_any_of_them(tmp_path: Path, values: list[Any]) -> None:
     with Index.open(tmp_path / "i") as index:
         either = {"or": [{"v": value} for value in values]} if values else {"v": {"in": []}}
         assert index.count({"v": {"in": values}}) == index.count(either)
+
+
+def test_a_field_that_documents_had_may_be_named(tmp_path: Path) -> None:
+    """Whether the last document with a field is there, or was merged away, is chance."""
+    with Index.create(tmp_path / "i", "bm25") as index:
+        index.add([{"id": "a", "text": "word", "kind": "x", "n": 1}, {"id": "b", "text": "word"}])
+        assert index.delete_matching({"kind": "x"}) == 1
+        for _ in range(2):
+            assert index.delete_matching({"kind": "x"}) == 0
+            assert index.count({"n": {">": 0}, "kind": "x"}) == 0
+            assert index.count({"kind": {"!=": "x"}}) == 1
+            assert [hit.id for hit in index.search("word", distinct="kind")] == ["b"]
+            assert index.facets(["kind"])[0].values == ()
+            for use in (
+                lambda: index.count({"kinb": "x"}),
+                lambda: index.search("word", distinct="kinb"),
+                lambda: index.facets(["kinb"]),
+            ):
+                with pytest.raises(FilterError, match="kinb"):
+                    use()
+            index.optimize()
+        assert index.info().fields == []
+    with Index.open(tmp_path / "i") as index:
+        assert index.count({"kind": "x"}) == 0
+        index.add([{"id": "c", "text": "word", "kind": "x"}])
+        assert index.count({"kind": "x"}) == 1

@@ -197,7 +197,7 @@ class CollectionCalls:
             self.path("documents", "delete"),
             lambda answer: int(answer["deleted"]),
             {"filter": filter},
-            repeatable=False,  # when it has been carried out, no document may have the field
+            repeatable=False,  # when it has been carried out, nothing is left to be counted
         )
 
     def search(self, query: Query, how: How, fields: Sequence[str] | None) -> Call[list[Hit]]:

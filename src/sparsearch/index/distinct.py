@@ -37,7 +37,7 @@ class Distinct:
     Raises
     ------
     FilterError
-        If there are documents, but none has the field.
+        If there are documents, but none has, or had, the field.
     """
 
     snapshot: Snapshot
@@ -45,7 +45,8 @@ class Distinct:
     ranking: Ranking
 
     def __post_init__(self) -> None:
-        if self.snapshot.n_documents and self.field not in self.snapshot.fields:
+        known = self.field in self.snapshot.former_fields or self.field in self.snapshot.fields
+        if self.snapshot.n_documents and not known:
             raise self.snapshot.unknown_field(self.field)
 
     def top_k(self, n_queries: int, k: int, allowed: Allowed) -> TopK:

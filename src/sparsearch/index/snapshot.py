@@ -68,12 +68,16 @@ class Snapshot:
         Per segment.
     vocabulary_size : int
         Terms committed at that generation.
+    former_fields : frozenset of str
+        Metadata fields that documents of earlier generations had. A filter may name them: whether
+        the last document of a kind is there must not decide between an answer and an error.
     """
 
     generation: int
     segments: tuple[Segment, ...]
     deleted: tuple[npt.NDArray[np.bool_] | None, ...]
     vocabulary_size: int
+    former_fields: frozenset[str] = frozenset()
 
     @classmethod
     def open(cls, catalog: Catalog, files: SegmentFiles, known: Sequence[Segment] = ()) -> Snapshot:
@@ -109,7 +113,7 @@ class Snapshot:
             for record in state.segments
         )
         deleted = tuple(record.deleted for record in state.segments)
-        return cls(state.generation, segments, deleted, state.vocabulary_size)
+        return cls(state.generation, segments, deleted, state.vocabulary_size, state.fields)
 
     @cached_property
     def bases(self) -> list[int]:
@@ -206,8 +210,12 @@ class Snapshot:
         """What filters that were asked for before came to."""
         return {}
 
+    def knows(self, field: str) -> bool:
+        """Whether a filter may name a field."""
+        return field == ID_FIELD or field in self.former_fields or field in self.fields
+
     def unknown_field(self, name: str) -> FilterError:
-        """Return the error for a field that no document has a value of."""
+        """Return the error for a field that no document has, or had, a value of."""
         known = ", ".join(self.fields[:_NAMED_FIELDS]) or "none"
         if len(self.fields) > _NAMED_FIELDS:
             known += f" and {len(self.fields) - _NAMED_FIELDS:,} more"
@@ -218,14 +226,14 @@ class Snapshot:
         """Refuse what can only be a mistake, and would pass for "nothing found"."""
         if self.n_documents == 0:
             return
-        unknown = sorted(condition.fields - {ID_FIELD, *self.fields})
+        unknown = sorted(name for name in condition.fields if not self.knows(name))
         if unknown:
             raise self.unknown_field(unknown[0])
         for name, key in sorted(condition.ordered, key=str):
             if name == ID_FIELD:
                 raise refuse_order()
             columns = [s.columns[name] for s in self.segments if name in s.columns]
-            if not any(column.can_compare(key) for column in columns):
+            if columns and not any(column.can_compare(key) for column in columns):
                 kind, other = ("string", "number") if isinstance(key, str) else ("number", "string")
                 instead = 0 if isinstance(key, str) else ""
                 hint = f"give a {other}, as the documents do"

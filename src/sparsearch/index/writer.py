@@ -408,7 +408,10 @@ class Writer:
         vocabulary = self._store.terms.vocabulary
         known = self.snapshot.vocabulary_size
         new_terms = vocabulary.terms(known) if vocabulary is not None else []
-        self._store.catalog.commit(Changes(records, new_terms, sources, forget_sources))
+        former = self.snapshot.former_fields
+        now = former.union(self.snapshot.fields)  # may be the last time that they are seen
+        fields = now if len(now) > len(former) else frozenset[str]()
+        self._store.catalog.commit(Changes(records, new_terms, sources, forget_sources, fields))
         self.snapshot = Snapshot.open(
             self._store.catalog, self._store.files, self.snapshot.segments
         )

@@ -63,6 +63,10 @@ CREATE TABLE sources (
 """
 
 
+_FIELDS = "fields"
+"""Setting: metadata fields that documents of earlier generations had."""
+
+
 @dataclass(frozen=True)
 class SegmentRecord:
     """One segment of the index.
@@ -93,11 +97,21 @@ class SourceProgress:
 
 @dataclass(frozen=True)
 class CatalogState:
-    """What one generation of the index consists of, segments in insertion order."""
+    """What one generation of the index consists of, segments in insertion order.
+
+    Parameters
+    ----------
+    generation : int
+    segments : tuple of SegmentRecord
+    vocabulary_size : int
+    fields : frozenset of str
+        Metadata fields that documents of earlier generations had.
+    """
 
     generation: int
     segments: tuple[SegmentRecord, ...]
     vocabulary_size: int
+    fields: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -114,12 +128,15 @@ class Changes:
         Progress of sources, by name.
     forget_sources : bool
         Forget the progress of all others.
+    fields : frozenset of str
+        Metadata fields to remember; empty for those that are remembered already.
     """
 
     segments: Sequence[SegmentRecord]
     new_terms: Sequence[str] = ()
     sources: Mapping[str, SourceProgress] = field(default_factory=dict)
     forget_sources: bool = False
+    fields: frozenset[str] = frozenset()
 
 
 def create_tables(
@@ -154,7 +171,16 @@ def read_state(connection: sqlite3.Connection) -> CatalogState:
         " FROM segments LEFT JOIN tombstones USING (uid) ORDER BY position"
     ).fetchall()
     records = tuple(_record(*row) for row in rows)
-    return CatalogState(read_generation(connection), records, _vocabulary_size(connection))
+    size = _vocabulary_size(connection)
+    return CatalogState(read_generation(connection), records, size, _read_fields(connection))
+
+
+def _read_fields(connection: sqlite3.Connection) -> frozenset[str]:
+    row = connection.execute("SELECT value FROM settings WHERE key = ?", (_FIELDS,)).fetchone()
+    try:
+        return frozenset(json.loads(row[0]) if row else ())
+    except (TypeError, ValueError):
+        raise IndexCorruptError("damaged settings") from None
 
 
 def read_terms(connection: sqlite3.Connection, start: int, stop: int) -> list[str]:
@@ -206,6 +232,8 @@ def write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
         connection.execute("DELETE FROM sources")
     rows = [(name, p.consumed, p.last_id, int(p.finished)) for name, p in changes.sources.items()]
     connection.executemany("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)", rows)
+    if changes.fields:
+        write_setting(connection, _FIELDS, sorted(changes.fields))
 
 
 def write_setting(connection: sqlite3.Connection, key: str, value: object) -> None:
