@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["encode_fields", "parse_json", "parse_object"]
+__all__ = ["encode_fields", "is_unicode", "parse_json", "parse_object"]
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
@@ -82,7 +82,7 @@ def encode_fields(fields: Mapping[Any, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         # Slow and precise, only once it is known that something is wrong.
         for name, value in fields.items():
-            if not _is_unicode(name):
+            if not is_unicode(name):
                 reason = f"field {shorten(name)} holds a lone surrogate, which is not valid Unicode"
                 raise InvalidInputError(reason) from error
             try:
@@ -113,7 +113,8 @@ def _alteration(value: object, depth: int = 0) -> str:
     return f"has a value of type {type(value).__name__}, which JSON would not give back"
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether a string can be written: no surrogate stands alone in it."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -18,7 +18,7 @@ from sparsearch.errors import (
     shorten,
 )
 from sparsearch.index.passages import PASSAGE_FIELDS, cut, passage_id
-from sparsearch.strict_json import encode_fields
+from sparsearch.strict_json import encode_fields, is_unicode
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_payload"]
@@ -141,11 +141,9 @@ def _check_id(position: int, document_id: object) -> str:
         raise InvalidDocumentError(position, document_id, f"the id must be a string, not {kind}")
     if not document_id:
         raise InvalidDocumentError(position, None, "the id is empty")
-    try:
-        document_id.encode()
-    except UnicodeEncodeError as error:
+    if not is_unicode(document_id):
         reason = "id holds a lone surrogate, which is not valid Unicode"
-        raise InvalidDocumentError(position, document_id, reason) from error
+        raise InvalidDocumentError(position, document_id, reason)
     return document_id
 
 

@@ -24,6 +24,7 @@ from sparsearch.index.tuning import TUNING, Progress, Tuning, measure, sample_qu
 from sparsearch.index.unchanged import encode_changed
 from sparsearch.index.writer import BATCH_DOCUMENTS, MODEL_BATCH_DOCUMENTS, OnTaken, Store, Writer
 from sparsearch.storage import Catalog, SourceProgress, StoredSegment, cleaner_lock, writer_lock
+from sparsearch.strict_json import is_unicode
 from sparsearch.vectors import SparseVectors, VectorBatch
 
 __all__ = ["Index"]
@@ -571,8 +572,5 @@ def _check_source(source: object) -> None:
     if not isinstance(source, str) or not source:
         reason = f"a source's name must be a string that is not empty, not {shorten(source)}"
         raise InvalidInputError(reason)
-    try:
-        source.encode()
-    except UnicodeEncodeError:
-        reason = f"the source's name {shorten(source)} is not valid Unicode"
-        raise InvalidInputError(reason) from None
+    if not is_unicode(source):
+        raise InvalidInputError(f"the source's name {shorten(source)} is not valid Unicode")

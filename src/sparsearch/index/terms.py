@@ -31,6 +31,7 @@ from sparsearch.errors import (
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.translate import checked_output, translate
 from sparsearch.storage import Catalog
+from sparsearch.strict_json import is_unicode
 from sparsearch.vectors import SparseVectors, Vocabulary
 
 __all__ = ["Terms"]
@@ -261,17 +262,9 @@ def _check_texts(queries: object) -> None:
         reason = f"queries are {shorten(queries)}; give a sequence of strings or SparseVectors"
         raise InvalidQueryError(f"{reason} (search_batch takes a mapping of ids to strings, too)")
     for position, text in enumerate(queries):  # type: ignore[arg-type, var-annotated]
-        if not text.isascii() and _has_surrogate(text):
+        if not text.isascii() and not is_unicode(text):
             reason = f"query {position} holds a lone surrogate, which is not valid Unicode"
             raise InvalidQueryError(f"{reason}: {shorten(text)}")
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
 
 
 def _check_kind(vectors: SparseVectors, vocabulary: Vocabulary | None) -> None:
