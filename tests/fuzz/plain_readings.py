@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from itertools import pairwise
 from typing import Any
@@ -85,8 +86,15 @@ def plain_weights(vector: Any) -> dict[Any, float] | None:
             return None
         if not abs(weight) < 2.0**128 - 2.0**103:  # from there on rounded to infinity; or NaN
             return None
-        kept[term] = float(np.float32(weight))
+        kept[term] = kept_weight(weight)
     return kept
+
+
+def kept_weight(weight: float) -> float:
+    """Return a weight as float32, but one that is not zero as none."""
+    kept = float(np.float32(weight))
+    smallest = float(np.finfo(np.float32).tiny)
+    return math.copysign(smallest, weight) if weight != 0 and kept == 0 else kept
 
 
 def plain_vector(line: bytes) -> tuple[Any, ...] | None:

@@ -29,7 +29,14 @@ from mutations import (
     mutated_value,
     recast,
 )
-from plain_readings import plain_csr, plain_document, plain_vector, plain_weights, storable
+from plain_readings import (
+    kept_weight,
+    plain_csr,
+    plain_document,
+    plain_vector,
+    plain_weights,
+    storable,
+)
 from random_filters import FIELDS, OPERANDS, random_filter, random_metadata
 from typer.testing import CliRunner
 
@@ -159,7 +166,8 @@ def check_same(vectors: SparseVectors, offsets: Any, term_ids: Any, weights: Any
     check_invariants(vectors)
     assert vectors.offsets.tolist() == list(offsets)
     assert vectors.term_ids.tolist() == list(term_ids)
-    assert vectors.weights.tolist() == np.asarray(weights, dtype=np.float32).tolist()
+    given = np.asarray(weights)
+    assert vectors.weights.tolist() == [kept_weight(weight) for weight in given.tolist()]
 
 
 def test_json_vectors(tmp_path: Path) -> None:
@@ -362,8 +370,10 @@ def test_filters(filtered: tuple[Index, list[Any]]) -> None:
             refused += 1
             continue
         plain = {} if expression is None else expression  # None is no filter
-        assert set(fields_of(plain)) <= set(FIELDS)
-        expected = [str(i) for i, fields in enumerate(documents) if matches(fields, plain)]
+        assert set(fields_of(plain)) <= {"id", *FIELDS}
+        expected = [
+            str(i) for i, fields in enumerate(documents) if matches({**fields, "id": str(i)}, plain)
+        ]
         assert found == expected, expression
     assert FILTERS / 4 < refused < FILTERS * 3 / 4
 

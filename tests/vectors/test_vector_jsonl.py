@@ -95,7 +95,11 @@ def test_anserini_and_beir_names(folder: Path) -> None:
     assert batch.contents == ["one", "two", ""]
     assert batch.metadata == [{}, {"year": 1999}, {}]
     assert batch.vectors.vocabulary == Vocabulary(["b", "a", "c"])
-    assert batch.vectors.to_dicts() == [{"b": 2.0, "a": 1.5}, {}, {"a": 0.0, "c": 0.0}]
+    assert batch.vectors.to_dicts() == [
+        {"b": 2.0, "a": 1.5},
+        {},
+        {"a": 0.0, "c": float(np.finfo(np.float32).tiny)},
+    ]
 
 
 def test_empty_file(folder: Path) -> None:

@@ -159,7 +159,7 @@ def _as_weights(
             kind = "NaN" if np.isnan(given[bad]) else "infinite"
             reason = f"{kind} weight for term {term}"
         raise InvalidVectorError(row_of(offsets, bad), reason)
-    if given.dtype == np.float64:
+    if given.dtype.kind == "f" and given.dtype.itemsize > weights.itemsize:
         vanished = (weights == 0) & (given != 0)
         if vanished.any():  # no posting shall be lost
             weights[vanished] = np.copysign(np.finfo(np.float32).tiny, given[vanished])
