@@ -14,6 +14,7 @@ __all__ = ["encode_fields", "is_unicode", "parse_json", "parse_object"]
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 _INT64 = 2**63
 _MAX_DEPTH = 100
+"""Of nested values; what is stored can be read again however deep the caller's stack is."""
 
 
 def parse_json(text: str | bytes) -> Any:

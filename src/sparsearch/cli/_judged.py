@@ -9,29 +9,27 @@ from sparsearch.cli._console import note
 if TYPE_CHECKING:
     from sparsearch.runs import Qrels, Run
 
-__all__ = ["count_missing", "note_what_is_missing"]
+__all__ = ["note_what_is_missing"]
 
 
-def count_missing(run: Run, qrels: Qrels) -> int:
-    """Return how many judged queries found nothing."""
-    return sum(1 for query in qrels if query not in run or not run.ids(query))
-
-
-def note_what_is_missing(run: Run, qrels: Qrels, where: str, question: str) -> None:
+def note_what_is_missing(
+    run: Run, qrels: Qrels, missing: int, question: str, where: str = ""
+) -> None:
     """Say so if nothing that was found is judged, or judged queries found nothing.
 
     Parameters
     ----------
     run : Run
     qrels : Qrels
-    where : str
-        Put before what is said; may be empty.
+    missing : int
+        How many judged queries found nothing.
     question : str
         What may be the reason why nothing is judged.
+    where : str
+        Put before what is said.
     """
     searched = run.keys() & qrels.keys()
     if all(qrels[query].keys().isdisjoint(run.ids(query)) for query in searched):
         note(f"{where}nothing found is judged: {question}")
-    missing = count_missing(run, qrels)
     if missing:
         note(f"{where}{missing:,} of the judged queries found nothing, which counts as zero")

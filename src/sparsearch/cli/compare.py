@@ -12,7 +12,7 @@ import typer
 
 from sparsearch.cli._arguments import JsonOutput
 from sparsearch.cli._console import write_json
-from sparsearch.cli._judged import count_missing, note_what_is_missing
+from sparsearch.cli._judged import note_what_is_missing
 
 EXAMPLES = (
     "sparsearch compare qrels/test.tsv bm25.trec splade.trec",
@@ -76,12 +76,12 @@ def compare(
         alpha=alpha,
     )
     if json:
-        missing = {name: count_missing(run, judged) for name, run in read.items()}
-        write_json({**_finite(asdict(result)), "missing_queries": missing})
+        write_json(_finite(asdict(result)))
     else:
         print(result.table())
     for name, run in read.items():
-        note_what_is_missing(run, judged, f"{name}: ", f"does it rank the documents of {qrels}?")
+        question = f"does it rank the documents of {qrels}?"
+        note_what_is_missing(run, judged, result.missing_queries[name], question, f"{name}: ")
 
 
 def _finite(value: Any) -> Any:

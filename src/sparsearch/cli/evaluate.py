@@ -110,7 +110,7 @@ def evaluate(
     else:
         print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
     question = f"does {index} hold the documents of {collection.name}?"
-    note_what_is_missing(found, collection.qrels, "", question)
+    note_what_is_missing(found, collection.qrels, result.missing_queries, question)
 
 
 def _check_depth(measures: list[str], k: int) -> None:

@@ -104,6 +104,8 @@ class Comparison:
         How the p values were computed and corrected.
     alpha : float
         Level of significance.
+    missing_queries : dict of str to int
+        By run, how many judged queries found nothing.
     """
 
     baseline: str
@@ -113,6 +115,7 @@ class Comparison:
     test: Test
     correction: Correction
     alpha: float
+    missing_queries: dict[str, int]
 
     def table(self) -> str:
         """Return a plain text table; ``*`` marks significant differences."""
@@ -181,6 +184,7 @@ def compare(
     _check_options(named, baseline, test, correction, alpha)
     _require_scipy()
     evaluations = {name: evaluate(run, qrels, measures) for name, run in named.items()}
+    missing = {name: found.missing_queries for name, found in evaluations.items()}
     reference = evaluations.pop(baseline)
     settings = _Settings(_TEST_FUNCTIONS[test], _CORRECTION_FUNCTIONS[correction], alpha)
     return Comparison(
@@ -195,6 +199,7 @@ def compare(
         test=test,
         correction=correction,
         alpha=alpha,
+        missing_queries=missing,
     )
 
 

@@ -59,6 +59,13 @@ class _Strings(Sequence[str]):
         self._data = data
         self._offsets = offsets
 
+    @classmethod
+    def pack(cls, strings: Sequence[str]) -> _Strings:
+        """Return sorted strings as one blob; lone surrogates are looked for, never found."""
+        encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
+        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
@@ -68,11 +75,9 @@ class _Strings(Sequence[str]):
 
     def places(self, wanted: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the places of those that are here."""
-        encoded = [string.encode("utf-8", "surrogatepass") for string in wanted]
-        ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+        packed = _Strings.pack(wanted)
         found = np.empty(len(wanted), np.int64)
-        data = np.frombuffer(b"".join(encoded), np.uint8)
-        find_strings(self._data, self._offsets, data, ends, found)
+        find_strings(self._data, self._offsets, packed._data, packed._offsets, found)
         return found[found >= 0]
 
 
@@ -90,7 +95,7 @@ class Column:
         Rows of the documents that have each key, ascending within a key.
     """
 
-    keys: tuple[Sequence[bool], Sequence[int], Sequence[float], Sequence[str]]
+    keys: tuple[Sequence[bool], Sequence[int], Sequence[float], _Strings]
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
 
@@ -123,11 +128,12 @@ class Column:
         of_kind: tuple[list[Any], ...] = ([], [], [], [])
         for key in keys:
             of_kind[_kind(key)].append(key)
-        found = [_places_of(self.keys[kind], of_kind[kind]) for kind in (0, 2)]
-        found.insert(1, _places_of_integers(self.keys[1], of_kind[1]))
-        strings = self.keys[3]
-        assert isinstance(strings, _Strings)
-        found.append(strings.places(of_kind[3]))
+        found = (
+            _places_of(self.keys[0], of_kind[0]),
+            _places_of_integers(self.keys[1], of_kind[1]),
+            _places_of(self.keys[2], of_kind[2]),
+            self.keys[3].places(of_kind[3]),
+        )
         return np.concatenate([self._first(kind) + own for kind, own in enumerate(found)])
 
     def any_of(self, keys: Iterable[Key]) -> npt.NDArray[np.uint32]:
@@ -246,7 +252,7 @@ def _column(values: Mapping[tuple[int, Key], list[int]]) -> Column:
     counts = [len(rows) for _, rows in ordered]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = np.fromiter((row for _, rows in ordered for row in rows), np.uint32, int(starts[-1]))
-    return Column((kinds[0], kinds[1], kinds[2], kinds[3]), starts, rows)
+    return Column((kinds[0], kinds[1], kinds[2], _Strings.pack(kinds[3])), starts, rows)
 
 
 def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[dict[str, object]]]:

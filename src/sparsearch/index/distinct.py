@@ -45,8 +45,7 @@ class Distinct:
     ranking: Ranking
 
     def __post_init__(self) -> None:
-        known = self.field in self.snapshot.former_fields or self.field in self.snapshot.fields
-        if self.snapshot.n_documents and not known:
+        if self.snapshot.n_documents and not self.snapshot.knows(self.field):
             raise self.snapshot.unknown_field(self.field)
 
     def top_k(self, n_queries: int, k: int, allowed: Allowed) -> TopK:

@@ -25,7 +25,6 @@ __all__ = ["Document", "Record", "check_documents", "check_vectors", "decode_pay
 
 _TEXT_FIELDS = ("title", "text")
 _NO_FIELDS: Mapping[str, Any] = MappingProxyType({})
-"""Of nested metadata; what is stored can be read again however deep the caller's stack is."""
 _MAX_REPEATED = 32 * 1024 * 1024
 """Characters that id, title and other fields of a document may take in all of its passages."""
 

@@ -41,9 +41,7 @@ def count_values(snapshot: Snapshot, field: str, allowed: Allowed, limit: int) -
     FilterError
         If there are documents, but none has, or had, the field.
     """
-    if field not in snapshot.fields:
-        if snapshot.n_live == 0 or field in snapshot.former_fields:
-            return Facet(field, (), complete=True)
+    if snapshot.n_live and not snapshot.knows(field):
         raise snapshot.unknown_field(field)
     # Keyed by type too: True equals 1 as a key.
     totals: dict[tuple[str, Key], int] = {}

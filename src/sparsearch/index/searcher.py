@@ -386,13 +386,15 @@ class Searcher:
 
     def _number(self, document_id: str, snapshot: Snapshot) -> int:
         if isinstance(document_id, str):
-            number, of_first = snapshot.find([document_id, passage_id(document_id, 1)]).tolist()
+            number = int(snapshot.find([document_id])[0])
             if number >= 0:
-                return int(number)
-            if of_first >= 0 and self.config.passage_length is not None:
+                return number
+            first = passage_id(document_id, 1)
+            if self.config.passage_length is not None and snapshot.find([first])[0] >= 0:
                 reason = f"document {shorten(document_id)} is stored in passages"
-                first = shorten(passage_id(document_id, 1))
-                raise DocumentNotFoundError(f"{reason}; give the id of one, such as {first}")
+                raise DocumentNotFoundError(
+                    f"{reason}; give the id of one, such as {shorten(first)}"
+                )
         raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
 
 

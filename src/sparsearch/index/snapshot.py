@@ -211,8 +211,8 @@ class Snapshot:
         return {}
 
     def knows(self, field: str) -> bool:
-        """Whether a filter may name a field."""
-        return field == ID_FIELD or field in self.former_fields or field in self.fields
+        """Whether a document has, or had, a value of a metadata field."""
+        return field in self.former_fields or field in self.fields
 
     def unknown_field(self, name: str) -> FilterError:
         """Return the error for a field that no document has, or had, a value of."""
@@ -226,7 +226,7 @@ class Snapshot:
         """Refuse what can only be a mistake, and would pass for "nothing found"."""
         if self.n_documents == 0:
             return
-        unknown = sorted(name for name in condition.fields if not self.knows(name))
+        unknown = sorted(name for name in condition.fields - {ID_FIELD} if not self.knows(name))
         if unknown:
             raise self.unknown_field(unknown[0])
         for name, key in sorted(condition.ordered, key=str):
