@@ -19,7 +19,7 @@ BUILDS = grid(weight_bits=(8, 12))
 APPROXIMATE = grid(recall=(0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995))
 EXACT: tuple[Parameters, ...] = ({},)
 
-PORTION = 250_000
+PORTION = 1_000_000
 
 
 class Sparsearch(Engine):

@@ -13,7 +13,7 @@ __all__ = ["IndexConfig"]
 
 _MODEL_SEGMENT_DOCUMENTS = 5_000
 """An interruption then costs a minute's work of a model and not ten."""
-_VECTOR_SEGMENT_DOCUMENTS = 250_000
+_VECTOR_SEGMENT_DOCUMENTS = 1_000_000
 """Vectors that are there already take seconds to index again, and large portions fewer merges."""
 _SHORTEST_PASSAGE = 50
 
@@ -62,7 +62,7 @@ class IndexConfig:
         """Return the settings that go with an encoder, except for those that are given.
 
         Where a model reads the documents, 5,000 of them are gathered for a commit; of vectors
-        without an encoder, 250,000.
+        without an encoder, a million.
         """
         if encoder is None:
             given.setdefault("segment_documents", _VECTOR_SEGMENT_DOCUMENTS)

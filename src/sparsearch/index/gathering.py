@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
-from sparsearch.index.merging import MAX_POSTINGS
 from sparsearch.index.passages import passage_ids
 from sparsearch.storage import Catalog, SourceProgress
 from sparsearch.vectors import SparseVectors
@@ -48,12 +47,12 @@ class Buffer:
                 return
             self.replaced.append(row)
 
-    def is_full(self, config: IndexConfig) -> bool:
+    def is_full(self, config: IndexConfig, most_postings: int) -> bool:
         """Whether it is time for a commit."""
         return (
             len(self.records) >= config.segment_documents
             or self.payload_bytes >= config.segment_bytes
-            or self.postings >= MAX_POSTINGS
+            or self.postings >= most_postings
         )
 
 

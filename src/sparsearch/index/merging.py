@@ -12,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["MAX_POSTINGS", "OPTIMIZED_POSTINGS", "SegmentSize", "choose_merge", "group_neighbours"]
+__all__ = [
+    "GATHERED_POSTINGS",
+    "MAX_POSTINGS",
+    "OPTIMIZED_POSTINGS",
+    "SegmentSize",
+    "choose_merge",
+    "group_neighbours",
+]
 
 FANOUT = 4
 BASE_POSTINGS = 10_000
@@ -21,6 +28,10 @@ their files durable."""
 
 MAX_POSTINGS = 32_000_000
 """Postings of the largest segment that is made on the way: bounds the memory it takes."""
+
+GATHERED_POSTINGS = 128_000_000
+"""Postings gathered for a commit where their weights are final: so many learned vectors, which need
+no merging afterwards, take 8 bytes of memory a posting unless the caller holds them anyway."""
 
 OPTIMIZED_POSTINGS = 256_000_000
 """The same for `Index.optimize` of learned vectors, whose approximate search is fastest over one

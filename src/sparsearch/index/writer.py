@@ -30,6 +30,7 @@ from sparsearch.index.documents import Record
 from sparsearch.index.gathering import Accepted, Buffer, Progress, batches
 from sparsearch.index.merged import Merged, merge, put_in_place, write_segment
 from sparsearch.index.merging import (
+    GATHERED_POSTINGS,
     MAX_POSTINGS,
     OPTIMIZED_POSTINGS,
     SegmentSize,
@@ -166,6 +167,7 @@ class Writer:
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
         most_bytes = self._store.config.segment_bytes
+        most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
         for records_read, failure in batches(records, size, most_bytes):
             accepted = self._accept(records_read, progress.read, replacing, on_taken or _refuse)
             failure = accepted.refusal or failure
@@ -175,7 +177,7 @@ class Writer:
                 failure = error
                 break
             progress.advance(accepted)
-            if self._buffer.is_full(self._store.config):
+            if self._buffer.is_full(self._store.config, most_postings):
                 self._seal(progress)
             if failure is not None:
                 break
