@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from common import machine, markdown_table, write_results
 from lsr_vectors import MODELS, documents, queries
 from sparsearch import Index, IndexConfig, SparseVectors
-from sparsearch.index.search import TopK
 
 SHARES = (1000, 500, 100, 10, 1)
 """Of a thousand documents."""
@@ -53,18 +52,6 @@ def times(index: Index, batch: SparseVectors, **options: Any) -> NDArray[np.floa
     return best
 
 
-def recall(found: TopK, exact: TopK) -> float:
-    """Return the mean share of the exact best that was found."""
-    shares = [
-        len(np.intersect1d(got[:n], best[:m])) / m
-        for got, n, best, m in zip(
-            found.numbers, found.counts, exact.numbers, exact.counts, strict=True
-        )
-        if m
-    ]
-    return float(np.mean(shares))
-
-
 def measure(model: str, size: int, folder: Path) -> list[dict[str, float]]:
     """Return the figures of each filter."""
     build(folder, model, size)
@@ -83,7 +70,7 @@ def measure(model: str, size: int, folder: Path) -> list[dict[str, float]]:
             figures.append(
                 {
                     "share": share / 1000,
-                    "recall": recall(found, exact),
+                    "recall": float(found.recalls(exact).mean()),
                     "hits": float(found.counts.mean()),
                     "us": float(np.median(approximate)),
                     "exact us": float(np.median(exactly)),

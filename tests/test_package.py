@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
 import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +142,29 @@ def test_hostile_values_are_cut_in_messages() -> None:
         assert len(text) <= 80
         assert "\n" not in text
         assert text.isprintable()
+
+
+def _imported_names() -> set[tuple[str, str]]:
+    """Every public name that a module of the package takes from another one, with that one."""
+    folder = Path(sparsearch.__file__).parent
+    return {
+        (node.module, alias.name)
+        for path in folder.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("sparsearch.")
+        for alias in node.names
+        if node.module is not None and not alias.name.startswith("_")
+    }
+
+
+def test_what_modules_take_from_each_other_is_exported() -> None:
+    folder = Path(sparsearch.__file__).parent.parent
+    missing = []
+    for module, name in sorted(_imported_names()):
+        path = folder.joinpath(*module.split("."))
+        is_submodule = (path / f"{name}.py").exists()
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        exported = re.search(r"__all__ = \[(.*?)\]", source.read_text(), re.DOTALL)
+        if not is_submodule and (exported is None or f'"{name}"' not in exported[1]):
+            missing.append(f"{module}.{name}")
+    assert missing == []

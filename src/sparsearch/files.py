@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import os
+import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -23,7 +25,15 @@ from sparsearch.errors import (
     shorten,
 )
 
-__all__ = ["MAX_LINE_BYTES", "TextFile", "as_path", "replacing", "write_lines"]
+__all__ = [
+    "MAX_LINE_BYTES",
+    "TextFile",
+    "as_path",
+    "cache_folder",
+    "digest_of_files",
+    "replacing",
+    "write_lines",
+]
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """Longest line accepted, so that a hostile file (a gzip bomb) cannot take all memory."""
@@ -45,6 +55,43 @@ def as_path(path: str | PathLike[str]) -> Path:
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise InvalidInputError(f"path {shorten(path)} names no file or folder")
     return Path(path)
+
+
+def cache_folder() -> Path:
+    """Return where what can be made or fetched again is kept; it need not exist.
+
+    That is ``sparsearch`` in the user's cache folder (XDG Base Directory Specification) or, of a
+    user without a home, in the folder of temporary files.
+    """
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    try:
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    except RuntimeError:  # a user without a home
+        base = Path(tempfile.gettempdir())
+    return base / "sparsearch"
+
+
+def digest_of_files(files: Mapping[str, Path]) -> str:
+    """Return one SHA-256 of the names and contents of files, 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    files : mapping of str to Path
+        Each with the name that stands for it, whatever their order.
+
+    Raises
+    ------
+    OSError
+        When one cannot be read.
+    """
+    total = hashlib.sha256()
+    for name in sorted(files):
+        content = hashlib.sha256()
+        with files[name].open("rb") as file:
+            while block := file.read(1 << 20):
+                content.update(block)
+        total.update(f"{name}:{content.hexdigest()}\n".encode())
+    return total.hexdigest()
 
 
 class TextFile:
@@ -171,7 +218,7 @@ class TextFile:
 
 
 @contextmanager
-def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: str | PathLike[str], mode: int = 0o666) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of `path` when the block ends without error.
 
     What was at `path` stays as it is until then, and for good after an error. A link is followed. A
@@ -189,7 +236,7 @@ def replacing(path: str | PathLike[str]) -> Iterator[BinaryIO]:
             with open(target, "wb") as file:
                 yield file
         else:
-            yield from _replacing_regular(target.resolve())
+            yield from _replacing_regular(target.resolve(), mode)
     except OSError as error:
         raise StorageUnavailableError(f"cannot write {target}: {error.strerror}") from error
 
@@ -224,11 +271,12 @@ def _written_directly(target: Path) -> bool:
     return standard_output or not target.is_file()
 
 
-def _replacing_regular(target: Path) -> Iterator[BinaryIO]:
+def _replacing_regular(target: Path, mode: int) -> Iterator[BinaryIO]:
     # The name is short, so that a name of the longest length allowed can be written too.
     temporary = target.with_name(f".{uuid4().hex[:16]}.tmp")
     try:
-        with open(temporary, "xb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with open(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

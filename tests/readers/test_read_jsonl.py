@@ -41,12 +41,6 @@ def test_progress_ends_at_the_size_of_the_file(write):
     assert source.position == source.size
 
 
-def test_name_is_the_absolute_path(write, monkeypatch):
-    path = write("c.jsonl", GOOD)
-    monkeypatch.chdir(path.parent)
-    assert open_source("c.jsonl").name == str(path)
-
-
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 @pytest.mark.parametrize("compress", [False, True])
 def test_empty_file_has_no_documents(write, content, compress):
@@ -132,7 +126,6 @@ def test_beir_layout(write, tmp_path):
     write("set/corpus.jsonl", line + '{"_id": "d2", "text": "y", "metadata": {}}\n', compress=True)
     source = open_source(tmp_path / "set")
     assert source.format == "beir"
-    assert source.name == str(tmp_path / "set")
     assert list(source.records()) == [
         {"id": "d1", "title": "", "text": "x", "url": "u", "year": 3},
         {"id": "d2", "text": "y"},

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from sparsearch.cli._console import note
 from sparsearch.cli._mirroring import Mirror, Mirrored
@@ -141,7 +141,7 @@ class Adding:
     ) -> int:
         source = self._source
         # Closed here, since after an error its traceback would keep the file open.
-        records = cast("Generator[dict[str, object], None, None]", source.records())
+        records = source.records()
         progress = Progress("reading", source.size, lambda: source.position)
         with closing(records), progress:
             documents: Documents = progress.watch(records)

@@ -24,13 +24,14 @@ def open_index(folder: Path) -> Index:
         With the command that makes one.
     """
     from sparsearch.index import Index
+    from sparsearch.storage import CATALOG_NAME
 
     announce_compilation()
     try:
         return Index.open(folder)
     except IndexNotFoundError as error:
-        if "never finished" in str(error):
-            raise
+        if (folder / CATALOG_NAME).exists():
+            raise  # it says what is wrong with this one
         if folder.is_file():
             reason = f"{folder} is a file; give the folder of an index"
             raise IndexNotFoundError(reason) from error

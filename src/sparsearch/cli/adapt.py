@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -61,7 +61,7 @@ def adapt(
 
 
 def _read(source: Source, rejected: Rejected | None) -> Generator[dict[str, object], None, None]:
-    records = cast("Generator[dict[str, object], None, None]", source.records())
+    records = source.records()
     progress = Progress("reading", source.size, lambda: source.position)
     with closing(records), progress:
         documents = progress.watch(records)

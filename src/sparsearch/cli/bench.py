@@ -154,7 +154,7 @@ class _Trial:
         p50, p99 = np.percentile(times, [50, 99]).tolist()
         return Measurement(
             recall,
-            _recall(found, exact),
+            float(found.recalls(exact).mean()),
             None if effort is None else effort.mass,
             None if effort is None else effort.candidates,
             float(np.mean(times)),
@@ -190,21 +190,6 @@ def _rounds(seconds: float) -> Iterator[None]:
     yield
     while time.perf_counter() - start < seconds:
         yield
-
-
-def _recall(found: TopK, exact: TopK) -> float:
-    """Return the mean share of the exact best that was found, of queries that find anything.
-
-    A document that ties with the last of the exact ones is as good as that.
-    """
-    import numpy as np
-
-    some = np.flatnonzero(exact.counts)
-    counts = exact.counts[some]
-    last = exact.scores[some, counts - 1]
-    compared = np.arange(exact.scores.shape[1]) < counts[:, None]
-    as_good = (found.scores[some] >= last[:, None]) & compared
-    return float(np.mean(as_good.sum(axis=1) / counts))
 
 
 def _table(measured: list[Measurement], threads: list[int]) -> Table:

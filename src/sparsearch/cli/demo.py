@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +24,7 @@ from sparsearch.errors import (
     IndexVersionError,
     InvalidInputError,
 )
+from sparsearch.files import cache_folder
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -77,7 +76,7 @@ def demo(
     from sparsearch.demo import QUESTIONS
 
     announce_compilation()
-    folder = path or _cache_folder(encoder)
+    folder = path or _demo_folder(encoder)
     with _open_index(folder, _OPTIONS[encoder], disposable=path is None) as index:
         _fill(index)
         questions = [question.text for question in QUESTIONS] if ask is None else [ask]
@@ -92,13 +91,8 @@ def demo(
     print("  sparsearch index my-index my-documents.jsonl")
 
 
-def _cache_folder(encoder: OwnEncoder) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    try:
-        base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-    except RuntimeError:  # a user without a home
-        base = Path(tempfile.gettempdir())
-    return base / "sparsearch" / f"demo-{encoder}-{platform.python_version()}"
+def _demo_folder(encoder: OwnEncoder) -> Path:
+    return cache_folder() / f"demo-{encoder}-{platform.python_version()}"
 
 
 def _open_index(folder: Path, options: CreationOptions, *, disposable: bool) -> Index:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,8 +30,6 @@ from sparsearch.errors import InvalidDocumentError, InvalidInputError
 from sparsearch.readers import FieldMapping
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from sparsearch.encoders import Encoder
 
 EXAMPLES = (
@@ -102,7 +100,7 @@ def encode(
             encoded = _encode_all(iter(_queries(source)), parts, chosen, Progress("encoding"))
         else:
             progress = Progress("encoding", reader.size, lambda: reader.position)
-            records = cast("Generator[dict[str, object], None, None]", reader.records())
+            records = reader.records()
             with closing(records):
                 encoded = _encode_all(_documents(records, rejected), parts, chosen, progress)
     if rejected and rejected.count:

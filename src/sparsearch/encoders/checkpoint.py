@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from sparsearch.checks import is_whole
 from sparsearch.errors import EncoderUnavailableError, InvalidInputError, shorten
 
 __all__ = ["LEXICAL_HEAD", "RECIPES", "Checkpoint", "Network", "Table", "read_checkpoint"]
@@ -196,7 +197,7 @@ def _with_settings(plan: Checkpoint, settings: dict[str, Any]) -> Checkpoint:
         isinstance(prompt, str) for prompt in prompts.values()
     ):
         raise _refusal(plan.root, f"has malformed prompts: {shorten(prompts)}")
-    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+    if most is not None and not is_whole(most, 1):
         raise _refusal(plan.root, f"has malformed max_active_dims: {shorten(most)}")
 
     def prompt(*names: str) -> str:

@@ -29,7 +29,7 @@ from sparsearch.errors import (
     VocabularyMismatchError,
     shorten,
 )
-from sparsearch.files import as_path
+from sparsearch.files import as_path, cache_folder, digest_of_files
 from sparsearch.vectors import SparseVectors, Vocabulary
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def _load_model_folder(root: Path, name: str, options: LoadOptions) -> Encoder:
 def _exported(parts: CheckpointParts, options: LoadOptions) -> OnnxEncoder:
     """Return the encoder of a checkpoint in ONNX form, from the cache or exported now."""
     choice = f"{parts.digest}:{options.recipe}:{options.quantize}:{_CACHE_VERSION}"
-    folder = _cache_folder() / hashlib.sha256(choice.encode()).hexdigest()[:32]
+    folder = _models_folder() / hashlib.sha256(choice.encode()).hexdigest()[:32]
     try:
         return OnnxEncoder(folder)
     except FileFormatError:
@@ -358,23 +358,12 @@ def _exporter() -> Any:
 def folder_digest(root: Path) -> str:
     """Return the SHA-256 of the files of a model, 64 hexadecimal digits."""
     files = (path for path in root.rglob("*") if path.suffix in _MODEL_FILES and path.is_file())
-    total = hashlib.sha256()
-    for path in sorted(files):
-        content = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                content.update(block)
-        total.update(f"{path.relative_to(root).as_posix()}:{content.hexdigest()}\n".encode())
-    return total.hexdigest()
+    return digest_of_files({path.relative_to(root).as_posix(): path for path in files})
 
 
-def _cache_folder() -> Path:
+def _models_folder() -> Path:
     chosen = os.environ.get("SPARSEARCH_CACHE", "")
-    if chosen:
-        return Path(chosen) / "models"
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(cache) if os.path.isabs(cache) else Path.home() / ".cache"
-    return base / "sparsearch" / "models"
+    return (Path(chosen) if chosen else cache_folder()) / "models"
 
 
 def _load_default() -> HybridEncoder:

@@ -5,7 +5,6 @@ The contract is written down in docs/encoders.md.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -16,9 +15,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sparsearch.checks import is_whole
 from sparsearch.encoders.windows import WindowConfig
 from sparsearch.errors import FileFormatError, InvalidInputError, shorten
-from sparsearch.files import as_path
+from sparsearch.files import as_path, digest_of_files
 
 __all__ = [
     "MODEL_NAME",
@@ -187,20 +187,14 @@ class ModelFolder:
     @cached_property
     def digest(self) -> str:
         """SHA-256 over all files that vectors depend on, 64 hexadecimal digits."""
-        names = sorted(
-            entry.name
-            for entry in self.path.iterdir()
-            if entry.name in (SETTINGS_NAME, TOKENIZER_NAME, QUERY_WEIGHTS_NAME)
-            or ".onnx" in entry.name  # with external data, model.onnx.data and the like
+        return digest_of_files(
+            {
+                entry.name: entry
+                for entry in self.path.iterdir()
+                if entry.name in (SETTINGS_NAME, TOKENIZER_NAME, QUERY_WEIGHTS_NAME)
+                or ".onnx" in entry.name  # with external data, model.onnx.data and the like
+            }
         )
-        total = hashlib.sha256()
-        for name in names:
-            content = hashlib.sha256()
-            with (self.path / name).open("rb") as file:
-                while block := file.read(1 << 20):
-                    content.update(block)
-            total.update(f"{name}:{content.hexdigest()}\n".encode())
-        return total.hexdigest()
 
     @property
     def model_path(self) -> Path:
@@ -313,7 +307,7 @@ def _read_settings(path: Path) -> ModelSettings:
 
 
 def _check_integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+    if not is_whole(value, least) or value > most:
         raise InvalidInputError(
             f"{name} is {shorten(value)}; it must be a whole number from {least} to {most}"
         )

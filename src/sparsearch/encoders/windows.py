@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparsearch.checks import is_whole
 from sparsearch.errors import InvalidInputError, shorten
 
 __all__ = ["WindowConfig"]
@@ -32,7 +33,7 @@ class WindowConfig:
     def __post_init__(self) -> None:
         for name, least in (("length", 1), ("overlap", 0)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            if not is_whole(value, least):
                 raise InvalidInputError(
                     f"{name} of windows is {shorten(value)}; it must be a whole number of at least "
                     f"{least}"

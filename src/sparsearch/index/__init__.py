@@ -9,7 +9,7 @@ from sparsearch.index.feeding import EncodedAhead
 from sparsearch.index.index import Index
 from sparsearch.index.info import IndexInfo
 from sparsearch.index.paging import Page
-from sparsearch.index.search import TopK
+from sparsearch.index.topk import TopK
 from sparsearch.index.warmup import warm_up
 
 __all__ = [

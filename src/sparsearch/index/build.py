@@ -12,7 +12,8 @@ import numpy.typing as npt
 from sparsearch.index.columns import ColumnBuilder, pack_columns
 from sparsearch.index.counted import Weighting, counted_arrays, merge_counted
 from sparsearch.index.layered import code_vectors, layered_arrays, merge_vectors
-from sparsearch.index.segment import Segment, hash_ids, pack_strings
+from sparsearch.index.segment import Segment, hash_ids
+from sparsearch.index.strings import pack_strings
 from sparsearch.storage import Blob, release_pages
 from sparsearch.vectors import SparseVectors
 
@@ -33,7 +34,7 @@ class NewSegment:
 
 
 @dataclass(frozen=True)
-class _Strings:
+class _StringChunks:
     """Many strings: their bytes in chunks, read once, and where each starts and the last ends."""
 
     chunks: Iterator[npt.NDArray[np.uint8]]
@@ -173,14 +174,14 @@ def _merged_hashes(
 
 def _merge_strings(
     segments: Sequence[Segment], live: Sequence[npt.NDArray[np.int64]], names: tuple[str, str]
-) -> _Strings:
+) -> _StringChunks:
     """Return the strings of the live rows of several segments, one after the other."""
     lengths = [
         np.diff(segment.arrays[names[1]])[rows]
         for segment, rows in zip(segments, live, strict=True)
     ]
     offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
-    return _Strings(_string_chunks(segments, live, names), offsets)
+    return _StringChunks(_string_chunks(segments, live, names), offsets)
 
 
 def _string_chunks(

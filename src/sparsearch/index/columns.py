@@ -17,7 +17,8 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.kernels.lookup import find_strings
+from sparsearch.index.strings import PackedStrings, pack_strings
+from sparsearch.vectors.ranges import places_of
 
 __all__ = ["Column", "ColumnBuilder", "Key", "as_key", "pack_columns", "unpack_columns"]
 
@@ -52,35 +53,6 @@ def _kind(key: Key) -> int:
     return 2 if isinstance(key, float) else 3
 
 
-class _Strings(Sequence[str]):
-    """Sorted strings in one UTF-8 blob, decoded on demand."""
-
-    def __init__(self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
-        self._data = data
-        self._offsets = offsets
-
-    @classmethod
-    def pack(cls, strings: Sequence[str]) -> _Strings:
-        """Return sorted strings as one blob; lone surrogates are looked for, never found."""
-        encoded = [string.encode("utf-8", "surrogatepass") for string in strings]
-        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    def __getitem__(self, index: Any) -> Any:
-        start, stop = self._offsets[index], self._offsets[index + 1]
-        return bytes(self._data[start:stop]).decode()
-
-    def places(self, wanted: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Return the places of those that are here."""
-        packed = _Strings.pack(wanted)
-        found = np.empty(len(wanted), np.int64)
-        find_strings(self._data, self._offsets, packed._data, packed._offsets, found)
-        return found[found >= 0]
-
-
 @dataclass(frozen=True)
 class Column:
     """One field of one segment.
@@ -95,7 +67,7 @@ class Column:
         Rows of the documents that have each key, ascending within a key.
     """
 
-    keys: tuple[Sequence[bool], Sequence[int], Sequence[float], _Strings]
+    keys: tuple[Sequence[bool], Sequence[int], Sequence[float], PackedStrings]
     starts: npt.NDArray[np.int64]
     rows: npt.NDArray[np.uint32]
 
@@ -140,9 +112,7 @@ class Column:
         """Return the rows that have one of these very values; some of them more than once."""
         places = self.places(keys)
         starts, sizes = self.starts[places], self.starts[places + 1] - self.starts[places]
-        ends = np.cumsum(sizes)
-        at = np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + sizes, sizes)
-        rows: npt.NDArray[np.uint32] = self.rows[at]
+        rows: npt.NDArray[np.uint32] = self.rows[places_of(starts, sizes)]
         return rows
 
     def key_of_row(self, n_rows: int) -> npt.NDArray[np.int32]:
@@ -252,7 +222,7 @@ def _column(values: Mapping[tuple[int, Key], list[int]]) -> Column:
     counts = [len(rows) for _, rows in ordered]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     rows = np.fromiter((row for _, rows in ordered for row in rows), np.uint32, int(starts[-1]))
-    return Column((kinds[0], kinds[1], kinds[2], _Strings.pack(kinds[3])), starts, rows)
+    return Column((kinds[0], kinds[1], kinds[2], PackedStrings.of(kinds[3])), starts, rows)
 
 
 def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[dict[str, object]]]:
@@ -287,9 +257,7 @@ def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[
         f"column_{part}": np.concatenate([np.empty(0, dtypes[part]), *values]).astype(dtypes[part])
         for part, values in parts.items()
     }
-    arrays["column_strings"] = np.frombuffer(b"".join(strings), dtype=np.uint8)
-    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
-    arrays["column_string_offsets"] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    arrays["column_strings"], arrays["column_string_offsets"] = pack_strings(strings)
     return arrays, layout
 
 
@@ -312,7 +280,7 @@ def unpack_columns(arrays: Mapping[str, Array], layout: Iterable[Any]) -> dict[s
         integers: Any = take("integers", n_integers)
         floats: Any = take("floats", n_floats)
         columns[field["name"]] = Column(
-            (field["booleans"], integers, floats, _Strings(arrays["column_strings"], offsets)),
+            (field["booleans"], integers, floats, PackedStrings(arrays["column_strings"], offsets)),
             take("starts", n_keys + 1),
             take("rows", field["rows"]),
         )

@@ -6,16 +6,24 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
+from sparsearch.checks import is_whole
 from sparsearch.encoders import Encoder
 from sparsearch.errors import IndexVersionError, InvalidInputError, shorten
 
-__all__ = ["IndexConfig"]
+__all__ = ["IndexConfig", "code_dtype"]
 
 _MODEL_SEGMENT_DOCUMENTS = 5_000
 """An interruption then costs a minute's work of a model and not ten."""
 _VECTOR_SEGMENT_DOCUMENTS = 1_000_000
 """Vectors that are there already take seconds to index again, and large portions fewer merges."""
 _SHORTEST_PASSAGE = 50
+
+
+def code_dtype(max_code: int) -> type[np.unsignedinteger[Any]]:
+    """Return the smallest dtype that holds codes up to `max_code`."""
+    return np.uint8 if max_code < 2**8 else np.uint16
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,16 @@ class IndexConfig:
             raise InvalidInputError(f"weight_bits is {self.weight_bits!r}; it must be 8 or 12")
         for name in ("segment_documents", "segment_bytes"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 raise InvalidInputError(f"{name} is {value!r}; it must be a positive integer")
+            object.__setattr__(self, name, int(value))
         length = self.passage_length
-        if length is not None and (not isinstance(length, int) or length < _SHORTEST_PASSAGE):
+        if length is None:
+            return
+        if not is_whole(length, _SHORTEST_PASSAGE):
             reason = f"passage_length is {shorten(length)}; it must be a whole number of characters"
             raise InvalidInputError(f"{reason}, at least {_SHORTEST_PASSAGE}, or None")
+        object.__setattr__(self, "passage_length", int(length))
 
     @classmethod
     def suited_to(cls, encoder: Encoder | None, **given: Any) -> IndexConfig:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.encoders import Saturation
+from sparsearch.index.config import code_dtype
 from sparsearch.index.layered import choose_scales, table_places
 from sparsearch.index.segment import LENGTHS, Segment
 from sparsearch.kernels.invert import merge_lists, transpose
@@ -43,11 +44,6 @@ class Weighting:
     max_code: int
     saturation: Saturation | None = None
     average_length: float = 0.0
-
-    @property
-    def code_dtype(self) -> type[np.unsignedinteger[Any]]:
-        """Smallest dtype that holds the codes."""
-        return np.uint8 if self.max_code < 2**8 else np.uint16
 
 
 @dataclass(frozen=True)
@@ -138,9 +134,9 @@ def _posting_arrays(
     """Turn term counts into weights and these into codes; keep counts and lengths beside them."""
     saturation = weighting.saturation
     assert saturation is not None
-    codes = np.empty(len(lists.rows), weighting.code_dtype)
+    codes = np.empty(len(lists.rows), code_dtype(weighting.max_code))
     scales = np.empty(len(lists.terms), np.float32)
-    max_codes = np.empty(len(lists.terms), weighting.code_dtype)
+    max_codes = np.empty(len(lists.terms), code_dtype(weighting.max_code))
     for first, last in _chunks(lists.offsets):
         part = slice(lists.offsets[first], lists.offsets[last])
         starts = lists.offsets[first:last] - part.start

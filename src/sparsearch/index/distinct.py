@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.index.allowed import Allowed
 from sparsearch.index.columns import Key
-from sparsearch.index.search import TopK
-from sparsearch.index.snapshot import Allowed, Snapshot
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.topk import TopK
 
 __all__ = ["Distinct"]
 
@@ -111,7 +112,7 @@ class Distinct:
 
     def _keys(self, numbers: Numbers) -> Iterator[tuple[int, Numbers, npt.NDArray[np.integer]]]:
         """Yield, by segment, the places of documents with one value, and which key that is."""
-        owners = np.searchsorted(self.snapshot.bases, numbers, side="right") - 1
+        owners = self.snapshot.owners(numbers)
         for owner in np.unique(owners).tolist():
             segment = self.snapshot.segments[owner]
             if self.field in segment.columns:

@@ -29,6 +29,11 @@ _MAX_REPEATED = 32 * 1024 * 1024
 """Characters that id, title and other fields of a document may take in all of its passages."""
 
 
+def content_of(title: str | None, text: str | None) -> str:
+    """Return what is encoded of a document: title and text, on lines of their own."""
+    return "\n".join(part for part in (title, text) if part is not None)
+
+
 @dataclass(frozen=True)
 class Document:
     """A stored document.
@@ -49,7 +54,7 @@ class Document:
     @property
     def content(self) -> str:
         """What was encoded: title and text, on lines of their own."""
-        return "\n".join(part for part in (self.title, self.text) if part is not None)
+        return content_of(self.title, self.text)
 
 
 @dataclass(frozen=True)
@@ -173,9 +178,8 @@ def _record(
     position: int, document_id: str, document: Mapping[Any, Any], *, needs_text: bool = False
 ) -> Record:
     fields = {name: value for name, value in document.items() if name != "id"}
-    parts = [_text(position, document_id, name, fields.get(name)) for name in _TEXT_FIELDS]
-    given = [part for part in parts if part is not None]
-    if needs_text and not given:
+    title, text = (_text(position, document_id, n, fields.get(n)) for n in _TEXT_FIELDS)
+    if needs_text and title is None and text is None:
         raise InvalidDocumentError(position, document_id, "it has neither text nor title")
     try:
         payload = encode_fields(fields)
@@ -184,7 +188,7 @@ def _record(
     metadata = {name: value for name, value in fields.items() if name not in _TEXT_FIELDS}
     # Copies: the caller may fill the same list anew for the next document.
     columns = {n: v.copy() if isinstance(v, list) else v for n, v in metadata.items()}
-    return Record(document_id, "\n".join(given), payload, columns)
+    return Record(document_id, content_of(title, text), payload, columns)
 
 
 def _text(position: int, document_id: str, name: str, value: object) -> str | None:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparsearch.index.allowed import Allowed
 from sparsearch.index.columns import Column, Key
-from sparsearch.index.snapshot import Allowed, Mask, Snapshot
+from sparsearch.index.filters import Mask
+from sparsearch.index.snapshot import Snapshot
 
 __all__ = ["Facet", "count_values"]
 

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.encoders import Saturation
+from sparsearch.checks import is_whole
+from sparsearch.encoders import Saturation, inverse_document_frequencies
 from sparsearch.errors import InvalidInputError, shorten
-from sparsearch.index.search import TopK
 from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.topk import TopK
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Feedback", "expanded"]
@@ -57,9 +58,10 @@ class Feedback:
     def __post_init__(self) -> None:
         for name in ("documents", "terms"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            if not is_whole(value, 1):
                 reason = "it must be a whole number, at least 1"
                 raise InvalidInputError(f"{name} is {shorten(value)}; {reason}")
+            object.__setattr__(self, name, int(value))
         value = self.weight
         known = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not known or not 0 < value <= _MAX_WEIGHT:
@@ -143,9 +145,8 @@ def _said(snapshot: Snapshot, top: TopK) -> _Entries:
     weights = documents.weights.astype(np.float64)
     weights *= np.repeat(_shares(top)[queries, ranks], sizes)
     terms, place = np.unique(documents.term_ids, return_inverse=True)
-    frequencies = snapshot.document_frequencies(terms)
     # That of BM25: never negative, whatever the frequency.
-    idf = np.log1p((snapshot.n_documents - frequencies + 0.5) / (frequencies + 0.5))
+    idf = inverse_document_frequencies(terms, snapshot)
     found = _Entries(np.repeat(queries, sizes), terms[place].astype(np.int64), weights * idf[place])
     return _summed(found)
 

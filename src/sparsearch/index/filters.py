@@ -28,9 +28,11 @@ from sparsearch.errors import FilterError, shorten
 from sparsearch.index.columns import Column, Key, as_key
 from sparsearch.index.id_column import IdColumn
 
-__all__ = ["Filter", "parse_filter"]
+__all__ = ["Filter", "Filterable", "Mask", "parse_filter"]
 
 Mask = npt.NDArray[np.bool_]
+"""Which documents of a segment; in an `Allowed`, an empty one stands for all."""
+
 Filterable = Column | IdColumn
 _MAX_DEPTH = 32
 _ORDERED = ("<", "<=", ">", ">=")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from sparsearch.encoders import Encoder
@@ -44,8 +45,10 @@ class Index(IndexReader):
     config : IndexConfig
     """
 
-    _merger: BackgroundMerger | None = None
-    _is_locked = False
+    def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        super().__init__(path, catalog, encoder)
+        self._merger: BackgroundMerger | None = None
+        self._is_locked = False
 
     @classmethod
     def create(
@@ -178,7 +181,7 @@ class Index(IndexReader):
         InvalidInputError
             If `ahead` was made of other texts; those before the first of them are stored.
         """
-        return self._add(documents, source, replacing=True, ahead=ahead)
+        return self._add(documents, source, replace=True, ahead=ahead)
 
     def encode_ahead(self, documents: Iterable[Mapping[str, Any]]) -> EncodedAhead | None:
         """Return what the encoder's model makes of documents, to be given to `upsert`.
@@ -208,7 +211,7 @@ class Index(IndexReader):
         documents: Iterable[Mapping[str, Any]],
         source: str | None,
         *,
-        replacing: bool = False,
+        replace: bool = False,
         on_taken: OnTaken | None = None,
         ahead: EncodedAhead | None = None,
     ) -> int:
@@ -220,7 +223,7 @@ class Index(IndexReader):
                 check_documents(documents, passage_length=self.config.passage_length),
                 self._encode if feed is None else feed.vectors,
                 batch=MODEL_BATCH_DOCUMENTS if self.reads_with_model else BATCH_DOCUMENTS,
-                replacing=replacing,
+                replace=replace,
                 source=source,
                 on_taken=on_taken,
             )
@@ -295,7 +298,7 @@ class Index(IndexReader):
                 return self._terms.for_documents(vectors, before if first else None)
 
             feed = VectorFeed(batches, translate)
-            return writer.add(feed.records(), feed.vectors, replacing=replace, source=source)
+            return writer.add(feed.records(), feed.vectors, replace=replace, source=source)
 
     def delete(self, ids: Iterable[str], *, missing_ok: bool = False) -> int:
         """Delete documents; return how many.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.index.config import code_dtype
 from sparsearch.index.segment import LISTS, Segment
 from sparsearch.kernels.forward import (
     LIST_WINDOW,
@@ -28,6 +29,7 @@ from sparsearch.vectors import SparseVectors
 
 __all__ = [
     "CodedVectors",
+    "choose_scales",
     "code_vectors",
     "layered_arrays",
     "layered_lists",
@@ -82,7 +84,7 @@ def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) ->
     scales = choose_scales(largest[present], max_code)
     ends = np.cumsum([0, *(part.nnz for part in parts)])
     numbers = np.empty(ends[-1], _dtype(len(present)))
-    codes = np.empty(ends[-1], np.uint8 if max_code < 2**8 else np.uint16)
+    codes = np.empty(ends[-1], code_dtype(max_code))
     places = np.zeros(len(terms), numbers.dtype)
     places[present] = np.arange(len(present))
 

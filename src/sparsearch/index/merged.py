@@ -11,17 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError
 from sparsearch.index.build import NewSegment, merge_segments
 from sparsearch.index.counted import Weighting
+from sparsearch.index.filters import Mask
 from sparsearch.index.segment import Segment
 from sparsearch.storage import SegmentFiles, SegmentRecord, StoredSegment
 
 __all__ = ["Merged", "merge", "put_in_place", "write_segment"]
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

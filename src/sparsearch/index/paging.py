@@ -10,9 +10,11 @@ from operator import itemgetter
 
 import numpy as np
 
+from sparsearch.index.allowed import Allowed
 from sparsearch.index.documents import Document, decode_payload
+from sparsearch.index.filters import Mask
 from sparsearch.index.segment import Segment, hash_ids
-from sparsearch.index.snapshot import Allowed, Mask, Snapshot
+from sparsearch.index.snapshot import Snapshot
 
 __all__ = ["Page", "read_page"]
 

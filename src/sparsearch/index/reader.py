@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sparsearch.checks import is_whole
+from sparsearch.encoders import Encoder
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.index.documents import Document, check_documents
 from sparsearch.index.facets import Facet, count_values
@@ -20,7 +23,7 @@ from sparsearch.index.paging import Page, read_page
 from sparsearch.index.passages import passage_id
 from sparsearch.index.searcher import Searcher
 from sparsearch.index.snapshot import Snapshot
-from sparsearch.storage import FORMAT_VERSION
+from sparsearch.storage import FORMAT_VERSION, Catalog
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["IndexReader"]
@@ -30,6 +33,11 @@ _Reader = TypeVar("_Reader", bound="IndexReader")
 
 class IndexReader(Searcher):
     """What `Index` does without writing; parameters as for `Searcher`."""
+
+    def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
+        super().__init__(path, catalog, encoder)
+        self._guard = threading.RLock()
+        self._is_writing = False
 
     def __enter__(self: _Reader) -> _Reader:
         return self
@@ -296,8 +304,7 @@ class IndexReader(Searcher):
 
 
 def _check_limit(limit: object) -> None:
-    whole = isinstance(limit, (int, np.integer)) and not isinstance(limit, bool)
-    if not whole or limit < 1:  # type: ignore[operator]
+    if not is_whole(limit, 1):
         raise InvalidInputError(f"limit is {shorten(limit)}; it must be a positive integer")
 
 

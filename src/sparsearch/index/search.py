@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import InvalidQueryError
+from sparsearch.index.allowed import Allowed
 from sparsearch.index.approximate import (
     EXACT,
     SHORT_QUERY,
@@ -28,7 +29,8 @@ from sparsearch.index.approximate import (
     score_all,
     take_scratch,
 )
-from sparsearch.index.snapshot import Allowed, Snapshot
+from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.topk import TopK
 from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds, search_segment
 from sparsearch.kernels.one_segment import search_one_counted, search_one_segment
 from sparsearch.kernels.plan import (
@@ -58,28 +60,10 @@ Work = Callable[[int, int], None]
 __all__ = [
     "QueryPlan",
     "SearchOptions",
-    "TopK",
     "plan_queries",
     "search_snapshot",
     "without_zeros",
 ]
-
-
-class TopK(NamedTuple):
-    """The best documents of a batch of queries.
-
-    Parameters
-    ----------
-    numbers : ndarray of int64 [queries, k]
-        Document numbers, best first; entries from ``counts[q]`` on are meaningless.
-    scores : ndarray of float64 [queries, k]
-    counts : ndarray of int64 [queries]
-        How many documents were found, at most k.
-    """
-
-    numbers: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float64]
-    counts: npt.NDArray[np.int64]
 
 
 class SearchOptions(NamedTuple):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from sparsearch.checks import is_whole
 from sparsearch.encoders import Encoder
 from sparsearch.errors import DocumentNotFoundError, InvalidQueryError, shorten
+from sparsearch.index.allowed import Allowed
 from sparsearch.index.approximate import EXACT
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.distinct import Distinct
@@ -21,13 +20,13 @@ from sparsearch.index.feedback import Feedback, expanded
 from sparsearch.index.passages import passage_id
 from sparsearch.index.search import (
     SearchOptions,
-    TopK,
     plan_queries,
     search_snapshot,
     without_zeros,
 )
-from sparsearch.index.snapshot import Allowed, Snapshot
+from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
+from sparsearch.index.topk import TopK
 from sparsearch.index.tuning import TUNING, Tuning, sample_queries
 from sparsearch.runs import Hit, Run
 from sparsearch.storage import Catalog, SegmentFiles
@@ -54,8 +53,6 @@ class Searcher:
         self.config = IndexConfig.from_settings(catalog.settings["config"])
         self._catalog = catalog
         self._files = SegmentFiles(path / "segments")
-        self._guard = threading.RLock()
-        self._is_writing = False
         self._snapshot = Snapshot.open(catalog, self._files)
         self._terms = Terms(catalog, encoder)
         self._tuning: Tuning | None = None
@@ -364,7 +361,7 @@ class Searcher:
         options: SearchOptions,
         distinct: str | None = None,
     ) -> TopK:
-        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 0:
+        if not is_whole(k, 0):
             raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 0")
         allowed = snapshot.allowed(filter)
         if distinct is None:
@@ -378,7 +375,7 @@ class Searcher:
         return Distinct(snapshot, distinct, ranking).top_k(len(vectors), int(k), allowed)
 
     def _options(self, recall: float | None, threads: int | None) -> SearchOptions:
-        if threads is not None and (not isinstance(threads, int) or threads < 1):
+        if threads is not None and not is_whole(threads, 1):
             reason = f"threads is {shorten(threads)}; it must be at least 1, or None for all cores"
             raise InvalidQueryError(reason)
         efforts = EXACT if recall is None else self.tuning.efforts(recall)
@@ -402,7 +399,6 @@ def _checked(numbers: Iterable[int], snapshot: Snapshot) -> Iterator[int]:
     if not isinstance(numbers, Iterable):
         raise InvalidQueryError(f"numbers are {shorten(numbers)}; give a sequence of them")
     for number in numbers:
-        whole = isinstance(number, (int, np.integer)) and not isinstance(number, bool)
-        if not whole or not 0 <= number < snapshot.n_documents:
+        if not is_whole(number, 0) or number >= snapshot.n_documents:
             raise InvalidQueryError(f"no document has the number {shorten(number)}")
         yield number

@@ -18,8 +18,9 @@ from sparsearch.kernels.lists import plane_maxima
 from sparsearch.kernels.lookup import postings_of
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
+from sparsearch.vectors.ranges import places_of
 
-__all__ = ["LENGTHS", "LISTS", "Segment", "hash_ids", "pack_strings"]
+__all__ = ["LENGTHS", "LISTS", "Segment", "hash_ids"]
 
 Array = npt.NDArray[Any]
 
@@ -49,14 +50,6 @@ def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
     encoded = (i.encode("utf-8", "surrogatepass") for i in ids)
     digests = [hashlib.blake2b(i, digest_size=8).digest() for i in encoded]
     return np.frombuffer(b"".join(digests), dtype=np.uint64)
-
-
-def pack_strings(strings: Sequence[bytes]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Join byte strings; return the bytes and where each starts, and the last one ends."""
-    lengths = np.fromiter(map(len, strings), np.int64, len(strings))
-    offsets = np.zeros(len(strings) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    return np.frombuffer(b"".join(strings), dtype=np.uint8), offsets
 
 
 @dataclass(frozen=True)
@@ -256,9 +249,7 @@ class Segment:
         if len(rows) and len(rows) == rows[-1] - rows[0] + 1:
             part = slice(offsets[rows[0]], offsets[rows[-1] + 1])
             return lists[part], codes[part]
-        counts = offsets[rows + 1] - offsets[rows]
-        ends = np.cumsum(counts)
-        at = np.arange(counts.sum()) + np.repeat(offsets[rows] - ends + counts, counts)
+        at = places_of(offsets[rows], offsets[rows + 1] - offsets[rows])
         return lists[at], codes[at]
 
     def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:

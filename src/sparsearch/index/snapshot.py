@@ -11,17 +11,20 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.errors import FilterError, IndexCorruptError, shorten
+from sparsearch.index.allowed import (
+    Allowed,
+    filter_key,
+    refuse_incomparable,
+    segment_mask,
+)
 from sparsearch.index.documents import Document, decode_payload
-from sparsearch.index.filters import Filter, Filterable, parse_filter
-from sparsearch.index.id_column import ID_FIELD, IdColumn, refuse_order
+from sparsearch.index.filters import Filter, Mask, parse_filter
+from sparsearch.index.id_column import ID_FIELD
 from sparsearch.index.segment import Segment, hash_ids
 from sparsearch.storage import Catalog, CatalogState, SegmentFiles
 from sparsearch.vectors import SparseVectors, Vocabulary
 
-__all__ = ["Allowed", "Mask", "Snapshot"]
-
-Mask = npt.NDArray[np.bool_]
-"""Which documents of a segment; an empty one stands for all."""
+__all__ = ["Snapshot"]
 
 _FEW_DOCUMENTS = 2048
 """So many documents are scored one by one as fast as candidates are found among a million."""
@@ -34,24 +37,6 @@ _NAMED_FIELDS = 20
 """Fields that the error for an unknown one names at most."""
 
 _MASK_BYTES = 64 * 1024 * 1024
-_LONGEST_KEY = 10_000
-_KEY_TYPES = (dict, list, tuple, str, int, float, bool, type(None))
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """The documents that a search may return.
-
-    Parameters
-    ----------
-    masks : tuple of ndarray of bool
-        One a segment; an empty array where all its documents may be returned.
-    few : ndarray of int64 or None
-        Their numbers, ascending, if there are so few that scoring them one by one is fastest.
-    """
-
-    masks: tuple[npt.NDArray[np.bool_], ...]
-    few: npt.NDArray[np.int64] | None
 
 
 @dataclass(frozen=True)
@@ -183,7 +168,7 @@ class Snapshot:
         """
         if expression is None:
             return self._live
-        key = _cache_key(expression)
+        key = filter_key(expression)
         # A dictionary looks up and inserts as a whole, so threads need no lock.
         found = None if key is None else self._known_masks.get(key)
         if found is None:
@@ -229,36 +214,13 @@ class Snapshot:
         unknown = sorted(name for name in condition.fields - {ID_FIELD} if not self.knows(name))
         if unknown:
             raise self.unknown_field(unknown[0])
-        for name, key in sorted(condition.ordered, key=str):
-            if name == ID_FIELD:
-                raise refuse_order()
-            columns = [s.columns[name] for s in self.segments if name in s.columns]
-            if columns and not any(column.can_compare(key) for column in columns):
-                kind, other = ("string", "number") if isinstance(key, str) else ("number", "string")
-                instead = 0 if isinstance(key, str) else ""
-                hint = f"give a {other}, as the documents do"
-                if not any(column.can_compare(instead) for column in columns):
-                    hint = "true and false have no order"
-                raise FilterError(
-                    f"field {shorten(name)}: no document has a {kind} there to compare with "
-                    f"{shorten(key)}; {hint}"
-                )
+        refuse_incomparable(condition, self.segments)
 
     def _allowed(self, condition: Filter | None) -> Allowed:
-        masks = []
-        for segment, deleted in zip(self.segments, self.deleted, strict=True):
-            mask = np.empty(0, np.bool_) if deleted is None else ~deleted
-            if condition is not None:
-                try:
-                    columns: dict[str, Filterable] = {**segment.columns}
-                    columns[ID_FIELD] = IdColumn(segment)
-                    matching = condition.mask(columns, segment.n_documents)
-                except FilterError:
-                    raise
-                except (IndexError, ValueError, MemoryError) as error:
-                    raise segment.damage("metadata") from error
-                mask = matching if deleted is None else matching & mask
-            masks.append(mask)
+        masks = [
+            segment_mask(segment, deleted, condition)
+            for segment, deleted in zip(self.segments, self.deleted, strict=True)
+        ]
         return self.allowing(masks)
 
     def allowing(self, masks: Sequence[Mask]) -> Allowed:
@@ -299,6 +261,11 @@ class Snapshot:
             numbers = np.where(rows >= 0, rows + self.bases[i], numbers)
         return numbers
 
+    def owners(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the place of each document's segment among all of them."""
+        places: npt.NDArray[np.int64] = np.searchsorted(self.bases, numbers, side="right") - 1
+        return places
+
     def locate(self, number: int) -> tuple[Segment, int]:
         """Return the segment and row of a document number."""
         at = bisect_right(self.bases, number) - 1
@@ -328,31 +295,3 @@ class Snapshot:
             if inside.any():
                 batches.append(segment.vectors(numbers[inside] - base, vocabulary))
         return SparseVectors.concatenate(batches)
-
-
-def _cache_key(expression: object) -> tuple[object, ...] | None:
-    """Return what tells a filter from all others; None if it is not worth keeping.
-
-    Only filters made of built-in types have a key: what other mappings and sequences hold, or say
-    of themselves, need not tell two of them apart.
-    """
-    key: list[object] = []
-    room = _LONGEST_KEY
-    waiting = [expression]
-    while waiting:
-        part = waiting.pop()
-        kind = type(part)
-        size = len(part) if isinstance(part, (dict, list, tuple, str)) else 1
-        room -= size + 1
-        if kind not in _KEY_TYPES or room < 0:
-            return None
-        if isinstance(part, dict):
-            key.append((kind, size))
-            waiting += [entry for item in part.items() for entry in item]
-        elif isinstance(part, (list, tuple)):
-            key.append((kind, size))
-            waiting += part
-        else:
-            # With its type, because 1, 1.0 and True are equal.
-            key.append((kind, part))
-    return tuple(key)

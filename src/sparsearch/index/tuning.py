@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.checks import is_whole
 from sparsearch.errors import IndexCorruptError, InvalidQueryError, shorten
 from sparsearch.index.approximate import Effort, Efforts
 from sparsearch.index.search import (
     SearchOptions,
-    TopK,
     search_snapshot,
 )
 from sparsearch.index.snapshot import Snapshot
+from sparsearch.index.topk import TopK
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["TUNING", "Progress", "TunedPoint", "Tuning", "measure", "sample_queries"]
@@ -229,7 +230,7 @@ def measure(
             else "it is empty"
         )
         raise InvalidQueryError(f"there is nothing to tune in this index: {reason}")
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+    if not is_whole(k, 1):
         raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 1")
     done = itertools.count(1)
 
@@ -252,8 +253,10 @@ def _measure(trial: _Trial, measured: Callable[[], None]) -> Tuning:
     points = []
     for effort in _EFFORTS:
         found, seconds = trial.run(effort)
-        recall, error = _recall(found, exact)
-        points.append(TunedPoint(effort, recall, error, seconds))
+        shares = found.recalls(exact)
+        deviation = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
+        error = deviation / math.sqrt(len(shares))
+        points.append(TunedPoint(effort, float(np.mean(shares)), error, seconds))
         measured()
     faster = [point for point in points if point.microseconds < exact_time]
     return Tuning(_frontier(faster), trial.k, trial.snapshot.n_live, len(trial.queries), exact_time)
@@ -276,19 +279,6 @@ class _Trial:
             found = search_snapshot(self.snapshot, self.queries, self.k, allowed, options)
             times.append(time.perf_counter() - start)
         return found, min(times) / max(len(self.queries), 1) * 1e6
-
-
-def _recall(found: TopK, exact: TopK) -> tuple[float, float]:
-    """Return the mean recall over the queries that find anything, and its standard error.
-
-    A document that ties with the last of the exact ones is as good as that.
-    """
-    shares = []
-    for scores, best, count in zip(found.scores, exact.scores, exact.counts.tolist(), strict=True):
-        if count:
-            shares.append(float(np.mean(scores[:count] >= best[count - 1])))
-    deviation = float(np.std(shares, ddof=1)) if len(shares) > 1 else 0.0
-    return float(np.mean(shares)), deviation / math.sqrt(len(shares))
 
 
 def _frontier(points: Iterable[TunedPoint]) -> tuple[TunedPoint, ...]:

@@ -56,7 +56,6 @@ __all__ = [
     "MODEL_BATCH_DOCUMENTS",
     "OnTaken",
     "Store",
-    "Vectorize",
     "Writer",
 ]
 
@@ -132,7 +131,7 @@ class Writer:
         vectorize: Vectorize,
         *,
         batch: int = BATCH_DOCUMENTS,
-        replacing: bool = False,
+        replace: bool = False,
         source: str | None = None,
         on_taken: OnTaken | None = None,
     ) -> int:
@@ -144,7 +143,7 @@ class Writer:
         vectorize : callable
         batch : int
             Documents it is given at a time.
-        replacing : bool
+        replace : bool
             Delete documents of the same ids instead of refusing the new ones.
         source : str, optional
             Name under which every commit remembers how many records were consumed.
@@ -167,16 +166,16 @@ class Writer:
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)
         most_bytes = self._store.config.segment_bytes
-        most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
         for records_read, failure in batches(records, size, most_bytes):
-            accepted = self._accept(records_read, progress.read, replacing, on_taken or _refuse)
+            accepted = self._accept(records_read, progress.read, replace, on_taken or _refuse)
             failure = accepted.refusal or failure
             try:
-                self._gather(accepted.added, vectorize, replacing)
+                self._gather(accepted.added, vectorize, replace)
             except Exception as error:
                 failure = error
                 break
             progress.advance(accepted)
+            most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
             if self._buffer.is_full(self._store.config, most_postings):
                 self._seal(progress)
             if failure is not None:
@@ -291,10 +290,10 @@ class Writer:
                 self.commit_merged(self._merge(start, stop))
 
     def _accept(
-        self, batch: Sequence[Record], start: int, replacing: bool, on_taken: OnTaken
+        self, batch: Sequence[Record], start: int, replace: bool, on_taken: OnTaken
     ) -> Accepted:
         """Return what to add of a batch: those whose ids are free, or all if they replace."""
-        if replacing:
+        if replace:
             return Accepted(batch, batch)
         stored = [record.stored[0].id for record in batch]
         numbers = self.snapshot.find(stored)
@@ -310,12 +309,12 @@ class Writer:
                 return Accepted(list(added.values()), batch[:i], refusal)
         return Accepted(list(added.values()), batch)
 
-    def _gather(self, records: Sequence[Record], vectorize: Vectorize, replacing: bool) -> None:
+    def _gather(self, records: Sequence[Record], vectorize: Vectorize, replace: bool) -> None:
         """Put documents into the buffer."""
         if not records:
             return
         vectors = vectorize([part for record in records for part in record.stored])
-        if replacing:
+        if replace:
             self._mark_deleted(self._find([record.id for record in records])[1])
         self._buffer.extend(records, vectors)
 
@@ -345,7 +344,7 @@ class Writer:
     def _mark_deleted(self, numbers: Numbers) -> None:
         """Mark documents, given by number or -1, as deleted from the next commit on."""
         numbers = numbers[numbers >= 0]
-        owners = np.searchsorted(self.snapshot.bases, numbers, side="right") - 1
+        owners = self.snapshot.owners(numbers)
         for owner in np.unique(owners).tolist():
             mask = self._deleted[owner]
             n_rows = self.snapshot.segments[owner].n_documents

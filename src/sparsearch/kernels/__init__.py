@@ -1,4 +1,7 @@
-"""Numba kernels: arrays in, arrays out. Each has a plain NumPy twin in `kernels.reference`."""
+"""Numba kernels: arrays in, arrays out.
+
+What searches and counts has a plain twin in a module whose name ends in ``reference``.
+"""
 
 from sparsearch.kernels._compiled import drop_stale_code
 

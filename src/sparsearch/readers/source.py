@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -13,8 +13,6 @@ from sparsearch.files import TextFile
 from sparsearch.readers.fields import FieldMapping, RecordError
 
 __all__ = ["ErrorHandler", "LineSource", "Source"]
-
-"""What is added to the error of a last line without a line end."""
 
 ErrorHandler = Callable[[FileFormatError], None]
 
@@ -52,11 +50,6 @@ class Source(ABC):
         self._on_error = on_error
 
     @property
-    def name(self) -> str:
-        """Absolute path: the same label for the same source in a later run."""
-        return os.path.abspath(self.path)
-
-    @property
     @abstractmethod
     def size(self) -> int:
         """Bytes on disk to read in all."""
@@ -66,7 +59,7 @@ class Source(ABC):
     def position(self) -> int:
         """Bytes on disk read so far; grows to `size` as the records are consumed."""
 
-    def records(self, skip: int = 0) -> Iterator[dict[str, object]]:
+    def records(self, skip: int = 0) -> Generator[dict[str, object], None, None]:
         """Yield the documents in order.
 
         Parameters
@@ -94,11 +87,12 @@ class Source(ABC):
             raise InvalidInputError(f"skip must be 0 or more, not {skip}")
         return self._records_after(skip)
 
-    def _records_after(self, skip: int) -> Iterator[dict[str, object]]:
+    def _records_after(self, skip: int) -> Generator[dict[str, object], None, None]:
         records = self._read()
         found = sum(1 for _ in islice(records, skip))
         if found < skip:
-            reason = f"{self.name} holds {found} documents, but {skip} were read from it before"
+            path = os.path.abspath(self.path)
+            reason = f"{path} holds {found} documents, but {skip} were read from it before"
             raise SourceChangedError(f"{reason}; index it again from the start")
         yield from records
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +17,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal, get_args
-from uuid import uuid4
 
 from filelock import FileLock
 
@@ -29,6 +27,7 @@ from sparsearch.errors import (
     StorageUnavailableError,
     shorten,
 )
+from sparsearch.files import replacing
 from sparsearch.serve.config import COLLECTION_NAME
 
 __all__ = ["Key", "KeyFile", "KeyRing", "Role"]
@@ -194,22 +193,9 @@ class KeyFile:
 
     def _write(self, keys: Sequence[Key]) -> None:
         content = {"version": _VERSION, "keys": [asdict(key) for key in keys]}
-        target = self.path.resolve()
-        temporary = target.with_name(f".{uuid4().hex[:16]}.tmp")
-        try:
-            # Never readable by others, not even while it is being written.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except OSError as error:
-            reason = f"cannot write {self.path}: {error.strerror}"
-            raise StorageUnavailableError(reason) from error
-        finally:
-            temporary.unlink(missing_ok=True)
+        # Never readable by others, not even while it is being written.
+        with replacing(self.path, mode=0o600) as file:
+            file.write(json.dumps(content, indent=1).encode() + b"\n")
 
 
 def _digest(token: str) -> str:

@@ -238,11 +238,6 @@ class SegmentFiles:
             if entry.name not in kept:
                 shutil.rmtree(entry, ignore_errors=True)
 
-    def size(self, segment: StoredSegment) -> int:
-        """Return the bytes a segment takes on disk."""
-        folder = self.folder / segment.uid
-        return sum(entry.stat().st_size for entry in folder.iterdir())
-
     def _meta(self, segment: StoredSegment) -> dict[str, Any]:
         path = self.folder / segment.uid / _META
         with storage_faults(self.folder):

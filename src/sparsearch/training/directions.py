@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from sparsearch.training.config import FitConfig
+from sparsearch.vectors.ranges import places_of
 
 __all__ = ["Bags", "TokenDirections", "fit_directions"]
 
@@ -45,7 +46,7 @@ class Bags:
         """Return the tokens of some bags one after another, and where each bag starts."""
         lengths = self.offsets[rows + 1] - self.offsets[rows]
         starts = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(self.offsets[rows] - starts, lengths)
+        places = places_of(self.offsets[rows], lengths)
         return torch.from_numpy(self.tokens[places]), torch.from_numpy(starts)
 
 

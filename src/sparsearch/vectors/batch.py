@@ -19,6 +19,7 @@ from sparsearch.vectors._conversions import (
     csr_to_scipy,
     csr_to_torch,
 )
+from sparsearch.vectors.ranges import places_of
 from sparsearch.vectors.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -165,8 +166,7 @@ class SparseVectors:
         lengths = np.diff(self.offsets)[rows]
         offsets = np.zeros(rows.size + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
-        shifts = np.repeat(self.offsets[:-1][rows] - offsets[:-1], lengths)
-        positions = shifts + np.arange(shifts.size)
+        positions = places_of(self.offsets[rows], lengths)
         return self.from_trusted(
             offsets, self.term_ids[positions], self.weights[positions], self._vocabulary
         )

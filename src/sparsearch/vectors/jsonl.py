@@ -21,7 +21,7 @@ from sparsearch.strict_json import parse_object
 from sparsearch.vectors.batch import SparseVectors
 from sparsearch.vectors.vocabulary import Vocabulary
 
-__all__ = ["VectorBatch", "read_json_vectors", "write_json_vectors"]
+__all__ = ["VectorBatch", "free_names", "read_json_vectors", "write_json_vectors"]
 
 _MAX_BATCH_ENTRIES = 1 << 21
 """A batch ends early when it has this many weights, so that long vectors cannot fill the memory."""
