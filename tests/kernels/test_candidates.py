@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernel_cases import Lists, random_lists
 from layered_cases import Collection, Segment, collections, entries, scratch
 
-from sparsearch.kernels.approximate import search_one
+from sparsearch.kernels.approximate import search_candidates
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -71,7 +71,7 @@ def test_one_segment_in_one_call(collection: Collection, mass: float, count: int
     n = len(alone.queries)
     keys, sizes = np.empty((n, 2 * k), np.int64), np.zeros(n, np.int64)
     with scratch() as lent:
-        search_one(
+        search_candidates(
             (segment.layers, segment.max_codes), segment.forward, segment.lists.allowed,
             alone.in_terms_of(segment), (mass, count), (keys, sizes, np.zeros(n, np.int64)), lent,
             0, n,

@@ -26,7 +26,7 @@ __all__ = [
     "keep_best",
     "score_candidates",
     "score_documents",
-    "search_one",
+    "search_candidates",
 ]
 
 _GROUP = 512
@@ -41,19 +41,20 @@ _LARGEST_SUM = 65535 // 255
 
 
 @njit(nogil=True, cache=True)
-def _choose_lists(segment, located, multipliers, mass, n_documents):  # type: ignore[no-untyped-def]
+def _choose_lists(strong, located, multipliers, mass, n_documents):  # type: ignore[no-untyped-def]
     """Choose the strong lists to walk; return their places among the query's terms.
 
     Lists that can add much and cost little come first, until those chosen can add the wanted share
     of all that the query's terms can add.
     """
-    strong, max_codes = segment
+    lists, max_codes = strong
+    offsets = lists[0]
     bounds = np.zeros(located.size, np.float64)
     worth = np.zeros(located.size, np.float64)
     for i in range(located.size):
         number = located[i]
         if number >= 0 and multipliers[i] > 0:
-            length = strong[0][number + 1] - strong[0][number]
+            length = offsets[number + 1] - offsets[number]
             bounds[i] = np.float64(multipliers[i]) * np.float64(max_codes[number])
             # The fourth root: between "what it adds" and "what it adds per posting". The constant
             # keeps short lists, which all cost next to nothing, in order of what they add.
@@ -79,11 +80,12 @@ def _largest_scale(multipliers, chosen):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _open_strong(segment, located, multipliers, mass, n_documents, scale):  # type: ignore[no-untyped-def]
+def _open_strong(strong, located, multipliers, mass, n_documents, scale):  # type: ignore[no-untyped-def]
     """Return the lists to walk and their factors, with which no partial score leaves 16 bits."""
-    chosen = _choose_lists(segment, located, multipliers, mass, n_documents)
+    chosen = _choose_lists(strong, located, multipliers, mass, n_documents)
     scale = min(scale, _largest_scale(multipliers, chosen))
-    offsets = segment[0][0]
+    lists, _ = strong
+    offsets = lists[0]
     numbers = np.empty(chosen.size, np.int64)
     factors = np.empty(chosen.size, np.uint16)
     count = 0
@@ -180,7 +182,7 @@ def _sample_rank(count, n_sampled, n_documents):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fit_scales(segment, n_documents, queries, mass, scales, start, stop):  # type: ignore[no-untyped-def]
+def fit_scales(strong, n_documents, queries, mass, scales, start, stop):  # type: ignore[no-untyped-def]
     """Lower the scales of partial scores as far as a segment needs.
 
     Partial scores are compared over all segments, so a query needs one scale for all of them: the
@@ -188,7 +190,7 @@ def fit_scales(segment, n_documents, queries, mass, scales, start, stop):  # typ
 
     Parameters
     ----------
-    segment, n_documents, queries, mass, start, stop
+    strong, n_documents, queries, mass, start, stop
         As for `gather_candidates`.
     scales : ndarray of float64 [stop - start]
         Changed in place; at first infinite.
@@ -196,19 +198,19 @@ def fit_scales(segment, n_documents, queries, mass, scales, start, stop):  # typ
     query_offsets, located, multipliers = queries
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
-        chosen = _choose_lists(segment, located[low:high], multipliers[low:high], mass, n_documents)
+        chosen = _choose_lists(strong, located[low:high], multipliers[low:high], mass, n_documents)
         scales[i] = min(scales[i], _largest_scale(multipliers[low:high], chosen))
 
 
 @njit(nogil=True, cache=True)
 def gather_candidates(  # type: ignore[no-untyped-def]
-    segment, allowed, base, n_documents, queries, walk, tops, scratch, start, stop
+    strong, allowed, base, n_documents, queries, walk, tops, scratch, start, stop
 ):
     """Offer a segment's documents to the candidates of queries ``start .. stop - 1``.
 
     Parameters
     ----------
-    segment : tuple of (strong, max_codes)
+    strong : tuple of (lists, max_codes)
         The strong lists; the largest code of each posting list.
     allowed : ndarray of bool [segment's documents] or [0]
         Documents that may be returned; empty when all may.
@@ -229,6 +231,7 @@ def gather_candidates(  # type: ignore[no-untyped-def]
         Zeros before and after, kept from call to call instead of made for each: int32
         [LIST_WINDOW] and int32 [posting lists, or more].
     """
+    lists, _ = strong
     query_offsets, located, multipliers = queries
     mass, scales = walk
     keys, sizes, bars = tops
@@ -237,10 +240,10 @@ def gather_candidates(  # type: ignore[no-untyped-def]
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
         opened = _open_strong(
-            segment, located[low:high], multipliers[low:high], mass, n_documents, scales[i]
+            strong, located[low:high], multipliers[low:high], mass, n_documents, scales[i]
         )
         sizes[i], bars[i] = _gather_one(
-            segment[0], opened, allowed, base, (count, n_documents), keys[i], sizes[i], bars[i],
+            lists, opened, allowed, base, (count, n_documents), keys[i], sizes[i], bars[i],
             accumulators,
         )  # fmt: skip
 
@@ -355,12 +358,12 @@ def score_candidates(forward, base, candidates, queries, tops, scratch, start, s
 
 
 @njit(nogil=True, cache=True)
-def search_one(segment, forward, allowed, queries, effort, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
+def search_candidates(strong, forward, allowed, queries, effort, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Fill the top k of queries ``start .. stop - 1`` from the only segment of an index.
 
     Parameters
     ----------
-    segment, forward, allowed, queries, scratch
+    strong, forward, allowed, queries, scratch
         As for `gather_candidates` and `score_candidates`.
     effort : tuple of (mass, count)
         Share of the query's mass whose lists are walked; how many candidates to score.
@@ -374,7 +377,7 @@ def search_one(segment, forward, allowed, queries, effort, tops, scratch, start,
     bars = np.zeros(stop - start, np.uint16)
     scales = np.full(stop - start, np.inf)
     gather_candidates(
-        segment, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), scratch,
+        strong, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), scratch,
         start, stop,
     )  # fmt: skip
     keep_best(keys, sizes, count)

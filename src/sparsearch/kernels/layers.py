@@ -62,7 +62,8 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
     rest : ndarray of int64 [2 n + 1]
         What lists ``i`` and later can add to the sum of upper codes; only right from n on.
     """
-    n_lists = lists[4].size // 2
+    offsets, _, _, _, tops = lists
+    n_lists = tops.size // 2
     positive = np.flatnonzero((located >= 0) & (multipliers > 0))
     n = positive.size
     numbers = np.empty(2 * n, np.int64)
@@ -73,8 +74,8 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
         numbers[i] = located[positive[i]]
         factors[i] = multipliers[positive[i]]
         weak = n_lists + numbers[i]
-        bounds[i] = multipliers[positive[i]] * np.int64(lists[4][weak])
-        lengths[i] = lists[0][weak + 1] - lists[0][weak] + 1
+        bounds[i] = multipliers[positive[i]] * np.int64(tops[weak])
+        lengths[i] = offsets[weak + 1] - offsets[weak] + 1
     # Between "what it adds" and "what it adds per posting".
     order = np.argsort(-bounds / np.sqrt(lengths), kind="mergesort")
     rest = np.zeros(2 * n + 1, np.int64)
@@ -105,8 +106,8 @@ def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ig
 
 
 @njit(nogil=True, cache=True)
-def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, size, threshold):  # type: ignore[no-untyped-def]
-    lists, forward, shift = segment
+def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, size, threshold):  # type: ignore[no-untyped-def]
+    lists, forward, shift = layers
     offsets, places, codes, starts, _ = lists
     n_rows = forward[0].size - 1
     numbers, factors, rest = opened
@@ -139,12 +140,12 @@ def _search_one(segment, allowed, base, opened, slack, weights, buffers, keys, s
 
 
 @njit(nogil=True, cache=True)
-def search_layers(segment, allowed, base, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
+def search_layers(layers, allowed, base, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Offer a segment's documents to the top k of queries ``start .. stop - 1``.
 
     Parameters
     ----------
-    segment : tuple of (lists, forward, shift)
+    layers : tuple of (lists, forward, shift)
         The layered lists and the forward index (see `kernels.forward`); by how many bits the codes
         of the lists were shifted.
     allowed, base, queries, tops, start, stop
@@ -152,7 +153,7 @@ def search_layers(segment, allowed, base, queries, tops, scratch, start, stop): 
     scratch : tuple of (sums, weights)
         As for `kernels.approximate.gather_candidates`.
     """
-    _, _, shift = segment
+    lists, _, shift = layers
     query_offsets, located, multipliers = queries
     keys, sizes, thresholds = tops
     accumulators, weights = scratch
@@ -164,9 +165,9 @@ def search_layers(segment, allowed, base, queries, tops, scratch, start, stop): 
             if located[j] >= 0:
                 weights[located[j]] = multipliers[j]
                 slack += max(multipliers[j], 0) * ((1 << shift) - 1)
-        opened = _open(segment[0], located[low:high], multipliers[low:high])
+        opened = _open(lists, located[low:high], multipliers[low:high])
         sizes[i], thresholds[i] = _search_one(
-            segment, allowed, base, opened, slack, weights, buffers, keys[i], sizes[i],
+            layers, allowed, base, opened, slack, weights, buffers, keys[i], sizes[i],
             thresholds[i],
         )  # fmt: skip
         for j in range(low, high):

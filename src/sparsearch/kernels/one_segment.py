@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.approximate import search_one
+from sparsearch.kernels.approximate import search_candidates
 from sparsearch.kernels.exact import search_segment
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.plan import plan_for_one
@@ -22,7 +22,8 @@ __all__ = ["search_one_counted", "search_one_segment"]
 @njit(nogil=True, cache=True)
 def _search_exactly(segment, allowed, first, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     _, _, lists, max_codes, forward, shift = segment
-    search_one((lists, max_codes), forward, allowed, queries, first, tops, scratch, start, stop)
+    strong = lists, max_codes
+    search_candidates(strong, forward, allowed, queries, first, tops, scratch, start, stop)
     set_thresholds(tops)
     search_layers((lists, forward, shift), allowed, 0, queries, tops, scratch, start, stop)
 
@@ -32,7 +33,8 @@ def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):
     _, _, lists, max_codes, forward, _ = segment
     walk, first = efforts
     keys, sizes, thresholds = tops
-    search_one((lists, max_codes), forward, allowed, queries, walk, tops, scratch, 0, n)
+    strong = lists, max_codes
+    search_candidates(strong, forward, allowed, queries, walk, tops, scratch, 0, n)
     for i in range(n):
         # Whatever was missed, k documents are returned where there are as many.
         if sizes[i] < keys.shape[1] // 2:
@@ -42,14 +44,14 @@ def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):
 
 
 @njit(nogil=True, cache=True)
-def _plan(vectors, lists, max_code, start, stop):  # type: ignore[no-untyped-def]
+def _plan(vectors, terms_and_scales, max_code, start, stop):  # type: ignore[no-untyped-def]
     """Return queries ``start .. stop - 1`` as kernels take them, and their units."""
     offsets, terms, weights = vectors
     low, high = offsets[start], offsets[stop]
     own = offsets[start : stop + 1] - low, terms[low:high], weights[low:high]
     units = np.empty(stop - start, np.float64)
     located, multipliers = np.empty(high - low, np.int64), np.empty(high - low, np.int64)
-    plan_for_one(own, lists, max_code, (units, located, multipliers))
+    plan_for_one(own, terms_and_scales, max_code, (units, located, multipliers))
     return (own[0], located, multipliers), units
 
 
@@ -74,18 +76,19 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
     allowed : ndarray of bool [documents] or [0]
         Documents that may be returned; empty when all may.
     settings : tuple of (max_code, walk, first)
-        The largest code of a posting; effort of an approximate search, as `search_one` takes it,
-        with no candidates for an exact one; effort of the approximate search that gives exact
-        search a score to beat.
+        The largest code of a posting; effort of an approximate search, as `search_candidates`
+        takes it, with no candidates for an exact one; effort of the approximate search that gives
+        exact search a score to beat.
     found : tuple of (documents, scores, counts)
         As for `kernels.topk.unpack`, k at least 1.
     scratch : tuple of (sums, weights)
         As for `kernels.approximate.gather_candidates`.
     start, stop : int
     """
+    terms, scales, _, _, _, _ = segment
     max_code, walk, first = settings
     n = stop - start
-    queries, units = _plan(vectors, (segment[0], segment[1]), max_code, start, stop)
+    queries, units = _plan(vectors, (terms, scales), max_code, start, stop)
     keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
     tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
     if walk[1] == 0:

@@ -98,19 +98,19 @@ def set_multipliers(offsets, weights, units, scales, located, multipliers):  # t
 
 
 @njit(nogil=True, cache=True)
-def plan_for_one(queries, segment, max_code, plan):  # type: ignore[no-untyped-def]
+def plan_for_one(queries, terms_and_scales, max_code, plan):  # type: ignore[no-untyped-def]
     """Plan queries for an index of one segment: one call instead of three.
 
     Parameters
     ----------
     queries : tuple of (offsets, terms, weights)
-    segment : tuple of (terms, scales)
+    terms_and_scales : tuple of (terms, scales)
     max_code : int
     plan : tuple of (units, located, multipliers)
         Filled in place.
     """
     offsets, query_terms, weights = queries
-    terms, scales = segment
+    terms, scales = terms_and_scales
     units, located, multipliers = plan
     largest_scales = np.zeros(query_terms.size, np.float64)
     find_terms(terms, scales, query_terms, located, largest_scales)
