@@ -39,8 +39,9 @@ def widened(
     feedback = feedback_of(request)
     if feedback is None:
         return queries
-    how: dict[str, Any] = {"feedback": feedback, "recall": request.recall, "threads": 1}
-    return index.expand(queries, request.filter, **how)
+    return index.expand(
+        queries, request.filter, feedback=feedback, recall=request.recall, threads=1
+    )
 
 
 def query_of(queries: Sequence[str] | SparseVectors, place: int) -> str | SparseVectors:
@@ -63,8 +64,7 @@ def answer_searches(
     first = requests[0]
     start = time.perf_counter()
     queries = widened(index, queries, first)
-    how: dict[str, Any] = {"recall": first.recall, "distinct": first.distinct}
-    top = index.top_k(queries, first.k, first.filter, **how)
+    top = index.top_k(queries, first.k, first.filter, recall=first.recall, distinct=first.distinct)
     seconds = time.perf_counter() - start
     exact = first.recall is None or not index.can_approximate
     timer = metrics.searches.labels(collection.name, "exact" if exact else "approximate")

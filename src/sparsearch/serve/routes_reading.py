@@ -91,9 +91,14 @@ async def search_batch(
         index = collection.index.view()
         start = time.perf_counter()
         queries = collection.queries(request.queries)
-        how: dict[str, Any] = {"recall": request.recall, "feedback": feedback_of(request)}
-        how["distinct"] = request.distinct
-        run = index.search_batch(queries, request.k, request.filter, **how)
+        run = index.search_batch(
+            queries,
+            request.k,
+            request.filter,
+            recall=request.recall,
+            feedback=feedback_of(request),
+            distinct=request.distinct,
+        )
         rankings = [{"ids": run.ids(name), "scores": run.scores(name).tolist()} for name in run]
         seconds = time.perf_counter() - start
         return {"rankings": rankings, "seconds": seconds, "generation": index.generation}
@@ -110,9 +115,9 @@ async def explain(
     def work() -> dict[str, Any]:
         index = collection.index.view()
         query = query_of(collection.queries([request.query]), 0)
-        feedback = feedback_of(request)
-        how: dict[str, Any] = {"recall": request.recall, "feedback": feedback}
-        explanation = index.explain(query, request.id, request.filter, **how)
+        explanation = index.explain(
+            query, request.id, request.filter, recall=request.recall, feedback=feedback_of(request)
+        )
         document = index.get(request.id)
         words = words_by_term(index, (document.title, document.text), collection.splits_words)
         terms = explanation_terms(explanation, words)

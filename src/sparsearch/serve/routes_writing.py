@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -116,9 +115,8 @@ async def _put_stream(
         put = await asyncio.to_thread(check)
         return await _written(collection, put, portion.size, _patience(service.config.limits))
 
-    parts: AsyncIterator[Portion] = portions(http.stream(), service.config.limits)
-    body: dict[str, Any] = {"stored": await store_portions(parts, store)}
-    return json_response(body)
+    parts = portions(http.stream(), service.config.limits)
+    return json_response({"stored": await store_portions(parts, store)})
 
 
 def _patience(limits: Limits) -> float:
