@@ -12,7 +12,8 @@ from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.metrics import Metrics
 from sparsearch.serve.role import WriterRole
-from sparsearch.serve.writing import GroupWriter, Put, WriterEvents
+from sparsearch.serve.writes import Put
+from sparsearch.serve.writing import GroupWriter, WriterEvents
 from sparsearch.vectors import SparseVectors
 
 __all__ = ["Collection"]

@@ -16,7 +16,7 @@ from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.ndjson import Portion, portions, store_portions
 from sparsearch.serve.rendering import json_response
 from sparsearch.serve.strict_route import StrictRoute
-from sparsearch.serve.writing import Deletion, Put
+from sparsearch.serve.writes import Deletion, FilterDeletion, Put, Write
 
 __all__ = ["router"]
 
@@ -65,7 +65,9 @@ async def delete_documents(
         reason = f"{len(ids)} ids; at most {most}"
         raise ServiceError(422, "too_many", reason, limit=most)
     size = len(await http.body())
-    deletion = Deletion(ids, request.missing_ok, request.filter)
+    deletion: Write = Deletion(ids, request.missing_ok)
+    if request.filter is not None:
+        deletion = FilterDeletion(request.filter)
     deleted = await _written(collection, deletion, size)
     return json_response({"deleted": deleted})
 
@@ -124,9 +126,7 @@ def _patience(limits: Limits) -> float:
     return 3 * limits.grace_seconds
 
 
-async def _written(
-    collection: Collection, write: Put | Deletion, size: int, patience: float = 0.0
-) -> int:
+async def _written(collection: Collection, write: Write, size: int, patience: float = 0.0) -> int:
     """Return the number of documents written, once that is durable."""
     end = asyncio.get_running_loop().time() + patience
     while True:
