@@ -203,7 +203,7 @@ def test_async_client(server: Served) -> None:
             assert (await remote.vector("a")).nnz > 0
             assert (await remote.explain("sparse", "a")).terms
             assert len(await remote.search_batch(["sparse", "soup"])) == 2
-            assert (await remote.stats()).documents == len(KNOWN)
+            assert (await remote.info()).documents == len(KNOWN)
             assert [facet.field for facet in await remote.facets()] == ["draft", "tags", "year"]
             assert len(await remote.encode_queries(["sparse"])) == 1
             with pytest.raises(DuplicateIdError):
@@ -220,9 +220,8 @@ def test_both_clients_have_the_same_verbs_as_an_index() -> None:
     assert verbs(RemoteCollection) == verbs(AsyncCollection)
     of_index = verbs(Index)
     for verb, parameters in verbs(RemoteCollection).items():
-        if verb != "stats":
-            shared = [name for name in of_index[verb] if name in parameters]
-            assert [name for name in parameters if name != "fields" or verb == "facets"] == shared
+        shared = [name for name in of_index[verb] if name in parameters]
+        assert [name for name in parameters if name != "fields" or verb == "facets"] == shared
 
 
 def test_keys_and_unknown_collections(papers: Path, tmp_path: Path) -> None:
@@ -232,11 +231,11 @@ def test_keys_and_unknown_collections(papers: Path, tmp_path: Path) -> None:
         with Client(server.url) as nobody, pytest.raises(AccessDeniedError, match="API key"):
             nobody.collections()
         with Client(server.url, token) as client:
-            assert client.collection("papers").stats().writable is False
+            assert client.collection("papers").info().writable is False
             with pytest.raises(AccessDeniedError, match="may not write"):
                 client.collection("papers").delete(["a"])
             with pytest.raises(IndexNotFoundError):
-                client.collection("absent").stats()
+                client.collection("absent").info()
 
 
 def test_a_server_that_only_reads(papers: Path) -> None:

@@ -51,7 +51,7 @@ def test_of_two_servers_one_writes_and_the_other_follows(papers: Path) -> None:
         writer.upsert([{"id": "x", "text": "written by the first"}])
         with pytest.raises(IndexLockedError, match="only reads"):
             reader.upsert([{"id": "y", "text": "t"}])
-        assert not reader.stats().writable
+        assert not reader.info().writable
         _until(lambda: reader.count() == 5)
         assert [hit.id for hit in reader.search("written first")] == ["x"]
         # The system frees the lock of a process that dies, however it dies.
@@ -115,7 +115,7 @@ def test_an_index_put_in_the_place_of_another_is_served(
             assert put(server, f"later{turn}").json() == {"stored": 1}
             assert httpx.get(f"{server.url}/ready").status_code == 200
         with Client(server.url) as client:
-            assert client.collection("papers").stats().documents == 2
+            assert client.collection("papers").info().documents == 2
         done.set()
         for asked in asking:
             asked.result()

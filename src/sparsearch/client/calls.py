@@ -16,7 +16,15 @@ from sparsearch.vectors import SparseVectors
 if TYPE_CHECKING:
     from sparsearch.index import Document, Explanation, Facet, Feedback, Page
 
-__all__ = ["Call", "CollectionCalls", "How", "Query", "Rankings", "Stats", "list_collections"]
+__all__ = [
+    "Call",
+    "CollectionCalls",
+    "CollectionInfo",
+    "How",
+    "Query",
+    "Rankings",
+    "list_collections",
+]
 
 _Result = TypeVar("_Result", covariant=True)
 
@@ -77,12 +85,12 @@ class Call(Generic[_Result]):
 
 
 @dataclass(frozen=True)
-class Stats:
+class CollectionInfo:
     """Facts about a collection; see `IndexInfo` for those of the same names.
 
     Parameters
     ----------
-    approximate : bool
+    can_approximate : bool
         Whether ``recall`` makes a difference.
     writable : bool
         Whether this server and API key may write.
@@ -100,12 +108,12 @@ class Stats:
     generation: int
     fields: list[str]
     encoder: dict[str, Any] | None
-    approximate: bool
+    can_approximate: bool
     writable: bool
     writes_waiting: int
 
     @classmethod
-    def from_answer(cls, answer: Mapping[str, Any]) -> Stats:
+    def from_answer(cls, answer: Mapping[str, Any]) -> CollectionInfo:
         """Return the facts of an answer; those a newer server adds are left out."""
         return cls(**{name: answer[name] for name in cls.__dataclass_fields__})
 
@@ -141,9 +149,9 @@ class CollectionCalls:
         """Return the path of something of the collection."""
         return "/".join(["/v1/collections", quote(self.name, safe=""), *parts])
 
-    def stats(self) -> Call[Stats]:
+    def info(self) -> Call[CollectionInfo]:
         """Ask for facts."""
-        return Call("GET", self.path(), Stats.from_answer)
+        return Call("GET", self.path(), CollectionInfo.from_answer)
 
     def puts(
         self, documents: Iterable[Mapping[str, Any]], *, replace: bool, term_ids: bool = False

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sparsearch.client.calls import (
     Call,
     CollectionCalls,
+    CollectionInfo,
     How,
     Query,
     Rankings,
-    Stats,
     list_collections,
 )
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
@@ -259,9 +259,9 @@ class RemoteCollection:
         """Return the most frequent values of metadata fields. See `Index.facets`."""
         return self._client.call(self._calls.facets(fields, filter, limit))
 
-    def stats(self) -> Stats:
+    def info(self) -> CollectionInfo:
         """Return facts about the collection."""
-        return self._client.call(self._calls.stats())
+        return self._client.call(self._calls.info())
 
 
 class AsyncClient:
@@ -437,9 +437,9 @@ class AsyncCollection:
         """Return the most frequent values of metadata fields."""
         return await self._client.call(self._calls.facets(fields, filter, limit))
 
-    async def stats(self) -> Stats:
+    async def info(self) -> CollectionInfo:
         """Return facts about the collection."""
-        return await self._client.call(self._calls.stats())
+        return await self._client.call(self._calls.info())
 
     async def _sum(self, calls: Iterable[Call[int]]) -> int:
         total = 0

@@ -433,7 +433,7 @@ class CollectionInfo(BaseModel):
     generation: int
     fields: list[str] = Field(description="Metadata fields that can be filtered on.")
     encoder: dict[str, Any] | None = Field(description="Null if it holds vectors from outside.")
-    approximate: bool = Field(description="Whether 'recall' makes a difference.")
+    can_approximate: bool = Field(description="Whether 'recall' makes a difference.")
     writable: bool = Field(description="Whether this server and API key may write.")
     writes_waiting: int
 

@@ -69,7 +69,7 @@ async def get_collection(collection: ReadDep, service: ServiceDep, key: KeyDep) 
             "generation": info.generation,
             "fields": info.fields,
             "encoder": info.encoder,
-            "approximate": collection.index.can_approximate,
+            "can_approximate": collection.index.can_approximate,
             "writable": (key is None or key.may("write")) and collection.writer.can_write,
             "writes_waiting": collection.writer.waiting,
         }

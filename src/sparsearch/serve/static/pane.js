@@ -99,10 +99,10 @@ export class Pane {
     const { collection: select, modes, recall: share } = this.parts;
     this.parts.feedback.checked = feedback;
     select.value = collection;
-    modes[0].checked = recall === null || !info.approximate;
+    modes[0].checked = recall === null || !info.can_approximate;
     modes[1].checked = !modes[0].checked;
-    modes[1].disabled = !info.approximate;
-    modes[1].parentElement.title = info.approximate
+    modes[1].disabled = !info.can_approximate;
+    modes[1].parentElement.title = info.can_approximate
       ? "Faster, and may miss some of the best"
       : "This collection is always searched exactly";
     share.parentElement.hidden = modes[0].checked;
