@@ -210,7 +210,7 @@ BAD_REQUESTS = {
     "k is negative": ("/search", {"query": "x", "k": -1}, 422, "invalid"),
     "k is too large": ("/search", {"query": "x", "k": 10**6}, 422, "too_many"),
     "too much to explain": ("/search", {"query": "x", "k": 201, "explain": True}, 422, "too_many"),
-    "too many passages": ("/search", {"query": "x", "k": 201, "passage": 99}, 422, "too_many"),
+    "too many snippets": ("/search", {"query": "x", "k": 201, "snippet": 99}, 422, "too_many"),
     "no query": ("/search", {}, 422, "invalid"),
     "a weight is text": ("/search", {"query": {"a": "1"}}, 422, "invalid"),
     "a weight is no float32": ("/search", {"query": {"a": 1e300}}, 422, "invalid_vector"),

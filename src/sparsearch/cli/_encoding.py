@@ -29,7 +29,7 @@ from sparsearch.files import replacing
 if TYPE_CHECKING:
     from sparsearch.vectors import SparseVectors
 
-__all__ = ["PART_TEXTS", "EncodedParts", "Passage", "remaining"]
+__all__ = ["PART_TEXTS", "EncodableText", "EncodedParts", "remaining"]
 
 PART_TEXTS: Final = 1024
 """Texts of a part: encoded together, and lost when the work is interrupted."""
@@ -41,7 +41,7 @@ _OF_FILES: Final = frozenset({".csr", ".csv", ".gz", ".json", ".npz", ".parquet"
 
 
 @dataclass(frozen=True)
-class Passage:
+class EncodableText:
     """A text to encode, and what is written beside its vector.
 
     Parameters
@@ -135,15 +135,15 @@ class EncodedParts:
         if not (self.folder / _STATE).exists():
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def add(self, passages: list[Passage], vectors: SparseVectors) -> None:
+    def add(self, texts: list[EncodableText], vectors: SparseVectors) -> None:
         """Write the vectors of some texts as one part."""
         from sparsearch.vectors import VectorBatch, VectorFile, save_npz, write_json_vectors
 
         part = self._part(self.state.parts)
-        ids = [passage.id for passage in passages]
+        ids = [text.id for text in texts]
         if self._as_lines:
-            contents = [passage.text for passage in passages]
-            metadata = [passage.metadata for passage in passages]
+            contents = [text.text for text in texts]
+            metadata = [text.metadata for text in texts]
             write_json_vectors(part, [VectorBatch(ids, contents, vectors, metadata)])
         else:
             save_npz(part, VectorFile(vectors, ids))
@@ -153,7 +153,7 @@ class EncodedParts:
                 done.texts + len(ids),
                 done.parts + 1,
                 done.size + part.stat().st_size,
-                _chained_digest(done.digest, passages),
+                _chained_digest(done.digest, texts),
             )
         )
 
@@ -234,30 +234,30 @@ class EncodedParts:
         return state
 
 
-def remaining(passages: Iterator[Passage], parts: EncodedParts) -> Iterator[list[Passage]]:
+def remaining(texts: Iterator[EncodableText], parts: EncodedParts) -> Iterator[list[EncodableText]]:
     """Yield the texts that are not encoded yet, in lists of `PART_TEXTS`.
 
     Raises
     ------
     SourceChangedError
-        When those that are encoded are not the first of `passages`.
+        When those that are encoded are not the first of `texts`.
     """
     done = parts.state
     found, digest = 0, ""
-    while chunk := list(islice(passages, min(PART_TEXTS, done.texts - found))):
+    while chunk := list(islice(texts, min(PART_TEXTS, done.texts - found))):
         found, digest = found + len(chunk), _chained_digest(digest, chunk)
     if (found, digest) != (done.texts, done.digest):
         raise SourceChangedError(
             f"the source, or what is read of it, changed since {done.texts:,} of its texts were "
             f"encoded; remove {parts.folder} to start again"
         )
-    while chunk := list(islice(passages, PART_TEXTS)):
+    while chunk := list(islice(texts, PART_TEXTS)):
         yield chunk
 
 
-def _chained_digest(before: str, passages: list[Passage]) -> str:
+def _chained_digest(before: str, texts: list[EncodableText]) -> str:
     """Return the digest of some texts and of all before them."""
     digest = hashlib.sha256(before.encode())
-    for passage in passages:
-        digest.update(repr(passage).encode("utf-8", "surrogatepass"))
+    for text in texts:
+        digest.update(repr(text).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()

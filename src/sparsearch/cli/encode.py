@@ -22,7 +22,7 @@ from sparsearch.cli._arguments import (
 )
 from sparsearch.cli._console import counted, note, quoted
 from sparsearch.cli._creation import ENCODER_NAMES, load_encoder
-from sparsearch.cli._encoding import EncodedParts, Passage, remaining
+from sparsearch.cli._encoding import EncodableText, EncodedParts, remaining
 from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
 from sparsearch.cli._vector_files import FreeNames
@@ -132,15 +132,15 @@ def _load(source: str, **options: Any) -> Encoder:
 
 
 def _encode_all(
-    passages: Iterator[Passage], parts: EncodedParts, encoder: Encoder, progress: Progress
+    texts: Iterator[EncodableText], parts: EncodedParts, encoder: Encoder, progress: Progress
 ) -> int:
     """Encode what is not encoded yet; return how many texts that were."""
     encode = encoder.encode_queries if parts.of_queries else encoder.encode_documents
     before = parts.state.texts
     try:
         with progress:
-            for chunk in remaining(passages, parts):
-                parts.add(chunk, encode([passage.content for passage in chunk]))
+            for chunk in remaining(texts, parts):
+                parts.add(chunk, encode([text.content for text in chunk]))
                 progress.advance(len(chunk))
         parts.finish()
     except KeyboardInterrupt:
@@ -151,7 +151,7 @@ def _encode_all(
 
 def _documents(
     records: Iterator[dict[str, object]], rejected: Rejected | None
-) -> Iterator[Passage]:
+) -> Iterator[EncodableText]:
     from sparsearch.index.documents import check_documents
 
     freed = FreeNames()
@@ -165,12 +165,12 @@ def _documents(
             continue
         metadata = {name: value for name, value in record.items() if name not in ("id", "text")}
         text = str(record.get("text") or "")
-        yield Passage(checked.id, checked.content, text, freed(metadata))
+        yield EncodableText(checked.id, checked.content, text, freed(metadata))
 
 
-def _queries(source: str) -> list[Passage]:
+def _queries(source: str) -> list[EncodableText]:
     path = Path("/dev/stdin" if source == "-" else source)
-    return [Passage(query, text, text) for query, text in read_text_queries(path).items()]
+    return [EncodableText(query, text, text) for query, text in read_text_queries(path).items()]
 
 
 def _summarize(parts: EncodedParts, encoded: int, seconds: float, queries: bool) -> None:

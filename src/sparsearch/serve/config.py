@@ -56,7 +56,7 @@ class Limits:
     hits : int
         Hits of all queries of a batch.
     read_hits : int
-        Hits that are explained or cut to a passage: the text of each is gone through.
+        Hits that are explained or cut to a snippet: the text of each is gone through.
     listed : int
         Documents of a page of all.
     failures : int

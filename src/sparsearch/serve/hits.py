@@ -10,8 +10,8 @@ from sparsearch.index import Feedback, Index
 from sparsearch.serve.collection import Collection
 from sparsearch.serve.metrics import Metrics
 from sparsearch.serve.models import BatchRequest, ExplainRequest, SearchRequest
-from sparsearch.serve.passages import passage
 from sparsearch.serve.rendering import explanation_terms, hit_body, json_bytes
+from sparsearch.serve.snippets import snippet
 from sparsearch.serve.words import words_by_term
 from sparsearch.vectors import SparseVectors
 
@@ -101,14 +101,14 @@ def _hits(
         hit_body(document, score, request.fields)
         for document, score in zip(documents, scores, strict=True)
     ]
-    if request.explain or request.passage is not None:
+    if request.explain or request.snippet is not None:
         for body, document in zip(bodies, documents, strict=True):
             words = words_by_term(index, (document.title, document.text), collection.splits_words)
             terms = explanation_terms(index.explain(query, document.id), words)
             if request.explain:
                 body["terms"] = terms
-            if request.passage is not None and "text" in body:
+            if request.snippet is not None and "text" in body:
                 marked = {word for term in terms for word in term["words"]}
-                body["passage"] = document.text and passage(document.text, marked, request.passage)
+                body["snippet"] = document.text and snippet(document.text, marked, request.snippet)
                 body["text_length"] = len(body.pop("text") or "")
     return bodies

@@ -279,12 +279,12 @@ class SearchRequest(_Request):
     explain: bool = Field(
         default=False, description="Return each term's contribution; for at most 200 hits."
     )
-    passage: Whole | None = Field(
+    snippet: Whole | None = Field(
         default=None,
         ge=50,
         le=10_000,
         description="Return of each text only about so many characters, those where most words of "
-        "the query stand in its first 20,000, as 'passage', instead of 'text'; at most 200 hits.",
+        "the query stand in its first 20,000, as 'snippet', instead of 'text'; at most 200 hits.",
     )
 
 
@@ -295,8 +295,8 @@ class SearchHit(BaseModel):
     score: float
     title: str | None = None
     text: str | None = None
-    passage: str | None = Field(default=None, description="With an ellipsis where it is cut.")
-    text_length: int | None = Field(default=None, description="With passage: of the whole text.")
+    snippet: str | None = Field(default=None, description="With an ellipsis where it is cut.")
+    text_length: int | None = Field(default=None, description="With snippet: of the whole text.")
     metadata: dict[str, Any] = {}
     terms: list[Term] | None = Field(default=None, description="With explain: largest first.")
 

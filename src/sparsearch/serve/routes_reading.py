@@ -38,8 +38,8 @@ async def search(
 ) -> Response:
     """Return the best documents for a query."""
     _check_k(service, request.k)
-    if request.explain or request.passage is not None:
-        _check_number("k with explain or passage", request.k, service.config.limits.read_hits)
+    if request.explain or request.snippet is not None:
+        _check_number("k with explain or snippet", request.k, service.config.limits.read_hits)
     work = partial(answer_searches, collection, service.metrics)
     group = group_of(collection, request)
     return json_response(await service.pool.run_together(group, request, work))

@@ -74,18 +74,18 @@ def test_matched_words_are_marked_as_they_stand(open_page) -> None:
     page = open_page("q=vector+posting")
     first = page.locator(".hit").filter(has_text="Posting lists")
     expect(first.locator("h3 mark")).to_have_text(["Posting"])
-    expect(first.locator(".passage mark")).to_have_text(["vectors", "posting"])
+    expect(first.locator(".snippet mark")).to_have_text(["vectors", "posting"])
 
 
-def test_of_a_long_text_a_passage_is_sent_and_the_rest_when_it_is_opened(open_page) -> None:
+def test_of_a_long_text_a_snippet_is_sent_and_the_rest_when_it_is_opened(open_page) -> None:
     page = open_page()
     with page.expect_response("**/search") as answered:
         page.goto(page.url.partition("#")[0] + "#c=hostile&q=hostile")
     assert all("text" not in hit for hit in answered.value.json()["hits"])
     whole = next(d["text"] for d in HOSTILE if d["id"].startswith("long-"))
     item = page.locator(".hit").filter(has_text="WWW")
-    expect(item.locator(".passage mark")).to_have_text("hostile")
-    assert len(item.locator(".passage").inner_text()) < 350 < len(whole)
+    expect(item.locator(".snippet mark")).to_have_text("hostile")
+    assert len(item.locator(".snippet").inner_text()) < 350 < len(whole)
     item.get_by_role("link").click()
     expect(page.get_by_role("dialog").locator(".full-text")).to_have_text(whole)
 

@@ -29,8 +29,8 @@ function hitItem(hit, rank, info, href, largest) {
         make("span", { class: "other" }),
         hit.title ? make("bdi", { class: "id" }, hit.id) : null,
         ...fields(hit.metadata)),
-      hit.passage
-        ? make("p", { class: "passage", dir: "auto" }, ...marked(hit.passage, words))
+      hit.snippet
+        ? make("p", { class: "snippet", dir: "auto" }, ...marked(hit.snippet, words))
         : null),
     contributions(hit, info, largest));
   item.dataset.id = hit.id;

@@ -9,7 +9,7 @@ import { readQuery, settingsOf } from "./query.js";
 
 const SLOW_MS = 150;
 /** So many characters of each text are shown; the whole text is loaded when the hit is opened. */
-const PASSAGE = 300;
+const SNIPPET_LENGTH = 300;
 
 export class Pane {
   /**
@@ -87,7 +87,7 @@ export class Pane {
 
   async #search(request, query, info, signal) {
     const settings = settingsOf(request, request.filter);
-    const body = { query, k: request.k, ...settings, explain: true, passage: PASSAGE };
+    const body = { query, k: request.k, ...settings, explain: true, snippet: SNIPPET_LENGTH };
     const start = performance.now();
     const answer = await api.search(request.collection, body, signal);
     const elapsed = performance.now() - start;

@@ -1,4 +1,4 @@
-"""Passages of texts: the part that shows why a text was found."""
+"""Snippets of texts: the part that shows why a text was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from serving import Served, error_of
 
 from sparsearch import Index
-from sparsearch.serve.passages import passage
+from sparsearch.serve.snippets import snippet
 from sparsearch.serve.words import TEXT_READ, words_by_term, words_in
 
 WORDS = ("sparse", "dense", "soup", "İstanbul", "don't")
@@ -27,8 +27,8 @@ TEXTS = st.lists(st.one_of(st.sampled_from(WORDS), FILLING), max_size=30).map(" 
     words=st.sets(st.sampled_from([w.lower() for w in WORDS])),
     length=st.integers(50, 400),
 )
-def test_a_passage_is_a_part_of_the_text_with_the_words(text, words, length) -> None:
-    found = passage(text, words, length)
+def test_a_snippet_is_a_part_of_the_text_with_the_words(text, words, length) -> None:
+    found = snippet(text, words, length)
     if len(text) <= length:
         assert found == text
         return
@@ -42,7 +42,7 @@ def test_a_passage_is_a_part_of_the_text_with_the_words(text, words, length) -> 
 def test_most_different_words_win_over_most_words() -> None:
     filling = "filling " * 100
     text = f"{filling}soup soup soup soup {filling}sparse soup {filling}"
-    found = passage(text, {"sparse", "soup"}, 100)
+    found = snippet(text, {"sparse", "soup"}, 100)
     assert "sparse soup" in found
     assert found.startswith("…\N{NO-BREAK SPACE}filling")
     assert found.endswith("filling\N{NO-BREAK SPACE}…")
@@ -50,10 +50,10 @@ def test_most_different_words_win_over_most_words() -> None:
 
 def test_words_far_behind_are_not_looked_for() -> None:
     text = "x " * TEXT_READ + "soup"
-    assert passage(text, {"soup"}, 100).startswith("x x")
+    assert snippet(text, {"soup"}, 100).startswith("x x")
 
 
-def test_a_search_sends_passages_instead_of_texts(tmp_path) -> None:
+def test_a_search_sends_snippets_instead_of_texts(tmp_path) -> None:
     long = "filling " * 5_000 + "Sparse soup with salt. " + "filling " * 5_000
     with Index.create(tmp_path / "long", "bm25") as index:
         index.add(
@@ -72,22 +72,22 @@ def test_a_search_sends_passages_instead_of_texts(tmp_path) -> None:
             return {hit["id"]: hit for hit in answer.json()["hits"]}, len(answer.content)
 
         whole, bytes_whole = hits(explain=True)
-        parts, bytes_parts = hits(explain=True, passage=300)
+        parts, bytes_parts = hits(explain=True, snippet=300)
         assert bytes_parts < 4_000 < 40_000 < bytes_whole
-        assert "Sparse soup with salt." in parts["long"]["passage"]
-        assert len(parts["long"]["passage"]) < 350
-        assert parts["short"]["passage"] == "salt, all of it"
-        assert parts["none"]["passage"] is None
+        assert "Sparse soup with salt." in parts["long"]["snippet"]
+        assert len(parts["long"]["snippet"]) < 350
+        assert parts["short"]["snippet"] == "salt, all of it"
+        assert parts["none"]["snippet"] is None
         for name, hit in parts.items():
             assert hit.pop("text_length") == len(whole[name]["text"] or "")
-            del hit["passage"], whole[name]["text"]
+            del hit["snippet"], whole[name]["text"]
         assert parts == whole
-        bare, _ = hits(fields=["title"], passage=300)
+        bare, _ = hits(fields=["title"], snippet=300)
         assert bare["long"].keys() == {"id", "score", "title", "metadata"}
         for wrong in (49, 10_001, 99.5, "300"):
-            answer = httpx.post(url, json={"query": "salt", "passage": wrong})
+            answer = httpx.post(url, json={"query": "salt", "snippet": wrong})
             assert answer.status_code == 422
-            assert "passage" in error_of(answer)["message"]
+            assert "snippet" in error_of(answer)["message"]
 
 
 def test_words_that_share_a_learned_term_all_stand_for_it(tmp_path: Path) -> None:

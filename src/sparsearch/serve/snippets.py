@@ -7,13 +7,13 @@ from collections.abc import Collection
 
 from sparsearch.serve.words import words_in
 
-__all__ = ["passage"]
+__all__ = ["snippet"]
 
 _NEAR = 40
-"""Characters by which a passage may be longer, to end with a word."""
+"""Characters by which a snippet may be longer, to end with a word."""
 
 
-def passage(text: str, words: Collection[str], length: int) -> str:
+def snippet(text: str, words: Collection[str], length: int) -> str:
     """Return about `length` characters of a text, those where most different words stand.
 
     Parameters
