@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from serving import Served, error_of
 
 from sparsearch import Index
+from sparsearch.index.words import TEXT_READ, words_in
 from sparsearch.serve.snippets import snippet
-from sparsearch.serve.words import TEXT_READ, words_by_term, words_in
+from sparsearch.serve.words import words_by_term
 
 WORDS = ("sparse", "dense", "soup", "İstanbul", "don't")
 FILLING = st.text(alphabet="ab cd\n\t.…👩🏽‍🚀\u202eשל", max_size=300)
@@ -35,8 +36,8 @@ def test_a_snippet_is_a_part_of_the_text_with_the_words(text, words, length) -> 
     bare = found.removeprefix("…\N{NO-BREAK SPACE}").removesuffix("\N{NO-BREAK SPACE}…")
     assert bare in text
     assert len(bare) <= length + 40
-    standing = {word for _, word in words_in(text)} & words
-    assert bool({word for _, word in words_in(bare)} & words) is bool(standing)
+    standing = {word for _, _, word in words_in(text)} & words
+    assert bool({word for _, _, word in words_in(bare)} & words) is bool(standing)
 
 
 def test_most_different_words_win_over_most_words() -> None:

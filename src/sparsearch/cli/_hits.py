@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HitPrinter", "matching_words", "snippet"]
 
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001 - apostrophes of both kinds
-_TEXT_READ = 20_000
 _STARTS_TRIED = 200
 _LEAD = 30
 _TERMS_SHOWN = 8
@@ -38,9 +35,11 @@ def matching_words(
     dict of str to dict of int to float
         Per word in lower case, the query's terms that it stands for and their weights.
     """
+    from sparsearch.index.words import words_in
+
     if not isinstance(query, str):
         return {}
-    words = sorted({word for text in texts for word in _words(text)})
+    words = sorted({word for text in texts for _, _, word in words_in(text)})
     vectors = index.encode_queries([query, *words])
     wanted = dict(zip(*(part.tolist() for part in vectors.row(0)), strict=True))
     found: dict[str, dict[int, float]] = {}
@@ -51,12 +50,10 @@ def matching_words(
     return found
 
 
-def _words(text: str) -> Iterator[str]:
-    return (match.group().lower() for match in _WORD.finditer(text))
-
-
 def _spans(text: str, words: Mapping[str, object]) -> list[tuple[int, int]]:
-    return [m.span() for m in _WORD.finditer(text) if m.group().lower() in words]
+    from sparsearch.index.words import words_in
+
+    return [(start, stop) for start, stop, word in words_in(text) if word in words]
 
 
 def snippet(text: str, words: Mapping[str, Mapping[int, float]], width: int) -> str:
@@ -108,7 +105,9 @@ class HitPrinter:
         """Return the lines for all hits, each with its explanation if there are any."""
         from rich.text import Text
 
-        texts = [one_line((hit.text or "")[:_TEXT_READ]) for hit in hits]
+        from sparsearch.index.words import TEXT_READ
+
+        texts = [one_line((hit.text or "")[:TEXT_READ]) for hit in hits]
         titles = [one_line(hit.title or "") for hit in hits]
         words = matching_words(self.index, self.query, titles + texts)
         page = Text()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Collection
 
-from sparsearch.serve.words import words_in
+from sparsearch.index.words import words_in
 
 __all__ = ["snippet"]
 
@@ -20,7 +20,7 @@ def snippet(text: str, words: Collection[str], length: int) -> str:
     ----------
     text : str
     words : collection of str
-        In lower case; looked for in the first `TEXT_READ` characters.
+        In lower case; looked for in what `words_in` reads.
     length : int
         At least 50. A text that is not longer is returned whole.
 
@@ -43,7 +43,7 @@ def _best_start(text: str, words: Collection[str], length: int) -> int:
     window: deque[tuple[int, str]] = deque()
     inside: Counter[str] = Counter()
     best, best_start = (0, 0), 0
-    for start, word in words_in(text):
+    for start, _, word in words_in(text):
         if word not in words:
             continue
         window.append((start, word))

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Iterable
 
 from sparsearch.index import Index
+from sparsearch.index.words import words_in
 from sparsearch.vectors import Vocabulary
 
-__all__ = ["TEXT_READ", "words_by_term", "words_in"]
+__all__ = ["words_by_term"]
 
-TEXT_READ: Final = 20_000
-"""Characters of a text in which words are looked for."""
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")  # noqa: RUF001 - apostrophes of both kinds
 _LONGEST_WORD = 100
-
-
-def words_in(text: str) -> Iterator[tuple[int, str]]:
-    """Yield where each word starts, and the word in lower case; `TEXT_READ` characters are read.
-
-    The page's ``text.js`` takes words apart in the same way, to mark them.
-    """
-    for match in _WORD.finditer(text, 0, TEXT_READ):
-        yield match.start(), match.group().lower()
 
 
 def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> dict[str, list[str]]:
@@ -35,14 +21,14 @@ def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> di
     ----------
     index : Index
     texts : iterable of str or None
-        Of each, the first `TEXT_READ` characters are read.
+        Of each, what `words_in` reads is looked at.
     splits : bool
         Whether the index's encoder takes text apart itself (BM25). Otherwise terms are taken to be
         word pieces, those inside a word marked by ``##``, as in the vocabularies of BERT.
     """
     found: dict[str, None] = {}
     for text in texts:
-        found.update(dict.fromkeys(word for _, word in words_in(text or "")))
+        found.update(dict.fromkeys(word for _, _, word in words_in(text or "")))
     words = list(found)
     terms: dict[str, list[str]] = {}
     if splits:

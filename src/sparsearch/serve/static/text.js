@@ -1,4 +1,4 @@
-// Finding and marking words in texts, as the server takes them apart (serve/words.py).
+// Finding and marking words in texts, as the server takes them apart (index/words.py).
 
 import { make } from "./dom.js";
 
