@@ -207,3 +207,25 @@ def test_an_index_finds_its_hybrid_encoder_again(model: Path, tmp_path: Path) ->
         pytest.raises(EncoderUnavailableError, match="has changed since"),
     ):
         index.search("cat")
+
+
+@pytest.mark.parametrize("kind", ["bm25", "default", "model", "none"])
+def test_whether_an_encoder_splits_words(kind: str, model: Path, tmp_path: Path) -> None:
+    encoder = {"model": ss.Encoder.load(model), "none": None}.get(kind, kind)
+    with ss.Index.create(tmp_path / "index", encoder) as index:
+        assert index.splits_words is (kind in ("bm25", "default"))
+    with ss.Index.open(tmp_path / "index") as index:
+        assert index.splits_words is (kind in ("bm25", "default"))
+
+
+def test_vectors_are_searched_where_the_model_is_gone(model: Path, tmp_path: Path) -> None:
+    shutil.copytree(model, tmp_path / "model")
+    with ss.Index.create(tmp_path / "index", ss.Encoder.load(tmp_path / "model")) as index:
+        add(index, TEXTS)
+        expected = [hit.id for hit in index.search({"cat": 1.0})]
+    shutil.rmtree(tmp_path / "model")
+    with ss.Index.open(tmp_path / "index") as index:
+        assert [hit.id for hit in index.search({"cat": 1.0})] == expected != []
+        assert index.explain({"cat": 1.0}, "a").terms
+        with pytest.raises(EncoderUnavailableError):
+            assert index.splits_words

@@ -149,6 +149,11 @@ class Bm25Encoder(Encoder):
         return False
 
     @property
+    def splits_words(self) -> bool:
+        """Yes: its terms are words."""
+        return True
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Type, version and settings as JSON values; `from_identity` reads them."""
         settings = {

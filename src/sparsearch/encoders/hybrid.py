@@ -108,6 +108,11 @@ class HybridEncoder(Encoder):
         return replace(self._lexical.saturation, first_term=self._n_learned)
 
     @property
+    def splits_words(self) -> bool:
+        """Yes: words are among its terms."""
+        return True
+
+    @property
     def identity(self) -> dict[str, Any]:
         """Type, version, the identities of its parts, and its source if it has one."""
         parts = {

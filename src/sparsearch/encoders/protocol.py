@@ -157,6 +157,15 @@ class Encoder(ABC):
         """
         return True
 
+    @property
+    def splits_words(self) -> bool:
+        """Whether it takes text apart into words itself, as BM25 does.
+
+        To show readers which words of a text stand for a term, the service then has each word
+        encoded. By default terms are taken to be word pieces, named as in the vocabularies of BERT.
+        """
+        return False
+
     def made(self, identity: Mapping[str, Any]) -> bool:
         """Whether an encoder of this `identity` gives the same vectors as this one."""
         return self.identity == identity

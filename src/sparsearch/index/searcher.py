@@ -79,6 +79,17 @@ class Searcher:
         return self._terms.reads_with_model
 
     @property
+    def splits_words(self) -> bool:
+        """Whether its encoder takes text apart into words itself; see `Encoder.splits_words`.
+
+        Raises
+        ------
+        EncoderUnavailableError
+            If the encoder cannot be loaded.
+        """
+        return self._terms.splits_words
+
+    @property
     def vocabulary(self) -> Vocabulary | None:
         """Strings of the terms; None if the index knows only term ids, or nothing yet."""
         return self._terms.vocabulary

@@ -121,6 +121,11 @@ class Terms:
         return self._identity is not None and self.encoder.reads_with_model
 
     @property
+    def splits_words(self) -> bool:
+        """Whether there is an encoder and it takes text apart itself; raises as `encoder`."""
+        return self._identity is not None and self.encoder.splits_words
+
+    @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
         if self._identity is None or self._encoder is not None:

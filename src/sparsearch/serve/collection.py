@@ -54,6 +54,7 @@ class Collection:
         self.encoder: dict[str, Any] | None = self.index.info().encoder
         if self.encoder is not None:
             self.index.encode_queries(["warm up"])  # loads it now, and says now if it cannot
+        self.splits_words = self.index.splits_words
         role = WriterRole(folder, config.read_only)
 
         def on_commit(requests: int, seconds: float) -> None:
@@ -67,11 +68,6 @@ class Collection:
         """Commit what waits, then close the index."""
         self.writer.close()
         self.index.close()
-
-    @property
-    def splits_words(self) -> bool:
-        """Whether its terms are words as its encoder takes them apart, not word pieces."""
-        return self.encoder is not None and self.encoder.get("type") in ("bm25", "hybrid")
 
     def gauges(self) -> dict[str, int]:
         """Return the numbers that metrics show."""

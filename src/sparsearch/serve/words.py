@@ -23,8 +23,9 @@ def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> di
     texts : iterable of str or None
         Of each, what `words_in` reads is looked at.
     splits : bool
-        Whether the index's encoder takes text apart itself (BM25). Otherwise terms are taken to be
-        word pieces, those inside a word marked by ``##``, as in the vocabularies of BERT.
+        Whether the index's encoder takes text apart itself (see `Encoder.splits_words`). Otherwise
+        terms are taken to be word pieces, those inside a word marked by ``##``, as in the
+        vocabularies of BERT.
     """
     found: dict[str, None] = {}
     for text in texts:
