@@ -30,7 +30,7 @@ from sparsearch.serve.metrics import Metrics, RequestMetrics
 from sparsearch.serve.models import ErrorResponse
 from sparsearch.serve.searching import SearchPool
 
-__all__ = ["create_app"]
+__all__ = ["Application", "create_app"]
 
 _log = logging.getLogger("sparsearch.serve")
 

@@ -22,7 +22,7 @@ _HEADERS = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
-STREAM_SUFFIX = "/stream"
+_STREAM_SUFFIX = "/stream"
 
 
 class SecurityHeaders:
@@ -82,7 +82,7 @@ class BodyGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_stream = scope["path"].endswith(STREAM_SUFFIX)
+        is_stream = scope["path"].endswith(_STREAM_SUFFIX)
         try:
             self._check_headers(scope, is_stream)
         except ServiceError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparsearch.errors import InvalidInputError, shorten
 
-__all__ = ["COLLECTION_NAME", "Limits", "ServeConfig", "is_loopback"]
+__all__ = ["COLLECTION_NAME", "Limits", "ServeConfig"]
 
 COLLECTION_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What a collection may be called: safe in a URL, a metric's label and a log line."""
@@ -149,7 +149,7 @@ class ServeConfig:
                     f"{shorten(name)} cannot be a collection's name: letters, digits, '.', '_' and "
                     "'-', at most 64, the first a letter or digit; write NAME=FOLDER"
                 )
-        if self.keys is None and not is_loopback(self.host):
+        if self.keys is None and not _is_loopback(self.host):
             raise InvalidInputError(
                 f"{self.host} can be reached from other machines; give a file of API keys "
                 "(sparsearch keys create FILE ...) or listen on 127.0.0.1"
@@ -162,7 +162,7 @@ class ServeConfig:
             raise InvalidInputError(f"threads is {self.threads}; it must be at least 1")
 
 
-def is_loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Return whether only this machine can reach an address; a name counts only if localhost."""
     try:
         return ipaddress.ip_address(host).is_loopback

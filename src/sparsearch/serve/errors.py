@@ -27,7 +27,14 @@ from sparsearch.errors import (
     shorten,
 )
 
-__all__ = ["ServiceError", "answer_error", "error_response", "from_exception", "from_validation"]
+__all__ = [
+    "ServiceError",
+    "answer_error",
+    "error_response",
+    "from_exception",
+    "from_validation",
+    "on_service_error",
+]
 
 _log = logging.getLogger("sparsearch.serve")
 

@@ -15,7 +15,7 @@ from sparsearch.serve.snippets import snippet
 from sparsearch.serve.words import words_by_term
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["answer_searches", "feedback_of", "group_of", "query_of", "widened"]
+__all__ = ["answer_searches", "feedback_of", "group_of", "query_of"]
 
 
 def group_of(collection: Collection, request: SearchRequest) -> Hashable:
@@ -30,18 +30,6 @@ def feedback_of(request: SearchRequest | BatchRequest | ExplainRequest) -> Feedb
     """Return the feedback that a request asks for."""
     given = request.feedback
     return None if given is None else Feedback(given.documents, given.terms, given.weight)
-
-
-def widened(
-    index: Index, queries: Sequence[str] | SparseVectors, request: SearchRequest
-) -> Sequence[str] | SparseVectors:
-    """Return what is searched for: the queries themselves or, with feedback, what they become."""
-    feedback = feedback_of(request)
-    if feedback is None:
-        return queries
-    return index.expand(
-        queries, request.filter, feedback=feedback, recall=request.recall, threads=1
-    )
 
 
 def query_of(queries: Sequence[str] | SparseVectors, place: int) -> str | SparseVectors:
@@ -63,7 +51,7 @@ def answer_searches(
     queries = collection.queries([request.query for request in requests])
     first = requests[0]
     start = time.perf_counter()
-    queries = widened(index, queries, first)
+    queries = _widened(index, queries, first)
     top = index.top_k(queries, first.k, first.filter, recall=first.recall, distinct=first.distinct)
     seconds = time.perf_counter() - start
     exact = first.recall is None or not index.can_approximate
@@ -79,6 +67,18 @@ def answer_searches(
         hits = _hits(collection, index, requests[place], query, found)
         answers.append(json_bytes({"hits": hits, **answer}))
     return answers
+
+
+def _widened(
+    index: Index, queries: Sequence[str] | SparseVectors, request: SearchRequest
+) -> Sequence[str] | SparseVectors:
+    """Return what is searched for: the queries themselves or, with feedback, what they become."""
+    feedback = feedback_of(request)
+    if feedback is None:
+        return queries
+    return index.expand(
+        queries, request.filter, feedback=feedback, recall=request.recall, threads=1
+    )
 
 
 def _hits(

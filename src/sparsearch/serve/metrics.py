@@ -57,7 +57,7 @@ class Metrics:
             ["collection"],
             registry=self.registry,
         )
-        self.wrong_keys = Counter(
+        self.refused_keys = Counter(
             "sparsearch_refused_keys",
             "Requests refused for their API key, or for lack of one.",
             registry=self.registry,
@@ -162,4 +162,4 @@ class RequestMetrics:
             seconds = time.perf_counter() - start
             self._metrics.requests.labels(operation, str(status)).observe(seconds)
             if status in (401, 403):
-                self._metrics.wrong_keys.inc()
+                self._metrics.refused_keys.inc()

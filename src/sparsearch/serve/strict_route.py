@@ -15,7 +15,7 @@ from sparsearch.serve.access import admit
 from sparsearch.serve.errors import ServiceError
 from sparsearch.strict_json import parse_json
 
-__all__ = ["StrictRoute"]
+__all__ = ["StrictRequest", "StrictRoute"]
 
 _LARGE = 64 * 1024
 
