@@ -501,3 +501,37 @@ def test_whether_the_very_document_is_stored(tmp_path: Path) -> None:
             assert not index.holds({**given, **other})
         with pytest.raises(InvalidDocumentError):
             index.holds({"id": "a"})
+
+
+def test_what_metadata_holds_can_be_given_back(tmp_path: Path) -> None:
+    given = {"id": "a", "text": "x", "year": 1995, "tags": ["b"]}
+    with Index.create(tmp_path / "index", "bm25") as index:
+        index.add([given])
+        read = index.get("a")
+        index.upsert([{"id": read.id, "text": read.text, "metadata": dict(read.metadata)}])
+        assert index.get("a") == read
+        assert index.search("x", filter={"year": 1995})[0].id == "a"
+        index.upsert([{"id": "b", "text": "y", "metadata": "a word"}])
+        assert index.get("b").metadata == {"metadata": "a word"}
+
+
+@pytest.mark.parametrize("name", ["year", "id", "text"])
+def test_metadata_with_the_name_of_another_field(tmp_path: Path, name: str) -> None:
+    with Index.create(tmp_path / "index", "bm25") as index:
+        with pytest.raises(InvalidDocumentError, match=f"{name}.*rename one"):
+            index.add([{"id": "a", "text": "x", "year": 1, "metadata": {name: 2}}])
+        assert len(index) == 0
+
+
+def test_vectors_are_gathered_for_longer_than_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparsearch.index.writer.MAX_POSTINGS", 10)
+    monkeypatch.setattr("sparsearch.index.writer.GATHERED_POSTINGS", 20_000)
+    words = SparseVectors.from_dicts([{1: 1.0, 2: 1.0}] * 16_000)
+    with Index.create(tmp_path / "vectors", None) as index:
+        index.add_vectors([str(i) for i in range(len(words))], words)
+        assert index.info().generation == 2
+    with Index.create(tmp_path / "counts", "bm25") as index:
+        index.add({"id": str(i), "text": "one two"} for i in range(9_000))
+        assert index.info().generation >= 2

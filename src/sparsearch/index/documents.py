@@ -177,7 +177,7 @@ def _check_document(position: int, document: object) -> Record:
 def _record(
     position: int, document_id: str, document: Mapping[Any, Any], *, needs_text: bool = False
 ) -> Record:
-    fields = {name: value for name, value in document.items() if name != "id"}
+    fields = _fields(position, document_id, document)
     title, text = (_text(position, document_id, n, fields.get(n)) for n in _TEXT_FIELDS)
     if needs_text and title is None and text is None:
         raise InvalidDocumentError(position, document_id, "it has neither text nor title")
@@ -189,6 +189,23 @@ def _record(
     # Copies: the caller may fill the same list anew for the next document.
     columns = {n: v.copy() if isinstance(v, list) else v for n, v in metadata.items()}
     return Record(document_id, content_of(title, text), payload, columns)
+
+
+def _fields(position: int, document_id: str, document: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return all fields but the id; those of a mapping called ``metadata`` are fields themselves.
+
+    So what `Document.metadata` holds can be given back under its name.
+    """
+    fields = {name: value for name, value in document.items() if name != "id"}
+    nested = fields.get("metadata")
+    if not isinstance(nested, dict):
+        return fields
+    del fields["metadata"]
+    for name in nested:
+        if name in fields or name in ("id", *_TEXT_FIELDS):
+            reason = f"field {shorten(name)} of its metadata has the name of another field"
+            raise InvalidDocumentError(position, document_id, f"{reason}; rename one")
+    return fields | nested
 
 
 def _text(position: int, document_id: str, name: str, value: object) -> str | None:

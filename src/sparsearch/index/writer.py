@@ -175,8 +175,7 @@ class Writer:
                 failure = error
                 break
             progress.advance(accepted)
-            most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
-            if self._buffer.is_full(self._store.config, most_postings):
+            if self._is_full():
                 self._seal(progress)
             if failure is not None:
                 break
@@ -317,6 +316,13 @@ class Writer:
         if replace:
             self._mark_deleted(self._find([record.id for record in records])[1])
         self._buffer.extend(records, vectors)
+
+    def _is_full(self) -> bool:
+        """Whether the documents gathered are enough for a segment."""
+        if not self._buffer.records:
+            return False
+        most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
+        return self._buffer.is_full(self._store.config, most_postings)
 
     def _find(self, ids: Sequence[str]) -> tuple[Numbers, Numbers]:
         """Return the numbers of documents and, where texts are cut, of their passages.
