@@ -351,3 +351,75 @@ def test_any_bytes_are_survived(small: Served, data: bytes, prefix: bytes) -> No
         connection.shutdown(socket.SHUT_WR)
         answer = connection.recv(65536)
         assert b"HTTP/1.1 5" not in answer
+
+
+FEW = Limits(query_characters=100, query_terms=5, filter_values=4)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "limit"),
+    [
+        ("search", {"query": "x" * 101}, 100),
+        ("search", {"query": {str(i): 1.0 for i in range(6)}}, 5),
+        ("search", {"query": "x", "filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
+        ("search/batch", {"queries": ["x" * 51] * 2}, 100),
+        ("search/batch", {"queries": ["x"], "filter": {"or": [{"year": 1}] * 5}}, 4),
+        ("explain", {"query": "x" * 101, "id": "a"}, 100),
+        ("encode", {"texts": ["x" * 101]}, 100),
+        ("count", {"filter": {"not": {"or": [{"year": 1}] * 5}}}, 4),
+        ("facets", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
+        ("documents/list", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
+        ("documents/delete", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
+    ],
+)
+def test_what_would_take_a_thread_for_long(
+    shared_papers: Path, path: str, body: object, limit: int
+) -> None:
+    with Served(shared_papers, limits=FEW) as served:
+        answer = httpx.post(f"{served.url}/v1/collections/papers/{path}", json=body, timeout=60)
+        error = error_of(answer)
+        assert (answer.status_code, error["code"], error["limit"]) == (422, "too_many", limit)
+        within = {"query": "x" * 100, "filter": {"year": {"in": [1, 2, 3, 4]}}}
+        assert post(served, SEARCH, json.dumps(within)).status_code == 200
+
+
+def test_who_waits_is_told_in_time(papers: Path) -> None:
+    """Not only when the search before has ended."""
+    batch = {"queries": [" ".join(f"word{i}" for i in range(2000))] * 80, "k": 4}
+    limits = Limits(search_seconds=0.01)
+    with Served(papers, limits=limits, threads=1) as served, ThreadPoolExecutor(1) as pool:
+        long = pool.submit(httpx.post, f"{served.url}{SEARCH}/batch", json=batch, timeout=60)
+        refused = []
+        while not long.done():
+            answer = httpx.post(f"{served.url}{SEARCH}", json={"query": "soup"}, timeout=60)
+            if answer.status_code == 503:
+                assert error_of(answer)["code"] == "search_timeout"
+                refused.append(long.done())
+        assert long.result().status_code == 200
+        assert False in refused
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_bodies_of_another_type(small: Served, kind: str | None) -> None:
+    headers = {} if kind is None else {"content-type": kind}
+    for path in (SEARCH, "/v1/collections/papers/documents"):
+        url = f"{small.url}{path}"
+        answer = httpx.post(url, content=b'{"query": "soup"}', headers=headers, timeout=60)
+        assert (answer.status_code, error_of(answer)["code"]) == (415, "unsupported_media_type")
+        assert "Content-Type: application/json" in error_of(answer)["message"]
+    kind = "application/vnd.api+json; charset=utf-8"
+    answer = post(small, SEARCH, b'{"query": "soup"}', **{"content-type": kind})
+    assert answer.status_code == 200
+
+
+def test_settings_that_cannot_work(papers: Path) -> None:
+    for origin in ("example.com", "http://x.com/", "https://x.com/path", "https://"):
+        with pytest.raises(InvalidInputError, match="none that a browser sends"):
+            ServeConfig({"p": papers}, origins=(origin,))
+    ServeConfig({"p": papers}, origins=("https://x.com", "http://localhost:3000"))
+    for proxies in ("nonsense", "10.0.0.1, 10.0.0.300"):
+        with pytest.raises(InvalidInputError, match="is no address"):
+            ServeConfig({"p": papers}, trusted_proxies=proxies)
+    ServeConfig({"p": papers}, trusted_proxies="10.0.0.5, fd00::/8")
+    with pytest.raises(InvalidInputError, match="a and b are the same folder"):
+        ServeConfig({"a": papers, "b": papers / ".." / papers.name})

@@ -8,9 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import quote
 
-from sparsearch.client.documents import PORTION, portions, weights_by_name, with_vectors
-from sparsearch.errors import InvalidInputError, InvalidQueryError, shorten
+from sparsearch.client.documents import PORTION, portions, with_vectors
+from sparsearch.client.queries import (
+    Query,
+    checked_filter,
+    portions_of_queries,
+    queries_body,
+    query_body,
+)
+from sparsearch.errors import DocumentNotFoundError, InvalidInputError, shorten
 from sparsearch.runs import Hit
+from sparsearch.strict_json import is_unicode
 from sparsearch.vectors import SparseVectors
 
 if TYPE_CHECKING:
@@ -21,24 +29,20 @@ __all__ = [
     "CollectionCalls",
     "CollectionInfo",
     "How",
-    "Query",
     "Rankings",
     "list_collections",
 ]
 
 _Result = TypeVar("_Result", covariant=True)
 
-Query = str | Mapping[Any, float] | SparseVectors
-"""As `Index.search` takes it."""
-
 Rankings = dict[str, tuple[Sequence[str], Sequence[float]]]
 """Ids and scores of each query."""
 
-_HITS = 500_000
-"""Hits of a batch that are asked for at once."""
-
 _IDS = 5_000
 """Documents that are deleted at once."""
+
+_LONGEST_ID = 50_000
+"""Bytes of an id in a URL; a service takes about 64 KiB of headers."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,7 @@ class How:
 
     def body(self) -> dict[str, Any]:
         """Return what is given as properties of a request."""
+        checked_filter(self.filter)
         given = {name: value for name, value in vars(self).items() if value is not None}
         return given if self.feedback is None else {**given, "feedback": asdict(self.feedback)}
 
@@ -204,14 +209,14 @@ class CollectionCalls:
             "POST",
             self.path("documents", "delete"),
             lambda answer: int(answer["deleted"]),
-            {"filter": filter},
+            {"filter": checked_filter(filter)},
             repeatable=False,  # when it has been carried out, nothing is left to be counted
         )
 
     def search(self, query: Query, how: How, fields: Sequence[str] | None) -> Call[list[Hit]]:
         """Search."""
         names = None if fields is None else list(fields)
-        body = {"query": _query(query), **how.body(), "fields": names}
+        body = {"query": query_body(query), **how.body(), "fields": names}
         return Call("POST", self.path("search"), lambda answer: _hits(answer["hits"]), body)
 
     def search_batches(
@@ -220,20 +225,9 @@ class CollectionCalls:
         how: How,
     ) -> Iterator[Call[Rankings]]:
         """Search for any number of queries, some hundreds at a time."""
-        given: list[Any]
-        if isinstance(queries, str) or not hasattr(queries, "__len__"):
-            reason = f"queries are {shorten(queries)}; give a sequence of strings"
-            raise InvalidQueryError(f"{reason}, a mapping of ids to strings, or SparseVectors")
-        if isinstance(queries, Mapping):
-            given = list(queries.values())
-        elif isinstance(queries, SparseVectors):
-            given = [weights_by_name(row) for row in queries.to_dicts()]
-        else:
-            given = list(queries)
+        given = queries_body(queries)
         names = list(queries) if isinstance(queries, Mapping) else list(map(str, range(len(given))))
-        most = max(1, min(PORTION, _HITS // how.k)) if isinstance(how.k, int) and how.k > 0 else 1
-        for start in range(0, max(len(given), 1), most):
-            part = slice(start, start + most)
+        for part in portions_of_queries(given, how.k):
 
             def parse(answer: Any, own: Sequence[str] = tuple(names[part])) -> Rankings:
                 rows = zip(own, answer["rankings"], strict=True)
@@ -251,7 +245,8 @@ class CollectionCalls:
         feedback: Feedback | None,
     ) -> Call[Explanation]:
         """Ask why a document has its score."""
-        body = {"query": _query(query), "id": document_id, "filter": filter, "recall": recall}
+        body: dict[str, Any] = {"query": query_body(query), "id": document_id}
+        body |= {"filter": checked_filter(filter), "recall": recall}
         body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("explain"), _explanation, body)
 
@@ -262,42 +257,49 @@ class CollectionCalls:
 
     def get(self, document_id: str) -> Call[Document]:
         """Ask for a document."""
-        return Call("GET", self.path("document"), _document, params={"id": document_id})
+        return Call("GET", self.path("document"), _document, params=_by_id(document_id))
 
     def page(
         self, filter: Mapping[str, Any] | None, after: str | None, fields: Sequence[str] | None
     ) -> Call[Page]:
         """Ask for some of the documents."""
         names = None if fields is None else list(fields)
-        body = {"filter": filter, "after": after, "limit": PORTION, "fields": names}
+        body = {"filter": checked_filter(filter), "after": after, "limit": PORTION, "fields": names}
         return Call("POST", self.path("documents", "list"), _page, body)
 
     def vector(self, document_id: str) -> Call[SparseVectors]:
         """Ask for a document's vector."""
-        params = {"id": document_id}
+        params = _by_id(document_id)
         return Call("GET", self.path("vector"), lambda a: _vectors([a["vector"]]), params=params)
 
     def count(self, filter: Mapping[str, Any] | None) -> Call[int]:
         """Count documents."""
-        return Call("POST", self.path("count"), lambda a: int(a["count"]), {"filter": filter})
+        return Call(
+            "POST",
+            self.path("count"),
+            lambda a: int(a["count"]),
+            {"filter": checked_filter(filter)},
+        )
 
     def facets(
         self, fields: Sequence[str] | None, filter: Mapping[str, Any] | None, limit: int
     ) -> Call[list[Facet]]:
         """Count the values of fields."""
         names = None if fields is None else list(fields)
-        body = {"fields": names, "filter": filter, "limit": limit}
+        body = {"fields": names, "filter": checked_filter(filter), "limit": limit}
         return Call("POST", self.path("facets"), _facets, body)
 
 
-def _query(query: Query) -> object:
-    if isinstance(query, str):
-        return query
-    if isinstance(query, SparseVectors):
-        if len(query) != 1:
-            raise InvalidQueryError("a query must be SparseVectors of one row; use search_batch")
-        return weights_by_name(query.to_dicts()[0])
-    return weights_by_name(query)
+def _by_id(document_id: str) -> dict[str, str]:
+    """Return the parameters that name a document; raise DocumentNotFoundError where none can."""
+    if not isinstance(document_id, str) or not document_id or not is_unicode(document_id):
+        raise DocumentNotFoundError(f"no document has the id {shorten(document_id)}")
+    if len(quote(document_id)) > _LONGEST_ID:
+        reason = (
+            f"the id {shorten(document_id)} is too long to be sent in a URL; list the documents"
+        )
+        raise InvalidInputError(reason)
+    return {"id": document_id}
 
 
 def _hits(answer: Iterable[Mapping[str, Any]]) -> list[Hit]:

@@ -12,10 +12,10 @@ from sparsearch.client.calls import (
     CollectionCalls,
     CollectionInfo,
     How,
-    Query,
     Rankings,
     list_collections,
 )
+from sparsearch.client.queries import Query
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
 from sparsearch.runs import Run
 

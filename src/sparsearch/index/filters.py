@@ -80,7 +80,7 @@ def _parse(expression: object, depth: int) -> Filter:
     if not isinstance(expression, Mapping):
         raise FilterError(f"a filter must be a mapping, not {shorten(expression)}")
     if not expression:
-        raise FilterError("the filter is empty; leave it out to search all documents")
+        raise FilterError("the filter is empty; it needs a condition")
     return _all([_parse_entry(name, value, depth) for name, value in expression.items()])
 
 

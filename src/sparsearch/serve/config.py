@@ -15,6 +15,8 @@ __all__ = ["COLLECTION_NAME", "Limits", "ServeConfig"]
 COLLECTION_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 """What a collection may be called: safe in a URL, a metric's label and a log line."""
 
+_ORIGIN = r"[a-z][a-z0-9+.-]*://[^/?#\s]+"
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -57,6 +59,10 @@ class Limits:
         Hits of all queries of a batch.
     read_hits : int
         Hits that are explained or cut to a snippet: the text of each is gone through.
+    query_characters, query_terms : int
+        Of all texts of a request that are searched for or encoded; of all its query vectors.
+    filter_values : int
+        Values that a filter compares with.
     listed : int
         Documents of a page of all.
     failures : int
@@ -85,6 +91,9 @@ class Limits:
     ids: int = 10_000
     hits: int = 1_000_000
     read_hits: int = 200
+    query_characters: int = 2**20
+    query_terms: int = 250_000
+    filter_values: int = 20_000
     listed: int = 1000
     failures: int = 10
     shutdown_seconds: int = 30
@@ -156,10 +165,35 @@ class ServeConfig:
             )
         if "*" in self.origins and self.keys is None:
             raise InvalidInputError("any origin (*) is allowed only where API keys are asked for")
+        for origin in self.origins:
+            if origin != "*" and not re.fullmatch(_ORIGIN, origin):
+                reason = f"origin {shorten(origin)} is none that a browser sends"
+                raise InvalidInputError(f"{reason}; write https://HOST or https://HOST:PORT")
+        for proxy in filter(None, map(str.strip, self.trusted_proxies.split(","))):
+            if proxy != "*" and not _is_network(proxy):
+                reason = f"trusted proxy {shorten(proxy)} is no address"
+                raise InvalidInputError(f"{reason}; write such as 10.0.0.5 or 10.0.0.0/8")
+        self._check_folders()
         if not self.refresh_seconds > 0:
             raise InvalidInputError(f"refresh_seconds is {self.refresh_seconds}, not above 0")
         if self.threads is not None and self.threads < 1:
             raise InvalidInputError(f"threads is {self.threads}; it must be at least 1")
+
+    def _check_folders(self) -> None:
+        """Refuse one index under two names: the server would keep itself from writing."""
+        names: dict[Path, str] = {}
+        for name, folder in self.indexes.items():
+            other = names.setdefault(Path(folder).resolve(), name)
+            if other != name:
+                raise InvalidInputError(f"{other} and {name} are the same folder, {folder}")
+
+
+def _is_network(address: str) -> bool:
+    try:
+        ipaddress.ip_network(address, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(host: str) -> bool:

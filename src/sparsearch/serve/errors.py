@@ -46,6 +46,11 @@ _CODES = {
     415: "unsupported_media_type",
     422: "invalid",
 }
+_CODES_OF_FIELDS = {
+    **dict.fromkeys(("query", "queries", "k", "recall", "distinct"), "invalid_query"),
+    "filter": "filter",
+}
+"""Where what is wrong with a field of the body has an error of its own in Python."""
 
 
 class ServiceError(HTTPException):
@@ -156,9 +161,12 @@ def from_validation(errors: Sequence[Mapping[str, Any]]) -> ServiceError:
         As pydantic gives them: what is wrong (``msg``) and where (``loc``).
     """
     first, *more = errors
-    where = ".".join(_unicode(shorten(part, 40).strip("'")) for part in first["loc"])
+    # Which member of a union it was not is said by pydantic as "str" or "list[str]".
+    place = [str(part) for part in first["loc"] if part != "str" and "[" not in str(part)]
+    where = ".".join(_unicode(shorten(part, 40).strip("'")) for part in place)
     rest = f" (and {len(more)} more)" if more else ""
-    return ServiceError(422, "invalid", f"{where}: {first['msg']}{rest}", location=where)
+    code = _CODES_OF_FIELDS.get(place[1], "invalid") if len(place) > 1 else "invalid"
+    return ServiceError(422, code, f"{where}: {first['msg']}{rest}", location=where)
 
 
 def answer_error(error: Exception) -> Response:

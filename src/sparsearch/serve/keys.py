@@ -156,6 +156,9 @@ class KeyFile:
         """
         try:
             content = json.loads(self.path.read_bytes())
+        except FileNotFoundError as error:
+            advice = "make one with: sparsearch keys create FILE"
+            raise FileFormatError(self.path, None, f"does not exist; {advice}") from error
         except OSError as error:
             raise FileFormatError(self.path, None, f"cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:

@@ -12,7 +12,6 @@ from fastapi.responses import Response
 
 from sparsearch.serve import models
 from sparsearch.serve.access import KeyDep, ReadDep, Service, ServiceDep
-from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.hits import answer_searches, feedback_of, group_of, query_of
 from sparsearch.serve.rendering import (
     document_body,
@@ -21,6 +20,7 @@ from sparsearch.serve.rendering import (
     json_response,
     vector_bodies,
 )
+from sparsearch.serve.sizes import check_filter, check_number, check_queries
 from sparsearch.serve.strict_route import StrictRoute
 from sparsearch.serve.words import words_by_term
 
@@ -37,9 +37,12 @@ async def search(
     request: models.SearchRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return the best documents for a query."""
-    _check_k(service, request.k)
+    limits = service.config.limits
+    check_number("k", request.k, limits.k)
     if request.explain or request.snippet is not None:
-        _check_number("k with explain or snippet", request.k, service.config.limits.read_hits)
+        check_number("k with explain or snippet", request.k, limits.read_hits)
+    check_queries([request.query], limits)
+    check_filter(request.filter, limits)
     work = partial(answer_searches, collection, service.metrics)
     group = group_of(collection, request)
     return json_response(await service.pool.run_together(group, request, work))
@@ -83,9 +86,11 @@ async def search_batch(
 ) -> Response:
     """Return the rankings of many queries, ids and scores only."""
     limits = service.config.limits
-    _check_k(service, request.k)
-    _check_number("queries", len(request.queries), limits.queries)
-    _check_number("queries times k", len(request.queries) * request.k, limits.hits)
+    check_number("k", request.k, limits.k)
+    check_number("queries", len(request.queries), limits.queries)
+    check_number("queries times k", len(request.queries) * request.k, limits.hits)
+    check_queries(request.queries, limits)
+    check_filter(request.filter, limits)
 
     def work() -> dict[str, Any]:
         index = collection.index.view()
@@ -111,6 +116,8 @@ async def explain(
     request: models.ExplainRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return each term's contribution to a document's score."""
+    check_queries([request.query], service.config.limits)
+    check_filter(request.filter, service.config.limits)
 
     def work() -> dict[str, Any]:
         index = collection.index.view()
@@ -132,7 +139,8 @@ async def encode(
     request: models.EncodeRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return the vectors that a search would use for some texts."""
-    _check_number("texts", len(request.texts), service.config.limits.queries)
+    check_number("texts", len(request.texts), service.config.limits.queries)
+    check_queries(request.texts, service.config.limits)
 
     def work() -> dict[str, Any]:
         return {"vectors": vector_bodies(collection.index.encode_queries(request.texts))}
@@ -151,6 +159,7 @@ async def list_documents(
     request: models.ListRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return the documents page by page, in an order that means nothing and stays."""
+    check_filter(request.filter, service.config.limits)
     limit = min(request.limit, service.config.limits.listed)
 
     def work() -> dict[str, Any]:
@@ -176,6 +185,7 @@ async def get_vector(id: _Id, collection: ReadDep, service: ServiceDep) -> Respo
 @router.post(f"{_NAME}/count", response_model=models.CountResponse, tags=["documents"])
 async def count(request: models.CountRequest, collection: ReadDep, service: ServiceDep) -> Response:
     """Return how many documents there are, or how many meet a filter."""
+    check_filter(request.filter, service.config.limits)
     return await _answer(service, lambda: {"count": collection.index.count(request.filter)})
 
 
@@ -184,6 +194,7 @@ async def facets(
     request: models.FacetsRequest, collection: ReadDep, service: ServiceDep
 ) -> Response:
     """Return the most frequent values of metadata fields."""
+    check_filter(request.filter, service.config.limits)
 
     def work() -> dict[str, Any]:
         found = collection.index.facets(request.fields, request.filter, limit=request.limit)
@@ -204,12 +215,3 @@ async def facets(
 async def _answer(service: Service, work: Callable[[], dict[str, Any]]) -> Response:
     """Work and write the answer in a thread."""
     return json_response(await service.pool.run(lambda: json_bytes(work())))
-
-
-def _check_k(service: Service, k: int) -> None:
-    _check_number("k", k, service.config.limits.k)
-
-
-def _check_number(what: str, number: int, most: int) -> None:
-    if number > most:
-        raise ServiceError(422, "too_many", f"{what}: {number}; at most {most}", limit=most)

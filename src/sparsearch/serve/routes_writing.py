@@ -15,6 +15,7 @@ from sparsearch.serve.config import Limits
 from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.ndjson import Portion, portions, store_portions
 from sparsearch.serve.rendering import json_response
+from sparsearch.serve.sizes import check_filter, check_number
 from sparsearch.serve.strict_route import StrictRoute
 from sparsearch.serve.writes import Deletion, FilterDeletion, Put, Write
 
@@ -60,10 +61,9 @@ async def delete_documents(
     request: models.DeleteRequest, collection: WriteDep, service: ServiceDep, http: Request
 ) -> Response:
     """Delete documents. May be repeated safely, unless missing ids are to be refused."""
-    most, ids = service.config.limits.ids, request.ids or []
-    if len(ids) > most:
-        reason = f"{len(ids)} ids; at most {most}"
-        raise ServiceError(422, "too_many", reason, limit=most)
+    ids = request.ids or []
+    check_number("ids", len(ids), service.config.limits.ids)
+    check_filter(request.filter, service.config.limits)
     size = len(await http.body())
     deletion: Write = Deletion(ids, request.missing_ok)
     if request.filter is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +28,11 @@ _MOST_TOGETHER = 32
 """Handed over at once; who is first among them waits for the last."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     item: Any
     work: Callable[[Sequence[Any]], Sequence[Any]]
     answer: asyncio.Future[Any]
-    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ class SearchPool:
             reason = "too many searches wait; try again later"
             raise ServiceError(503, "search_queue_full", reason, retry_after=1)
         loop = asyncio.get_running_loop()
-        job = _Job(item, work, loop.create_future(), time.monotonic() + self._seconds)
+        job = _Job(item, work, loop.create_future())
         self.pending += 1
         with self._guard:
             self._groups.setdefault(group, deque()).append(job)
@@ -110,16 +108,33 @@ class SearchPool:
             self._busy += has_idle_thread
         if has_idle_thread:
             self._executor.submit(self._work, loop)
-        return cast(_Result, await job.answer)
+        timer = loop.call_later(self._seconds, self._expire, group, job)
+        try:
+            return cast(_Result, await job.answer)
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
         self._executor.shutdown(wait=True)
 
+    def _expire(self, group: Hashable, job: _Job) -> None:
+        """Refuse a job that still waits: who asked has probably given up, and others wait."""
+        with self._guard:
+            waiting = self._groups.get(group)
+            if waiting is None or job not in waiting:
+                return
+            waiting.remove(job)
+            if not waiting:
+                del self._groups[group]
+        reason = f"no thread was free within {self._seconds:g} s; try again later"
+        error = ServiceError(503, "search_timeout", reason, retry_after=2)
+        self._deliver([_Outcome(job, None, error)])
+
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work in a thread until nothing waits."""
         while jobs := self._take():
-            outcomes = self._outcomes(jobs)
+            outcomes = _work_on(jobs)
             with suppress(RuntimeError):  # the loop has ended, and who asked with it
                 loop.call_soon_threadsafe(self._deliver, outcomes)
 
@@ -137,16 +152,6 @@ class SearchPool:
                 self._groups[group] = waiting  # behind the others
             return jobs
 
-    def _outcomes(self, jobs: Sequence[_Job]) -> list[_Outcome]:
-        now = time.monotonic()
-        outcomes = [_Outcome(job, None, self._late()) for job in jobs if job.deadline < now]
-        return outcomes + _work_on([job for job in jobs if job.deadline >= now])
-
-    def _late(self) -> ServiceError:
-        # Who asked has probably given up, and others wait.
-        reason = f"no thread was free within {self._seconds:g} s; try again later"
-        return ServiceError(503, "search_timeout", reason, retry_after=2)
-
     def _deliver(self, outcomes: Sequence[_Outcome]) -> None:
         self.pending -= len(outcomes)
         for outcome in outcomes:
@@ -161,8 +166,6 @@ class SearchPool:
 
 def _work_on(jobs: Sequence[_Job]) -> list[_Outcome]:
     """Work on jobs of one group together or, if that fails, on each alone."""
-    if not jobs:
-        return []
     try:
         results = jobs[0].work([job.item for job in jobs])
         return [_Outcome(job, result, None) for job, result in zip(jobs, results, strict=True)]

@@ -34,8 +34,18 @@ class StrictRequest(Request):
             raise ServiceError(400, "bad_json", f"the body: {error}") from error
 
 
+def _has_json(request: Request) -> bool:
+    """Whether the body is said to be JSON; none at all is for the schema to refuse."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    empty = request.headers.get("content-length", "0") == "0"
+    no_body = empty and "transfer-encoding" not in request.headers
+    return no_body or kind == "application/json" or kind.endswith("+json")
+
+
 class StrictRoute(APIRoute):
     """A route whose request is a `StrictRequest`, and has a key before its body is read.
+
+    A body of another type than JSON is refused, where one of JSON is asked for.
 
     What the key is good for turns out later, when the collection is known.
     """
@@ -46,6 +56,9 @@ class StrictRoute(APIRoute):
 
         async def strictly(request: Request) -> Response:
             admit(request, "read")
+            if self.body_field is not None and not _has_json(request):
+                reason = "send the header 'Content-Type: application/json'"
+                raise ServiceError(415, "unsupported_media_type", reason)
             return await handler(StrictRequest(request.scope, request.receive))
 
         return strictly

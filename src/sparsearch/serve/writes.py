@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -80,5 +81,17 @@ class Request:
 
     def fail(self, error: BaseException) -> None:
         """Answer with an error, unless it is answered."""
+        _forget_locals(error)
         if not self.done.done():
             self.done.set_exception(error)
+
+
+def _forget_locals(error: BaseException | None) -> None:
+    """Let go of what the functions that raised an error held, such as maps of deleted segments.
+
+    The answer refers to the error, and the error to its answer: without this, all of it would wait
+    for a collection of garbage, which may come hours later.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__

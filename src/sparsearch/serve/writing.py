@@ -202,8 +202,8 @@ class GroupWriter:
                 self._replaced = False
             except BaseException as error:  # the thread must outlive whatever happens
                 self._report(error)
-                for request in group:
-                    request.fail(error)
+                while group:  # emptied, as the error's traceback holds it
+                    group.pop().fail(error)
                 if self._replaced and self._events.on_replaced():
                     self._end(error)
                     return
