@@ -1,33 +1,47 @@
-"""Arguments and options that several verbs have."""
+"""Arguments and options of verbs: those that several have, and what an index is made with."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from sparsearch.cli._creation import ENCODER_NAMES
+
 __all__ = [
+    "K1",
+    "B",
     "Conditions",
     "Distinct",
     "DocumentFormat",
     "DocumentSource",
+    "EncoderName",
     "Hits",
     "IdField",
     "IndexFolder",
     "JsonOutput",
+    "Language",
+    "Mirror",
+    "Optimize",
+    "PairWeight",
+    "PassageLength",
     "Quantize",
     "QueriesFile",
     "Recall",
     "Recipe",
     "SegmentDocuments",
+    "SkipInvalid",
     "SourceFormat",
+    "StopWords",
     "TextField",
     "TitleField",
+    "Upsert",
     "UseFeedback",
     "VectorFormat",
     "VectorQuery",
     "WeightBits",
+    "measure_option",
     "share",
 ]
 
@@ -41,6 +55,17 @@ def share(text: str) -> float:
     if not 0 < value <= 1:
         raise typer.BadParameter(f"{text!r} is not a number above 0 and at most 1")
     return value
+
+
+def measure_option(default: str) -> Any:
+    """Return the option of measures; its help names those that are taken where none is given."""
+    return typer.Option(
+        "--measure",
+        "-m",
+        metavar="NAME",
+        help=f"Measure, as ir-measures writes it; may be repeated.  [default: {default}]",
+        show_default=False,
+    )
 
 
 IndexFolder = Annotated[
@@ -86,6 +111,59 @@ Recall = Annotated[
 
 Hits = Annotated[int, typer.Option("--k", "-k", metavar="NUMBER", min=1, help="Hits per query.")]
 
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="default|bm25|MODEL",
+        autocompletion=lambda: list(ENCODER_NAMES),
+        help="What makes vectors of text: the English encoder that comes with sparsearch; BM25 "
+        "alone, many times faster; or a model, its folder or its name on the Hugging Face "
+        "hub.  [default: default; bm25 with any option of BM25]",
+    ),
+]
+
+Language = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", help="BM25: language of the stemmer, or none.  [default: english]"
+    ),
+]
+
+StopWords = Annotated[
+    bool | None,
+    typer.Option(
+        "--stop-words/--no-stop-words",
+        help="BM25: leave out the most common words.  [default: where there is a list]",
+    ),
+]
+
+K1 = Annotated[
+    float | None,
+    typer.Option(metavar="NUMBER", help="BM25: how slowly repetition saturates.  [default: 1.2]"),
+]
+
+B = Annotated[
+    float | None,
+    typer.Option(metavar="NUMBER", help="BM25: discount of long documents.  [default: 0.75]"),
+]
+
+PairWeight = Annotated[
+    float | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="BM25: how much a pair of neighbouring words counts beside a word.  [default: 0]",
+    ),
+]
+
+PassageLength = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        help="Cut texts into passages of so many characters at most, each found by itself.  "
+        "[default: texts stay whole]",
+    ),
+]
+
 WeightBits = Annotated[
     int | None,
     typer.Option(metavar="NUMBER", help="Bits of a stored weight, 8 or 12.  [default: 12]"),
@@ -99,6 +177,26 @@ SegmentDocuments = Annotated[
         "model reads them, 250000 of vectors]",
     ),
 ]
+
+Upsert = Annotated[
+    bool,
+    typer.Option("--upsert", help="Read the whole source; replace documents whose ids are taken."),
+]
+
+Mirror = Annotated[
+    bool,
+    typer.Option(
+        "--mirror",
+        help="Make the index hold what the source does: replace documents that have changed, "
+        "delete those it no longer has.",
+    ),
+]
+
+SkipInvalid = Annotated[
+    bool, typer.Option("--skip-invalid", help="Report malformed records and leave them out.")
+]
+
+Optimize = Annotated[bool, typer.Option(help="Merge segments at the end, for faster searches.")]
 
 VectorFormat = Literal["jsonl", "npz", "csr"]
 

@@ -23,7 +23,7 @@ ENCODER_NAMES: Final = get_args(OwnEncoder)
 _BM25_OPTIONS = ("language", "stop_words", "k1", "b", "pair_weight")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CreationOptions:
     """Settings of a new index; None where not given.
 

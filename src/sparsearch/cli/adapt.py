@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparsearch.cli._adding import Rejected, acceptable, open_documents
-from sparsearch.cli._arguments import DocumentSource, IdField, SourceFormat, TextField, TitleField
+from sparsearch.cli._arguments import (
+    DocumentSource,
+    IdField,
+    SkipInvalid,
+    SourceFormat,
+    TextField,
+    TitleField,
+)
 from sparsearch.cli._console import counted, human_time, note, quoted
 from sparsearch.cli._progress import Progress, steps
 from sparsearch.readers import FieldMapping, Source
@@ -34,10 +41,7 @@ def adapt(
     id_field: IdField = None,
     title_field: TitleField = None,
     text_field: TextField = None,
-    skip_invalid: Annotated[
-        bool,
-        typer.Option("--skip-invalid", help="Report malformed records and leave them out."),
-    ] = False,
+    skip_invalid: SkipInvalid = False,
 ) -> None:
     """Adapt the default encoder to documents.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from sparsearch.cli._arguments import JsonOutput
+from sparsearch.cli._arguments import JsonOutput, measure_option
 from sparsearch.cli._console import write_json
 from sparsearch.cli._judged import note_what_is_missing
 
@@ -38,16 +38,7 @@ def compare(
             show_default=False,
         ),
     ],
-    measure: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            "-m",
-            metavar="NAME",
-            help="Measure, as ir-measures writes it; may be repeated.  [default: nDCG@10]",
-            show_default=False,
-        ),
-    ] = None,
+    measure: Annotated[list[str] | None, measure_option("nDCG@10")] = None,
     test: Annotated[Test, typer.Option(help="Paired significance test.")] = "t",
     correction: Annotated[
         Correction, typer.Option(help="Correction of p values for the number of runs.")

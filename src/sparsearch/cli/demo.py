@@ -43,7 +43,12 @@ _OPTIONS = {
     "default": CreationOptions(segment_documents=_SEGMENT_DOCUMENTS, encoder="default"),
     # k1 and b that suit short texts (those of Anserini); questions are full of stop words.
     "bm25": CreationOptions(
-        "english", True, 0.9, 0.4, segment_documents=_SEGMENT_DOCUMENTS, encoder="bm25"
+        language="english",
+        stop_words=True,
+        k1=0.9,
+        b=0.4,
+        segment_documents=_SEGMENT_DOCUMENTS,
+        encoder="bm25",
     ),
 }
 

@@ -16,6 +16,7 @@ from sparsearch.cli._arguments import (
     IdField,
     Quantize,
     Recipe,
+    SkipInvalid,
     SourceFormat,
     TextField,
     TitleField,
@@ -74,10 +75,7 @@ def encode(
     ] = None,
     recipe: Recipe = None,
     quantize: Quantize = True,
-    skip_invalid: Annotated[
-        bool,
-        typer.Option("--skip-invalid", help="Report malformed records and leave them out."),
-    ] = False,
+    skip_invalid: SkipInvalid = False,
 ) -> None:
     """Encode texts with a trained model, to files of vectors.
 

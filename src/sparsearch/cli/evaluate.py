@@ -15,6 +15,7 @@ from sparsearch.cli._arguments import (
     QueriesFile,
     Recall,
     UseFeedback,
+    measure_option,
 )
 from sparsearch.cli._console import note, working, write_json
 from sparsearch.cli._judged import note_what_is_missing
@@ -44,15 +45,7 @@ def evaluate(
     ],
     split: Annotated[str, typer.Option(metavar="NAME", help="Which judgements to use.")] = "test",
     measure: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--measure",
-            "-m",
-            metavar="NAME",
-            help="Measure, as ir-measures writes it; may be repeated.  "
-            "[default: nDCG@10, RR@10, R@100, R@1000, AP, Judged@10]",
-            show_default=False,
-        ),
+        list[str] | None, measure_option("nDCG@10, RR@10, R@100, R@1000, AP, Judged@10")
     ] = None,
     k: Hits = 1000,
     recall: Recall = None,

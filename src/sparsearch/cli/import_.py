@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._arguments import IndexFolder, SegmentDocuments, VectorFormat, WeightBits
+from sparsearch.cli._arguments import (
+    IndexFolder,
+    Optimize,
+    SegmentDocuments,
+    Upsert,
+    VectorFormat,
+    WeightBits,
+)
 from sparsearch.cli._console import counted, human_bytes, note, quoted, working
 from sparsearch.cli._creation import CreationOptions, create_or_open
 from sparsearch.cli._opening import announce_compilation
@@ -52,15 +59,8 @@ def import_(
     ] = None,
     weight_bits: WeightBits = None,
     segment_documents: SegmentDocuments = None,
-    upsert: Annotated[
-        bool,
-        typer.Option(
-            "--upsert", help="Read the whole file; replace documents whose ids are taken."
-        ),
-    ] = False,
-    optimize: Annotated[
-        bool, typer.Option(help="Merge segments at the end, for faster searches.")
-    ] = True,
+    upsert: Upsert = False,
+    optimize: Optimize = True,
 ) -> None:
     """Add vectors made elsewhere to an index.
 

@@ -9,21 +9,32 @@ import typer
 
 from sparsearch.cli._adding import Adding, Rejected, open_documents
 from sparsearch.cli._arguments import (
+    K1,
+    B,
     DocumentSource,
+    EncoderName,
     IdField,
     IndexFolder,
+    Language,
+    Mirror,
+    Optimize,
+    PairWeight,
+    PassageLength,
     SegmentDocuments,
     SourceFormat,
+    StopWords,
     TextField,
     TitleField,
+    Upsert,
     WeightBits,
 )
 from sparsearch.cli._console import counted, human_bytes, note, quoted, stored_thing, working
-from sparsearch.cli._creation import ENCODER_NAMES, CreationOptions, create_or_open
+from sparsearch.cli._creation import CreationOptions, create_or_open
+from sparsearch.cli._mirroring import Mirrored
 from sparsearch.cli._opening import announce_compilation
 from sparsearch.cli._resuming import can_be_reread
 from sparsearch.errors import InvalidInputError
-from sparsearch.readers import FieldMapping
+from sparsearch.readers import FieldMapping, Source
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
@@ -46,70 +57,17 @@ def index(
     id_field: IdField = None,
     title_field: TitleField = None,
     text_field: TextField = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            metavar="default|bm25|MODEL",
-            autocompletion=lambda: list(ENCODER_NAMES),
-            help="What makes vectors of text: the English encoder that comes with sparsearch; BM25 "
-            "alone, many times faster; or a model, its folder or its name on the Hugging Face "
-            "hub.  [default: default; bm25 with any option of BM25]",
-        ),
-    ] = None,
-    language: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="BM25: language of the stemmer, or none.  [default: english]"
-        ),
-    ] = None,
-    stop_words: Annotated[
-        bool | None,
-        typer.Option(
-            "--stop-words/--no-stop-words",
-            help="BM25: leave out the most common words.  [default: where there is a list]",
-        ),
-    ] = None,
-    k1: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER", help="BM25: how slowly repetition saturates.  [default: 1.2]"
-        ),
-    ] = None,
-    b: Annotated[
-        float | None,
-        typer.Option(metavar="NUMBER", help="BM25: discount of long documents.  [default: 0.75]"),
-    ] = None,
-    pair_weight: Annotated[
-        float | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="BM25: how much a pair of neighbouring words counts beside a word.  [default: 0]",
-        ),
-    ] = None,
-    passage_length: Annotated[
-        int | None,
-        typer.Option(
-            metavar="NUMBER",
-            help="Cut texts into passages of so many characters at most, each found by itself.  "
-            "[default: texts stay whole]",
-        ),
-    ] = None,
+    encoder: EncoderName = None,
+    language: Language = None,
+    stop_words: StopWords = None,
+    k1: K1 = None,
+    b: B = None,
+    pair_weight: PairWeight = None,
+    passage_length: PassageLength = None,
     weight_bits: WeightBits = None,
     segment_documents: SegmentDocuments = None,
-    upsert: Annotated[
-        bool,
-        typer.Option(
-            "--upsert", help="Read the whole source; replace documents whose ids are taken."
-        ),
-    ] = False,
-    mirror: Annotated[
-        bool,
-        typer.Option(
-            "--mirror",
-            help="Make the index hold what the source does: replace documents that have changed, "
-            "delete those it no longer has.",
-        ),
-    ] = False,
+    upsert: Upsert = False,
+    mirror: Mirror = False,
     skip_invalid: Annotated[
         bool,
         typer.Option(
@@ -117,9 +75,7 @@ def index(
             help="Report records that are malformed or whose id is taken, and leave them out.",
         ),
     ] = False,
-    optimize: Annotated[
-        bool, typer.Option(help="Merge segments at the end, for faster searches.")
-    ] = True,
+    optimize: Optimize = True,
 ) -> None:
     """Add documents to an index, creating it if there is none.
 
@@ -130,8 +86,17 @@ def index(
     --weight-bits and --segment-documents belong to the index and are fixed when it is created.
     Those that begin with "BM25" make an index of BM25.
     """
-    words = language, stop_words, k1, b, pair_weight
-    options = CreationOptions(*words, weight_bits, segment_documents, encoder, passage_length)
+    options = CreationOptions(
+        language=language,
+        stop_words=stop_words,
+        k1=k1,
+        b=b,
+        pair_weight=pair_weight,
+        weight_bits=weight_bits,
+        segment_documents=segment_documents,
+        encoder=encoder,
+        passage_length=passage_length,
+    )
     rejected = Rejected() if skip_invalid else None
     fields = FieldMapping(id_field, title_field, tuple(text_field or ()))
     reader = open_documents(source, format, fields, rejected)
@@ -149,16 +114,22 @@ def index(
         if optimize and (added or (mirrored and mirrored.deleted)):
             with working("merging segments"):
                 target.optimize()
-        if reader.skipped:
-            name, reason = reader.skipped[0]
-            left_out = counted(len(reader.skipped), "file")
-            note(f"left out {left_out} that no text could be read from, such as {name} ({reason})")
-        if rejected and rejected.count:
-            note(f"skipped {counted(rejected.count, 'record')} in all")
-        if mirrored:
-            kept = f"{counted(mirrored.unchanged, 'document')} unchanged"
-            note(f"{kept}, {mirrored.deleted:,} deleted")
+        _note_what_was_not_added(reader, rejected, mirrored)
         _summarize(target, added, seconds)
+
+
+def _note_what_was_not_added(
+    reader: Source, rejected: Rejected | None, mirrored: Mirrored | None
+) -> None:
+    if reader.skipped:
+        name, reason = reader.skipped[0]
+        left_out = counted(len(reader.skipped), "file")
+        note(f"left out {left_out} that no text could be read from, such as {name} ({reason})")
+    if rejected and rejected.count:
+        note(f"skipped {counted(rejected.count, 'record')} in all")
+    if mirrored:
+        kept = f"{counted(mirrored.unchanged, 'document')} unchanged"
+        note(f"{kept}, {mirrored.deleted:,} deleted")
 
 
 def _summarize(index: Index, added: int, seconds: float) -> None:
