@@ -23,7 +23,7 @@ from sparsearch.training.examples import Example
 from sparsearch.training.objective import Objective
 from sparsearch.training.processes import Processes
 from sparsearch.training.run_log import RunLog, StepReport
-from sparsearch.training.schedules import CollapseWatch, learning_rate_share
+from sparsearch.training.schedules import CollapseWatch, NnzController, learning_rate_share
 
 __all__ = ["Progress", "Trainer"]
 
@@ -263,9 +263,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
         self._watch.empty = state["empty"]
         for side, values in state["controllers"].items():
-            controller = self.objective.penalties[side].controller
-            for name, value in values.items():
-                setattr(controller, name, value)
+            self.objective.penalties[side].controller = NnzController(**values)
 
 
 def _seeds(seed: int, step: int) -> Iterator[int]:

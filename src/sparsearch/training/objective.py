@@ -74,10 +74,15 @@ class Objective(nn.Module):
         super().__init__()
         self.ranking = RankingLoss(recipe.losses)
         self.penalties = nn.ModuleDict()
-        for side in ("query", "document"):
-            part = getattr(recipe, f"{side}_regulariser")
-            weight = getattr(sparsity, f"{side}_weight")
-            target = getattr(sparsity, f"{side}_target")
+        sides = {
+            "query": (recipe.query_regulariser, sparsity.query_weight, sparsity.query_target),
+            "document": (
+                recipe.document_regulariser,
+                sparsity.document_weight,
+                sparsity.document_target,
+            ),
+        }
+        for side, (part, weight, target) in sides.items():
             if part is None:
                 if weight is not None or target is not None:
                     reason = f"recipe {recipe.name} has no regulariser for a {side}"
