@@ -138,7 +138,7 @@ def _write_graph(network: SparseNetwork, longest: int, path: Path) -> None:
     length = torch.export.Dim("length", min=1, max=longest)
     axes = {0: batch, 1: length}
     try:
-        with _quiet():
+        with _quiet_exporter():
             program = torch.onnx.export(
                 network,
                 (example, torch.ones_like(example)),
@@ -165,7 +165,7 @@ def _quantize(path: Path) -> None:
 
     plain = path.with_name(f"plain-{path.name}")
     path.rename(plain)
-    with _quiet():
+    with _quiet_exporter():
         quantize_dynamic(plain, path, weight_type=QuantType.QInt8, per_channel=True)
     for leftover in path.parent.glob(f"{path.name}.data*"):
         leftover.unlink()
@@ -222,7 +222,7 @@ def _folder_in_the_making(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet_exporter() -> Iterator[None]:
     """Keep the exporter and the quantiser from talking about themselves."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)

@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 from sparsearch.encoders.checkpoint import LEXICAL_HEAD, Network
 from sparsearch.errors import EncoderUnavailableError, shorten
 
-__all__ = ["SparseNetwork", "load_network", "read_tensors"]
+__all__ = ["SparseNetwork", "load_network", "quiet_transformers", "read_tensors"]
 
 _OTHER_SHAPES = (
     "{folder} has weights of another shape than its config.json says; copy or download both again"
@@ -167,7 +167,7 @@ def load_network(
     """
     lexical = network.head == "lexical"
     kind = AutoModel if lexical else AutoModelForMaskedLM
-    with _quiet(), _loading_faults(network.folder):
+    with quiet_transformers(), _loading_faults(network.folder):
         if lexical:
             transformer, info = _without_pooler(kind, network.folder)
             head = _lexical_head(network.folder, int(transformer.config.hidden_size))
@@ -254,8 +254,8 @@ def _loading_faults(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing bars and warning about what is checked here."""
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers from drawing bars and warning, such as about weights that are not used."""
     verbosity = transformers_logging.get_verbosity()
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from sentence_transformers.sparse_encoder.modules import (
 )
 from torch import nn
 from transformers import AutoConfig
-from transformers.utils import logging
 
 from sparsearch.encoders import is_hub_name
+from sparsearch.encoders.torch_network import quiet_transformers
 from sparsearch.errors import TrainingError
 from sparsearch.training.forward import chain, tokenize
 from sparsearch.training.fused import max_logits
@@ -37,7 +36,7 @@ from sparsearch.training.modules import (
 )
 from sparsearch.training.recipes import EncoderPart, Recipe
 
-__all__ = ["Base", "build_model", "inverse_document_frequencies"]
+__all__ = ["Base", "build_model"]
 
 _SPLADE_ACTIVATIONS = {"log1p": "relu", "log1p_log1p": "log1p_relu"}
 """Our names of activations, and those of `SpladePooling`, which always adds a ``log1p``."""
@@ -114,7 +113,7 @@ def build_model(
     return model
 
 
-def inverse_document_frequencies(tokenizer: Any, texts: Iterable[str]) -> torch.Tensor:
+def _token_idf(tokenizer: Any, texts: Iterable[str]) -> torch.Tensor:
     """Return ``ln(1 + (N - df + 0.5) / (df + 0.5))`` of each token; 0 for special tokens.
 
     Tokens in none of the texts get the weight of one in none of *N* texts. Without texts all
@@ -137,7 +136,7 @@ def _static(part: EncoderPart, tokenizer: Any, texts: Iterable[str]) -> SparseSt
         weights = torch.ones(len(tokenizer))
         weights[tokenizer.all_special_ids] = 0.0
     else:
-        weights = inverse_document_frequencies(tokenizer, texts)
+        weights = _token_idf(tokenizer, texts)
     return SparseStaticEmbedding(tokenizer, weights, frozen=part.kind != "table")
 
 
@@ -200,7 +199,7 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
                 f"{config.architectures}), and a new one would start from noise; take a checkpoint "
                 "with one, or a recipe with a tied head (sparta)"
             )
-        with _quiet():
+        with quiet_transformers():
             transformer = kind(
                 path,
                 transformer_task=task,
@@ -225,20 +224,6 @@ def _check_lengths(transformer: Transformer, path: str, base: Base, copies: int)
             raise TrainingError(
                 f"{name} is {tokens}, but {path} takes at most {longest // copies} tokens"
             )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep transformers from showing bars, and which weights a checkpoint has that are not used."""
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _has_head(config: Any, ending: str) -> bool:
