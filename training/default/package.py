@@ -19,7 +19,13 @@ from safetensors.numpy import save_file
 
 from sparsearch.encoders import Bm25Config, HybridEncoder, OnnxEncoder
 from sparsearch.encoders.hybrid_folder import write_hybrid_settings
-from sparsearch.encoders.model_folder import ModelSettings
+from sparsearch.encoders.model_folder import (
+    MODEL_NAME,
+    QUERY_WEIGHTS_NAME,
+    SETTINGS_NAME,
+    TOKENIZER_NAME,
+    ModelSettings,
+)
 from sparsearch.encoders.onnx_export import drop_traces
 
 MAX_LENGTH = 256
@@ -90,7 +96,7 @@ def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     head = mixture.head
     module = SparseEncoder(load_backbone(attention="eager"), head).eval()
-    _export(module, folder / "model.onnx")
+    _export(module, folder / MODEL_NAME)
     settings = ModelSettings(
         name=name,
         dimension=len(head.groups.places),
@@ -103,11 +109,11 @@ def write_model_folder(mixture: Mixture, name: str, folder: Path) -> None:
         max_batch=1,
         idf_exponent=mixture.idf_exponent,
     )
-    (folder / "sparsearch_encoder.json").write_text(settings.to_json(), encoding="utf-8")
-    shutil.copyfile(BASE_FOLDER / "tokenizer.json", folder / "tokenizer.json")
+    (folder / SETTINGS_NAME).write_text(settings.to_json(), encoding="utf-8")
+    shutil.copyfile(BASE_FOLDER / "tokenizer.json", folder / TOKENIZER_NAME)
     table = {"terms": head.groups.term_of_each(), "weights": mixture.query_weights}
-    save_file(table, folder / "query_weights.safetensors")
-    (folder / "query_weights.safetensors").chmod(0o644)
+    save_file(table, folder / QUERY_WEIGHTS_NAME)
+    (folder / QUERY_WEIGHTS_NAME).chmod(0o644)
 
 
 def _export(module: SparseEncoder, path: Path) -> None:

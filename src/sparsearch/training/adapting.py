@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from sparsearch.encoders import HybridEncoder, OnnxEncoder
 from sparsearch.encoders.default import DEFAULT_FOLDER
 from sparsearch.encoders.hybrid_folder import load_hybrid
+from sparsearch.encoders.model_folder import MODEL_NAME, SETTINGS_NAME
 from sparsearch.encoders.onnx_model import open_session
 from sparsearch.errors import InvalidInputError, MissingExtraError, TrainingError
 from sparsearch.index.documents import check_documents
@@ -114,7 +115,7 @@ def adapt_default(
         raise TrainingError(f"{folder} exists; give another folder")
     texts = (record.content for record in check_documents(documents))
     pieces = pieces_of(texts, most_pieces, config.seed)
-    graph = onnx.load(DEFAULT_FOLDER / "model.onnx", load_external_data=False)
+    graph = onnx.load(DEFAULT_FOLDER / MODEL_NAME, load_external_data=False)
     encoder = OnnxEncoder(DEFAULT_FOLDER)
     head = _Head(graph, encoder.settings.dimension)
     windows = [row[: encoder.settings.windows.length] for row in encoder.tokens(pieces)]
@@ -136,7 +137,7 @@ def adapt_default(
     # Whole or not at all, whenever the process ends.
     with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
         made = shutil.copytree(DEFAULT_FOLDER, Path(parent) / folder.name)
-        onnx.save(graph, made / "model.onnx")
+        onnx.save(graph, made / MODEL_NAME)
         _rename(made, config, len(filled))
         made.rename(folder)
     return load_hybrid(folder, str(folder.resolve()))
@@ -279,7 +280,7 @@ def _rename(folder: Path, config: FitConfig, n_pieces: int) -> None:
     """Say in the folder's files that this is another encoder."""
     card = _CARD.format(version=version("sparsearch"), pieces=n_pieces)
     (folder / "README.md").write_text(card, encoding="utf-8")
-    path = folder / "sparsearch_encoder.json"
+    path = folder / SETTINGS_NAME
     settings = json.loads(path.read_text("utf-8"))
     settings["name"] += ", adapted"
     path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
