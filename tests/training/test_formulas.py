@@ -17,7 +17,7 @@ from sparsearch.training.activations import ELEMENTWISE, OVER_VOCABULARY, top_k
 from sparsearch.training.fused import max_logits, sum_weights
 from sparsearch.training.losses import AntiZeroLoss, RankingLoss, build_loss
 from sparsearch.training.modules import EpicHead, TermWeights, TiedHead, VocabularyPooling
-from sparsearch.training.recipes import LOSSES, LossPart, RegulariserPart
+from sparsearch.training.recipe import LOSSES, LossPart, RegulariserPart
 from sparsearch.training.regularisers import DfFlopsLoss, build_regulariser
 
 BATCH, DOCUMENTS, LENGTH, SIZE, TERMS = 4, 3, 5, 6, 11

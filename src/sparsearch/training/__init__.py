@@ -27,13 +27,8 @@ if TYPE_CHECKING:
     from sparsearch.training.mining import mine_negatives
     from sparsearch.training.plotting import plot_run
     from sparsearch.training.pseudo import pseudo_queries
-    from sparsearch.training.recipes import (
-        RECIPES,
-        EncoderPart,
-        LossPart,
-        Recipe,
-        RegulariserPart,
-    )
+    from sparsearch.training.recipe import EncoderPart, LossPart, Recipe, RegulariserPart
+    from sparsearch.training.recipes import RECIPES
     from sparsearch.training.run import TrainResult, train
     from sparsearch.training.run_log import StepReport
     from sparsearch.training.teachers import ScoreCache, score_examples
@@ -42,16 +37,16 @@ _EXPORTS = {
     "AdaptingStep": "adapting",
     "Base": "building",
     "DevelopmentConfig": "config",
-    "EncoderPart": "recipes",
+    "EncoderPart": "recipe",
     "Example": "examples",
     "FitConfig": "config",
     "LiveEncoder": "live",
-    "LossPart": "recipes",
+    "LossPart": "recipe",
     "NegativesConfig": "config",
     "OptimizerConfig": "config",
     "RECIPES": "recipes",
-    "Recipe": "recipes",
-    "RegulariserPart": "recipes",
+    "Recipe": "recipe",
+    "RegulariserPart": "recipe",
     "ScoreCache": "teachers",
     "SparsityConfig": "config",
     "StepReport": "run_log",

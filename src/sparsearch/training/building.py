@@ -34,7 +34,7 @@ from sparsearch.training.modules import (
     TiedHead,
     VocabularyPooling,
 )
-from sparsearch.training.recipes import EncoderPart, Recipe
+from sparsearch.training.recipe import EncoderPart, Recipe
 
 __all__ = ["Base", "build_model"]
 

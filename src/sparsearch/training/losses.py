@@ -19,7 +19,7 @@ from sentence_transformers.sparse_encoder.losses import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsearch.training.recipes import LossPart
+from sparsearch.training.recipe import LossPart
 
 __all__ = [
     "AntiZeroLoss",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sparsearch.errors import InvalidInputError
 from sparsearch.training.config import SparsityConfig
 from sparsearch.training.losses import RankingLoss
-from sparsearch.training.recipes import Recipe, RegulariserPart
+from sparsearch.training.recipe import Recipe, RegulariserPart
 from sparsearch.training.regularisers import build_regulariser
 from sparsearch.training.schedules import NnzController, ramp
 

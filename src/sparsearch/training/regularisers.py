@@ -12,7 +12,7 @@ import torch
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch import Tensor, nn
 
-from sparsearch.training.recipes import RegulariserPart
+from sparsearch.training.recipe import RegulariserPart
 
 __all__ = ["DfFlopsLoss", "L1Loss", "build_regulariser"]
 

@@ -14,7 +14,8 @@ from sparsearch.errors import MissingExtraError, SourceChangedError, TrainingErr
 from sparsearch.files import replacing
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example, read_examples, write_examples
-from sparsearch.training.recipes import Recipe, recipe_named
+from sparsearch.training.recipe import Recipe
+from sparsearch.training.recipes import recipe_named
 from sparsearch.training.run_log import StepReport
 
 if TYPE_CHECKING:

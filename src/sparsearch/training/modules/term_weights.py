@@ -23,7 +23,7 @@ class TermWeights(WeightedModule):
     ----------
     hidden_size, vocabulary_size : int
     activation : str
-        An elementwise activation of `sparsearch.training.recipes.ACTIVATIONS`.
+        An elementwise activation of `sparsearch.training.recipe.ACTIVATIONS`.
     ignored : sequence of int
         Term ids that never get a weight: special tokens.
     """
