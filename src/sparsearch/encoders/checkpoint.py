@@ -14,15 +14,15 @@ from typing import Any, Final, Literal, cast
 from sparsearch.checks import is_whole
 from sparsearch.errors import EncoderUnavailableError, InvalidInputError, shorten
 
-__all__ = ["LEXICAL_HEAD", "RECIPES", "Checkpoint", "Network", "Table", "read_checkpoint"]
+__all__ = ["LEXICAL_HEAD", "Checkpoint", "Network", "Table", "read_checkpoint"]
 
 Pooling = Literal["max", "sum"]
 Activation = Literal["relu", "log1p_relu"]
 
-RECIPES: Final = ("splade",)
 LEXICAL_HEAD: Final = "sparse_linear.safetensors"
 """Weights of the head of BGE-M3: ``weight`` float32 ``[1, hidden]`` and ``bias`` ``[1]``."""
 
+_RECIPES = ("splade",)
 _MODULE_ROOT = "sentence_transformers."
 _TRANSFORMERS = frozenset({"Transformer", "MLMTransformer"})
 _TRANSFORMER_CONFIGS = tuple(
@@ -116,8 +116,8 @@ def read_checkpoint(root: Path, recipe: str | None = None) -> Checkpoint:
     Parameters
     ----------
     root : Path
-    recipe : str, optional
-        What to make of a masked language model; one of `RECIPES`.
+    recipe : {"splade"}, optional
+        What to make of a masked language model.
 
     Raises
     ------
@@ -126,8 +126,8 @@ def read_checkpoint(root: Path, recipe: str | None = None) -> Checkpoint:
     EncoderUnavailableError
         When it is no sparse encoder, a file is missing or malformed, or it needs code of its own.
     """
-    if recipe is not None and recipe not in RECIPES:
-        raise InvalidInputError(f"unknown recipe {shorten(recipe)}; known: {', '.join(RECIPES)}")
+    if recipe is not None and recipe not in _RECIPES:
+        raise InvalidInputError(f"unknown recipe {shorten(recipe)}; known: {', '.join(_RECIPES)}")
     if (root / "modules.json").is_file() and not (root / LEXICAL_HEAD).is_file():
         if recipe is not None:
             raise InvalidInputError(f"{root} has pooling of its own; leave out the recipe")

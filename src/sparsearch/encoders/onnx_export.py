@@ -41,9 +41,9 @@ from sparsearch.errors import (
     shorten,
 )
 
-__all__ = ["TOLERANCE", "export_checkpoint"]
+__all__ = ["drop_traces", "export_checkpoint"]
 
-TOLERANCE: Final = 1e-3
+_TOLERANCE: Final = 1e-3
 """Most that a weight of the exported graph, not quantised, may differ from torch's."""
 
 _OPSET: Final = 20
@@ -186,7 +186,7 @@ def _compare(expected: SparseModel, exported: SparseModel, windows: list[Any]) -
         (abs(wanted.get(key, 0.0) - found.get(key, 0.0)) for key in wanted.keys() | found.keys()),
         default=0.0,
     )
-    if worst > TOLERANCE:
+    if worst > _TOLERANCE:
         raise EncoderError(
             f"the exported graph differs from torch by {worst:.2g}; use backend='torch'"
         )
