@@ -100,7 +100,10 @@ def test_files_without_ids_and_terms(run, tmp_path):
         assert """--vector '{"1012": 1.0}'""" in outcome.out
         outcome = run("search", folder, "--vector", '{"7": 1}', "--json")
         assert [(row["id"], row["score"]) for row in outcome.json] == [("2", 3.0), ("0", 2.0)]
-        assert run("search", folder, "--vector", '{"word": 1}').code == 1
+        for query in ('{"word": 1}', '{"7": 1, "word": 1}', '{"\u0667": 1}', '{"7": 1, "07": 1}'):
+            outcome = run("search", folder, "--vector", query)
+            assert outcome.code == 1
+            assert "its terms must be term ids in decimal, each given once" in outcome.err
 
 
 def test_import_replaces_only_when_told(run, tmp_path):

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsearch.errors import FileFormatError, InvalidInputError, InvalidQueryError, shorten
+from sparsearch.errors import (
+    FileFormatError,
+    InvalidInputError,
+    InvalidQueryError,
+    InvalidVectorError,
+    shorten,
+)
 from sparsearch.strict_json import parse_json
 
 if TYPE_CHECKING:
@@ -52,7 +58,7 @@ def parse_query(index: Index, text: str, is_vector: bool) -> str | SparseVectors
 
 
 def _parse_vector(index: Index, text: str) -> SparseVectors:
-    from sparsearch.vectors import SparseVectors
+    from sparsearch.vectors import SparseVectors, vectors_by_term_id
 
     try:
         weights: Any = parse_json(text)
@@ -61,13 +67,12 @@ def _parse_vector(index: Index, text: str) -> SparseVectors:
     if not isinstance(weights, dict) or not weights:
         reason = f"the query {shorten(text)} is not a JSON object of terms and their weights"
         raise InvalidQueryError(f'{reason}; write for example {{"sparse": 1.5, "search": 0.7}}')
-    if index.vectors(0, 0).vocabulary is None and all(map(_is_term_id, weights)):
-        weights = {int(term): weight for term, weight in weights.items()}
-    return SparseVectors.from_dicts([weights])
-
-
-def _is_term_id(term: str) -> bool:
-    return term.isdecimal() and len(term) <= len(str(2**32))
+    try:
+        if index.has_term_ids:
+            return vectors_by_term_id([weights])
+        return SparseVectors.from_dicts([weights])
+    except InvalidVectorError as error:
+        raise InvalidQueryError(f"the query {shorten(text)}: {error.reason}") from error
 
 
 def typed_lines(prompt: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsearch.errors import InvalidDocumentError, InvalidVectorError
+from sparsearch.errors import InvalidDocumentError
 from sparsearch.index import Index
 from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
@@ -14,11 +14,9 @@ from sparsearch.serve.metrics import Metrics
 from sparsearch.serve.role import WriterRole
 from sparsearch.serve.writes import Put
 from sparsearch.serve.writing import GroupWriter, WriterEvents
-from sparsearch.vectors import SparseVectors
+from sparsearch.vectors import SparseVectors, vectors_by_term_id
 
 __all__ = ["Collection"]
-
-_TERM_ID_DIGITS = len(str(2**32))
 
 
 class Collection:
@@ -105,9 +103,7 @@ class Collection:
         InvalidVectorError
             Naming the row.
         """
-        if not term_ids:
-            return SparseVectors.from_dicts(rows)
-        return SparseVectors.from_dicts([_numbered(*pair) for pair in enumerate(rows)])
+        return vectors_by_term_id(rows) if term_ids else SparseVectors.from_dicts(rows)
 
     def put(self, documents: Sequence[Any], replace: bool, term_ids: bool = False) -> Put:
         """Check documents from outside, all of them, before any is stored.
@@ -147,15 +143,3 @@ def _vector_of(position: int, document: object) -> Mapping[str, float]:
             reason = f"the weight of term {term[:80]!r} is not a number"
             raise InvalidDocumentError(position, document.get("id"), reason)
     return vector
-
-
-def _numbered(row: int, vector: Mapping[str, float]) -> dict[int, float]:
-    """Return a vector by term id instead of by its decimal."""
-    joined = "".join(vector)
-    decimal = not vector or (joined.isascii() and joined.isdecimal() and "" not in vector)
-    if decimal and max(map(len, vector), default=0) <= _TERM_ID_DIGITS:
-        numbered = dict(zip(map(int, vector), vector.values(), strict=True))
-        if len(numbered) == len(vector):
-            return numbered
-    reason = "its terms must be term ids in decimal in this collection, each given once"
-    raise InvalidVectorError(row, reason)

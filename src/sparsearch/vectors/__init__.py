@@ -16,6 +16,7 @@ from sparsearch.vectors.jsonl import (
     write_json_vectors,
 )
 from sparsearch.vectors.npz import VectorFile, load_npz, save_npz
+from sparsearch.vectors.term_ids import vectors_by_term_id
 from sparsearch.vectors.vocabulary import MAX_TERMS, Vocabulary
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "read_ground_truth",
     "read_json_vectors",
     "save_npz",
+    "vectors_by_term_id",
     "write_bigann_csr",
     "write_json_vectors",
 ]
