@@ -25,10 +25,14 @@ def queries(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("indexes") / "vectors"
+    return make_index(tmp_path_factory.mktemp("indexes") / "vectors")
+
+
+def make_index(folder):
     vectors = made_up_vectors(3000, seed=1)
+    rows = range(len(vectors))
     with Index.create(folder, encoder=None) as index:
-        index.add_vectors([str(i) for i in range(len(vectors))], vectors)
+        index.add_vectors([str(i) for i in rows], vectors, [{"part": i % 3} for i in rows])
     return folder
 
 
@@ -196,3 +200,16 @@ def test_evaluate_searches_as_search_does(run, index, queries, tmp_path):
     for recall in ("1", "0.9"):
         assert written["search", recall] == written["evaluate", recall]
     assert written["evaluate", "1"] != written["evaluate", "0.9"]
+
+
+def test_explain_tells_the_score_that_a_search_with_feedback_gives(run, tmp_path):
+    index = make_index(tmp_path / "untuned")
+    query = json.dumps(made_up_vectors(1, seed=2).to_dicts()[0])
+    scores = set()
+    for options in ([], ["--filter", "part=1"], ["--recall", 0.9]):
+        asked = ["--vector", "--feedback", "--json", *options]
+        hit = run("search", index, query, "-k", 1, *asked).json[0]
+        (why,) = run("explain", index, query, hit["id"], *asked).json
+        assert why["score"] == hit["score"]
+        scores.add(hit["score"])
+    assert len(scores) == 3  # each search was widened by other documents

@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._arguments import IndexFolder, JsonOutput, UseFeedback, VectorQuery
+from sparsearch.cli._arguments import (
+    Conditions,
+    IndexFolder,
+    JsonOutput,
+    Recall,
+    UseFeedback,
+    VectorQuery,
+)
 from sparsearch.cli._console import one_line, print_table, write_json
+from sparsearch.cli._filters import typed_filter
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import parse_query
 
@@ -32,20 +40,26 @@ def explain(
     id: Annotated[
         str, typer.Argument(metavar="ID", help="Id of the document.", show_default=False)
     ],
+    filter: Conditions = None,
+    recall: Recall = None,
+    feedback: UseFeedback = False,
     json: JsonOutput = False,
     vector: VectorQuery = False,
-    feedback: UseFeedback = False,
 ) -> None:
     """Show what each query term adds to a document's score.
 
     A contribution is the weight of the term in the query times its weight in the document; the
-    contributions add up to the score.
+    contributions add up to the score. With --feedback, give --filter and --recall as the search
+    had them: they decide which documents widen the query.
     """
     from sparsearch.index import Feedback
 
+    condition = typed_filter(filter)
     with open_index(index) as target:
         parsed = parse_query(target, query, vector)
-        explanation = target.explain(parsed, id, feedback=Feedback() if feedback else None)
+        explanation = target.explain(
+            parsed, id, condition, recall=recall, feedback=Feedback() if feedback else None
+        )
     if json:
         write_json({"query": query, **asdict(explanation)})
         return
