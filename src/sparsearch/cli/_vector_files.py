@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from sparsearch.cli._arguments import VectorFormat
 from sparsearch.cli._console import note
 from sparsearch.errors import InvalidInputError
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["FreeNames", "read_vector_batches", "vector_format"]
 
 _BATCH = 50_000
-_SUFFIXES = {".jsonl": "jsonl", ".json": "jsonl", ".npz": "npz", ".csr": "csr"}
+_SUFFIXES: Final[Mapping[str, VectorFormat]] = {
+    ".jsonl": "jsonl",
+    ".json": "jsonl",
+    ".npz": "npz",
+    ".csr": "csr",
+}
 
 
-def vector_format(path: Path) -> str:
+def vector_format(path: Path) -> VectorFormat:
     """Return the format of a file of vectors by its name.
 
     Raises
@@ -36,7 +42,7 @@ def vector_format(path: Path) -> str:
     return found
 
 
-def read_vector_batches(path: Path, format: str | None = None) -> Iterator[VectorBatch]:
+def read_vector_batches(path: Path, format: VectorFormat | None = None) -> Iterator[VectorBatch]:
     """Yield the vectors of a file; where it has no ids, rows are numbered from "0".
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal
 
 import typer
 
@@ -29,7 +29,7 @@ def create(
         str, typer.Option(metavar="TEXT", help="What the key is for.", show_default=False)
     ],
     role: Annotated[
-        str, typer.Option(metavar="ROLE", help="read, or write, which includes reading.")
+        Literal["read", "write"], typer.Option(help="What it allows; write includes reading.")
     ] = "read",
     collection: Annotated[
         list[str] | None,
@@ -45,11 +45,8 @@ def create(
     The file holds only a digest of it.
     """
     from sparsearch.serve import KeyFile
-    from sparsearch.serve.keys import Role
 
-    if role not in ("read", "write"):
-        raise typer.BadParameter(f"{role!r} is neither read nor write", param_hint="--role")
-    _, token = KeyFile(file).create(name, cast(Role, role), collection or [])
+    _, token = KeyFile(file).create(name, role, collection or [])
     print(token)
 
 
