@@ -12,18 +12,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from config import TrainingConfig
 from dense import encode_cached
 from directions import bags_of, untrained_directions
 from groups import group_tokens
 from head import Head, TrainingSet
 from mixture import make_mixture
-from numpy.typing import NDArray
 from package import write_package
+from sparsearch.training.directions import fit_directions
 from texts import choose_texts
 from thresholds import thresholds_of, usable_tokens
-
-from sparsearch.training.directions import fit_directions
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 SHIPPED = REPOSITORY / "src" / "sparsearch" / "encoders" / "default_model"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from base_model import BASE_FOLDER, load_backbone
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
+
+from base_model import BASE_FOLDER, load_backbone
 
 _LONGEST, _BATCH_TOKENS = 256, 6144
 _CLS, _SEP = 101, 102
@@ -37,7 +38,8 @@ class DenseTexts:
     def distinct(self, row: int) -> NDArray[np.int32]:
         """Return a text's distinct tokens, without those that frame it."""
         tokens = np.unique(self.tokens[self.offsets[row] : self.offsets[row + 1]])
-        return tokens[(tokens != _CLS) & (tokens != _SEP)]
+        own: NDArray[np.int32] = tokens[(tokens != _CLS) & (tokens != _SEP)]
+        return own
 
     def rows(self, rows: NDArray[np.int64]) -> DenseTexts:
         """Return some of the texts."""
@@ -100,4 +102,5 @@ def encode_vocabulary() -> NDArray[np.float32]:
         mask = torch.ones_like(framed)
         states = model(input_ids=framed, attention_mask=mask).last_hidden_state.float()
         parts.append(torch.nn.functional.normalize(states.mean(1), dim=1))
-    return torch.cat(parts).numpy()
+    vectors: NDArray[np.float32] = torch.cat(parts).numpy()
+    return vectors

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from dense import DenseTexts, encode_vocabulary
-from lexical import idf
 from numpy.typing import NDArray
 
+from dense import DenseTexts, encode_vocabulary
+from lexical import idf
 from sparsearch.training.directions import Bags
 
 _USUAL_SUM = 8.0

@@ -42,8 +42,7 @@ class Groups:
     def counts(self, tokens: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return how often some tokens, all in all, ask for each term."""
         counted = np.bincount(self.places[tokens], self.shares[tokens], len(self.terms) + 1)
-        result: NDArray[np.float64] = counted[:-1]
-        return result
+        return counted[:-1].astype(np.float64)
 
 
 def group_tokens(
@@ -75,9 +74,9 @@ def group_tokens(
             alike[token] = True
             leaders[alike] = token
     named, members = np.unique(leaders, return_inverse=True)
-    sums = np.zeros((len(named), own.shape[1]), np.float32)
-    np.add.at(sums, members, own)
-    means = sums / np.bincount(members)[:, None].astype(np.float32)
+    means = np.zeros((len(named), own.shape[1]), np.float32)
+    np.add.at(means, members, own)
+    means /= np.bincount(members)[:, None].astype(np.float32)
     products = (own * means[members]).sum(axis=1) / (means[members] ** 2).sum(axis=1)
     places = np.full(len(directions), len(named))
     places[usable] = members

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
+
 from dense import DenseTexts
 from groups import Groups
-from numpy.typing import NDArray
 from texts import TrainingText
 
 TOP_K: Final = 128

@@ -10,13 +10,14 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
 from config import TrainingConfig
 from dense import DenseTexts
 from groups import Groups
 from head import TOP_K, Head, Mixture, TrainingSet
 from lexical import idf, lexical_scores
-from numpy.typing import NDArray
-from scipy import sparse
 
 _WEIGHTS = (0.0, 2.0, 4.0, 6.0, 8.0, 9.0, 10.0, 11.0, 12.0, 15.0, 20.0)
 _PAIR_WEIGHTS = (0.0, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5)

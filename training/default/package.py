@@ -11,12 +11,12 @@ from pathlib import Path
 
 import onnx
 import torch
-from base_model import BASE_FOLDER, BASE_NAME, load_backbone
-from config import TrainingConfig
-from head import TOP_K, Head, Mixture
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
 
+from base_model import BASE_FOLDER, BASE_NAME, load_backbone
+from config import TrainingConfig
+from head import TOP_K, Head, Mixture
 from sparsearch.encoders import Bm25Config, HybridEncoder, OnnxEncoder
 from sparsearch.encoders.hybrid_folder import write_hybrid_settings
 from sparsearch.encoders.model_folder import (

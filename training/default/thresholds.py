@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
 from base_model import BASE_FOLDER
 from config import TrainingConfig
 from dense import DenseTexts
 from groups import Groups
 from head import Thresholds
-from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 _USABLE = re.compile(r"(##)?[a-z0-9]+")
 _SAMPLE = 4000
