@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +24,11 @@ from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, search_file
 from sparsearch.cli._writing import write_text
 from sparsearch.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sparsearch.evaluation import Dataset
+    from sparsearch.index import Index
+    from sparsearch.runs import Run
 
 EXAMPLES = (
     "sparsearch evaluate cranfield-index data/cranfield",
@@ -71,7 +77,6 @@ def evaluate(
     """
     from sparsearch.evaluation import DEFAULT_MEASURES, load_dataset
     from sparsearch.evaluation import evaluate as measured
-    from sparsearch.index.passages import DOCUMENT_FIELD
 
     if run is not None and run == per_query:
         raise InvalidInputError(f"--run and --per-query both name {run}; give each its own file")
@@ -79,17 +84,8 @@ def evaluate(
     _check_depth(measures, k)
     with open_index(index) as target:
         collection = load_dataset(dataset, split)
-        in_passages = target.config.passage_length is not None
-        with working("searching"):
-            how = How(k, None, recall, feedback, DOCUMENT_FIELD if in_passages else None)
-            if queries is not None:
-                found = search_file(target, queries, how)
-            else:
-                found = how.run(target, collection.judged_queries())
-    if queries is not None and found.keys().isdisjoint(collection.qrels.keys()):
-        raise InvalidInputError(f"{queries} holds no query that is judged in {collection.name}")
-    if in_passages:
-        found = found.max_passage()
+        how = How(k, recall=recall, feedback=feedback)
+        found = _rankings_of_documents(target, collection, queries, how)
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"
@@ -104,6 +100,25 @@ def evaluate(
         print(f"{collection.name}: {judged:,} judged queries\n\n{result.table()}")
     question = f"does {index} hold the documents of {collection.name}?"
     note_what_is_missing(found, collection.qrels, result.missing_queries, question)
+
+
+def _rankings_of_documents(
+    index: Index, collection: Dataset, queries: Path | None, how: How
+) -> Run:
+    """Search the judged queries, or those of a file; a document counts as its best passage."""
+    from sparsearch.index.passages import DOCUMENT_FIELD
+
+    in_passages = index.config.passage_length is not None
+    if in_passages:
+        how = replace(how, distinct=DOCUMENT_FIELD)
+    with working("searching"):
+        if queries is None:
+            found = how.run(index, collection.judged_queries())
+        else:
+            found = search_file(index, queries, how)
+    if queries is not None and found.keys().isdisjoint(collection.qrels.keys()):
+        raise InvalidInputError(f"{queries} holds no query that is judged in {collection.name}")
+    return found.max_passage() if in_passages else found
 
 
 def _check_depth(measures: list[str], k: int) -> None:

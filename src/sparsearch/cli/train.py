@@ -15,7 +15,7 @@ from sparsearch.cli._arguments import JsonOutput
 from sparsearch.cli._console import note, quoted, write_json
 
 if TYPE_CHECKING:
-    from sparsearch.training import StepReport
+    from sparsearch.training import DevelopmentConfig, StepReport, TrainResult
 
 EXAMPLES = (
     "sparsearch train splade.yaml",
@@ -70,11 +70,8 @@ def train(
     if json:
         measures = {"start": result.start, "best": result.best, "best_step": result.best_step}
         write_json({"model": str(result.model), "steps": result.steps, **measures})
-        return
-    print(f"{result.steps:,} steps done; the model is in {quoted(result.model)}")
-    if settings.development is not None and result.best is not None:
-        change = f"{result.start:.4f} before, {result.best:.4f} after {result.best_step:,} steps"
-        print(f"{settings.development.measure} on {settings.development.path}: {change}")
+    else:
+        _print_result(result, settings.development)
 
 
 def _is_first() -> bool:
@@ -91,6 +88,13 @@ def _list_recipes(json: bool) -> None:
     width = max(map(len, RECIPES))
     for recipe in RECIPES.values():
         print(f"{recipe.name:{width}}  {recipe.title}. {recipe.url}")
+
+
+def _print_result(result: TrainResult, development: DevelopmentConfig | None) -> None:
+    print(f"{result.steps:,} steps done; the model is in {quoted(result.model)}")
+    if development is not None and result.best is not None:
+        change = f"{result.start:.4f} before, {result.best:.4f} after {result.best_step:,} steps"
+        print(f"{development.measure} on {development.path}: {change}")
 
 
 @contextmanager

@@ -118,28 +118,18 @@ def adapt_default(
     graph = onnx.load(DEFAULT_FOLDER / MODEL_NAME, load_external_data=False)
     encoder = OnnxEncoder(DEFAULT_FOLDER)
     head = _Head(graph, encoder.settings.dimension)
-    windows = [row[: encoder.settings.windows.length] for row in encoder.tokens(pieces)]
-    terms = encoder.query_terms
-    bags = [np.intersect1d(terms[window], head.terms)[:_LONGEST_BAG] for window in windows]
-    filled = [i for i, bag in enumerate(bags) if len(bag)]
+    windows, bags = _windows_and_bags(encoder, pieces, head.terms)
 
     def encoded(count: int) -> None:
-        report(AdaptingStep("encoding", count, len(filled)))
+        report(AdaptingStep("encoding", count, len(windows)))
 
     def fitted(epoch: int, loss: float) -> None:
         report(AdaptingStep("fitting", epoch, config.epochs, loss))
 
-    vectors = _vectors(graph, encoder, [windows[i] for i in filled], encoded)
+    vectors = _vectors(graph, encoder, windows, encoded)
     report(AdaptingStep("fitting", 0, config.epochs))
-    texts_as_bags = Bags.of([bags[i] for i in filled], vectors)
-    head.replace(fit_directions(head.directions, texts_as_bags, config, fitted))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all, whenever the process ends.
-    with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
-        made = shutil.copytree(DEFAULT_FOLDER, Path(parent) / folder.name)
-        onnx.save(graph, made / MODEL_NAME)
-        _rename(made, config, len(filled))
-        made.rename(folder)
+    head.replace(fit_directions(head.directions, Bags.of(bags, vectors), config, fitted))
+    _write(graph, folder, config, len(windows))
     return load_hybrid(folder, str(folder.resolve()))
 
 
@@ -231,6 +221,17 @@ class _Head:
             self._arrays[name].CopyFrom(from_array(np.ascontiguousarray(values), name))
 
 
+def _windows_and_bags(
+    encoder: OnnxEncoder, pieces: Sequence[str], known: NDArray[np.int64]
+) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int64]]]:
+    """Return the first window of each piece that has known terms, and these terms."""
+    terms, length = encoder.query_terms, encoder.settings.windows.length
+    windows = [row[:length] for row in encoder.tokens(pieces)]
+    bags = [np.intersect1d(terms[window], known)[:_LONGEST_BAG] for window in windows]
+    filled = [i for i, bag in enumerate(bags) if len(bag)]
+    return [windows[i] for i in filled], [bags[i] for i in filled]
+
+
 def _vectors(
     graph: Any,
     encoder: OnnxEncoder,
@@ -274,6 +275,18 @@ model, thresholds, weights and licence are the default encoder's, whose card com
 What `training.json` says under "adapted" is of this encoder, all else of the one it was made from.
 How well it does has not been measured: `sparsearch evaluate` tells, with judged queries.
 """
+
+
+def _write(graph: Any, folder: Path, config: FitConfig, n_pieces: int) -> None:
+    """Write the default encoder with another graph: whole or not at all, whenever this ends."""
+    import onnx
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.") as parent:
+        made = shutil.copytree(DEFAULT_FOLDER, Path(parent) / folder.name)
+        onnx.save(graph, made / MODEL_NAME)
+        _rename(made, config, n_pieces)
+        made.rename(folder)
 
 
 def _rename(folder: Path, config: FitConfig, n_pieces: int) -> None:
