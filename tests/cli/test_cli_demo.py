@@ -85,7 +85,7 @@ def test_a_cached_index_of_another_version_is_made_anew(run, tmp_path, monkeypat
     monkeypatch.setattr("sparsearch.demo.standard_library_documents", lambda: iter(documents))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert run("demo", "--ask", "zzzz").code == 0
-    (meta,) = demo_verb._cache_folder("default").glob("segments/*/meta.json")
+    (meta,) = demo_verb._demo_folder("default").glob("segments/*/meta.json")
     meta.write_text("{}")
     outcome = run("demo", "--ask", "zzzz")
     assert outcome.code == 0, outcome
@@ -99,7 +99,7 @@ def test_a_cached_index_of_another_default_encoder_is_made_anew(run, tmp_path, m
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     default = load_default()
     other = HybridEncoder(default.lexical, default.learned, default.learned_weight * 2)
-    folder = demo_verb._cache_folder("default")
+    folder = demo_verb._demo_folder("default")
     with Index.create(folder, other, IndexConfig(segment_documents=1000)) as index:
         index.add(documents, source=demo_verb._SOURCE)
     outcome = run("demo", "--ask", "abstract")
@@ -116,7 +116,7 @@ def _failing(documents):
 def test_the_cache_folder(monkeypatch, tmp_path):
     name = f"demo-bm25-{platform.python_version()}"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert demo_verb._cache_folder("bm25") == tmp_path / "sparsearch" / name
+    assert demo_verb._demo_folder("bm25") == tmp_path / "sparsearch" / name
     monkeypatch.setenv("XDG_CACHE_HOME", "relative is to be ignored")
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
-    assert demo_verb._cache_folder("bm25") == tmp_path / "home" / ".cache" / "sparsearch" / name
+    assert demo_verb._demo_folder("bm25") == tmp_path / "home" / ".cache" / "sparsearch" / name
