@@ -535,3 +535,11 @@ def test_vectors_are_gathered_for_longer_than_counts(
     with Index.create(tmp_path / "counts", "bm25") as index:
         index.add({"id": str(i), "text": "one two"} for i in range(9_000))
         assert index.info().generation >= 2
+
+
+def test_an_encoder_without_a_vocabulary(tmp_path: Path) -> None:
+    class Nameless(Counting):
+        vocabulary = None  # type: ignore[assignment]
+
+    with pytest.raises(InvalidInputError, match="vocabulary is None, not a Vocabulary"):
+        Index.create(tmp_path / "index", Nameless())

@@ -8,6 +8,9 @@ import torch
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import SpladePooling, Transformer
 
+import sparsearch as ss
+from sparsearch.encoders import Encoder
+from sparsearch.errors import EncoderUnavailableError, VocabularyMismatchError
 from sparsearch.training import RECIPES, Base, LiveEncoder, build_model
 from sparsearch.training.forward import embed, tokenize
 
@@ -93,3 +96,38 @@ def test_the_fused_head_gives_the_vectors_and_gradients_of_the_plain_one(
     assert fused_gradients.keys() == plain_gradients.keys()
     for parameter, gradient in plain_gradients.items():
         torch.testing.assert_close(fused_gradients[parameter], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_live_encoder_is_known_by_its_weights(tiny_bert: str, tmp_path) -> None:
+    model = build_model(RECIPES["splade-max"], Base(tiny_bert, document_length=48), device="cpu")
+    encoder = LiveEncoder(model)
+    assert encoder.identity == LiveEncoder(model).identity
+    with ss.Index.create(tmp_path / "index", encoder) as index:
+        index.add([{"id": "1", "text": TEXTS[0]}])
+    with torch.no_grad():
+        next(model.parameters()).add_(0.5)
+    with pytest.raises(VocabularyMismatchError, match="not the one of this index"):
+        ss.Index.open(tmp_path / "index", LiveEncoder(model))
+
+
+def test_loaded_models_read_windows_as_long_as_in_training(tiny_bert: str, tmp_path) -> None:
+    model = build_model(RECIPES["splade-doc"], Base(tiny_bert, document_length=16), device="cpu")
+    model.save(str(tmp_path / "run" / "model"), create_model_card=False)
+    text = "Return a random element from a sequence, and close the archive. " * 4
+    first = text[: model.tokenizer(text, return_offsets_mapping=True)["offset_mapping"][14][1]]
+    expected = LiveEncoder(model).encode_documents([text])
+    encoder = Encoder.load(tmp_path / "run" / "model", backend="torch")
+    for cut, whole in zip(
+        encoder.encode_documents([first]).to_dicts(), expected.to_dicts(), strict=True
+    ):
+        assert cut == pytest.approx(whole, rel=1e-4, abs=1e-5)
+    assert encoder.encode_documents([text]).nnz >= expected.nnz
+    with pytest.raises(EncoderUnavailableError, match=r"training run; give .*model"):
+        Encoder.load(tmp_path / "run", backend="torch")
+
+
+def test_models_that_are_loaded_in_python_only(tiny_bert: str, tmp_path) -> None:
+    model = build_model(RECIPES["unicoil"], Base(tiny_bert, document_length=48), device="cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    with pytest.raises(EncoderUnavailableError, match="LiveEncoder"):
+        Encoder.load(tmp_path / "model", backend="torch")

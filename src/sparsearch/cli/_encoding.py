@@ -227,11 +227,20 @@ class EncodedParts:
             ) from error
         for name, value in self._facts.items():
             if facts.get(name) != value:
+                was, now = _differences(facts.get(name), value)
                 raise InvalidInputError(
-                    f"{self.folder} was begun with {name} {shorten(facts.get(name))}, not "
-                    f"{shorten(value)}; remove it to start again, or give another name"
+                    f"{self.folder} was begun with {name} {shorten(was, 200)}, not "
+                    f"{shorten(now, 200)}; remove it to start again, or give another name"
                 )
         return state
+
+
+def _differences(was: Any, now: Any) -> tuple[Any, Any]:
+    """Return two values; of two mappings only what they differ in."""
+    if not (isinstance(was, dict) and isinstance(now, dict)):
+        return was, now
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return {n: was.get(n) for n in names}, {n: now.get(n) for n in names}
 
 
 def remaining(texts: Iterator[EncodableText], parts: EncodedParts) -> Iterator[list[EncodableText]]:

@@ -7,6 +7,7 @@ that are known, or is refused with the reason.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -132,7 +133,9 @@ def read_checkpoint(root: Path, recipe: str | None = None) -> Checkpoint:
         if recipe is not None:
             raise InvalidInputError(f"{root} has pooling of its own; leave out the recipe")
         return _sentence_transformers_plan(root)
-    if not (root / "config.json").is_file():
+    if not (root / "config.json").is_file() or (root / "model" / "modules.json").is_file():
+        if (root / "model" / "modules.json").is_file():
+            raise _refusal(root, "is the folder of a training run", f"give {root / 'model'}")
         raise _refusal(root, "is no model folder: it has neither modules.json nor config.json")
     if (root / LEXICAL_HEAD).is_file():
         _check_network(root)
@@ -232,16 +235,28 @@ def _part(root: Path, chain: list[tuple[str, Path]]) -> Network | Table:
     if strategy not in ("max", "sum") or activation not in ("relu", "log1p_relu"):
         reason = f"has unknown pooling {shorten(strategy)}, activation {shorten(activation)}"
         raise _refusal(root, reason)
-    longest = settings.get("max_seq_length")
-    if longest is not None and not isinstance(longest, int):
-        raise _refusal(root, f"has malformed max_seq_length: {shorten(longest)}")
     return Network(
         folder,
         pooling=cast(Pooling, strategy),
         activation=cast(Activation, activation),
-        max_tokens=longest,
+        max_tokens=_longest_input(root, settings),
         lower_case=settings.get("do_lower_case") is True,
     )
+
+
+def _longest_input(root: Path, settings: Mapping[str, Any]) -> int | None:
+    """Return the most tokens a model was trained on, if its settings say so.
+
+    Of a model with a length of its own for documents, that one: longer texts are read in windows
+    of it, queries too, where sentence-transformers would cut them.
+    """
+    lengths = []
+    for name in ("max_seq_length", "document_length"):
+        length = settings.get(name)
+        if length is not None and not is_whole(length, 1):
+            raise _refusal(root, f"has malformed {name}: {shorten(length)}")
+        lengths += [length] if length is not None else []
+    return min(lengths, default=None)
 
 
 def _table(root: Path, folder: Path) -> Table:
@@ -319,6 +334,12 @@ def _class_name(root: Path, entry: object) -> str:
     kind = entry.get("type") if isinstance(entry, dict) else None
     if not isinstance(kind, str):
         raise _refusal(root, f"has a malformed module: {shorten(entry)}")
+    if kind.startswith("sparsearch.training.modules."):
+        raise _refusal(
+            root,
+            f"has modules of a recipe ({kind.rpartition('.')[2]}) that are loaded in Python only",
+            "index with sparsearch.training.LiveEncoder: docs/training.md",
+        )
     if not kind.startswith(_MODULE_ROOT):
         raise _refusal(
             root,

@@ -14,6 +14,7 @@ from sparsearch.errors import (
 )
 from sparsearch.index.config import IndexConfig
 from sparsearch.storage import CATALOG_NAME, Catalog, storage_faults, writer_lock
+from sparsearch.vectors import Vocabulary
 
 __all__ = ["create_catalog"]
 
@@ -40,6 +41,9 @@ def create_catalog(folder: Path, encoder: Encoder | None, config: IndexConfig) -
     StorageUnavailableError
         If the folder cannot be written.
     """
+    if encoder is not None and not isinstance(encoder.vocabulary, Vocabulary):
+        reason = f"the encoder's vocabulary is {shorten(encoder.vocabulary)}, not a Vocabulary"
+        raise InvalidInputError(f"{reason}; give an empty one if its vectors bring their own")
     settings = {
         "config": config.to_settings(),
         "encoder": None if encoder is None else encoder.identity,

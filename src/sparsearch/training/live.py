@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,9 @@ _BATCH_TEXTS = 32
 class LiveEncoder(Encoder):
     """Encodes with the model as it is now, in evaluation mode and without gradients.
 
+    Texts are cut to the model's longest input, as in training. An index made with it opens with
+    another one over the same weights.
+
     Parameters
     ----------
     model : SparseEncoder
@@ -38,8 +42,12 @@ class LiveEncoder(Encoder):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """Of use in this process only: the model has not been saved."""
-        return {"type": "live-sparse-encoder"}
+        """The digest of the weights as they are now: an index takes no other model's vectors."""
+        digest = hashlib.sha256()
+        for name, values in sorted(self._model.state_dict().items()):
+            digest.update(f"{name}:{tuple(values.shape)}:{values.dtype}\n".encode())
+            digest.update(values.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        return {"type": "live-sparse-encoder", "weights": digest.hexdigest()}
 
     @property
     def vocabulary(self) -> Vocabulary:
