@@ -29,7 +29,7 @@ from sparsearch import Index, IndexConfig
 SIZES = (100_000, 1_000_000, 8_841_823)
 RECALLS = (0.9, 0.95, 0.98, 0.99)
 QUERIES = 300
-PORTION = 1_000_000
+PORTION = 250_000
 SEED = 1
 
 
