@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sparsearch.errors import FileFormatError, InvalidInputError
 from sparsearch.training import (
     RECIPES,
+    DevelopmentConfig,
     EncoderPart,
+    FitConfig,
     LossPart,
+    NegativesConfig,
+    OptimizerConfig,
     Recipe,
     RegulariserPart,
+    SparsityConfig,
     TeacherConfig,
+    TeachersConfig,
     TrainConfig,
     read_config,
+    train,
 )
 
 LEAST: dict[str, Any] = {"recipe": "splade-max", "model": "m", "data": "d", "output": "o"}
@@ -85,6 +94,48 @@ def test_what_is_wrong_is_named(change: dict[Any, Any], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         TrainConfig.from_mapping({**LEAST, **change})
     assert any(part in str(caught.value) for part in message.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: OptimizerConfig(steps="2"), "optimizer.steps is '2'; it must be an integer"),
+        (lambda: OptimizerConfig(steps=2.5), "optimizer.steps is 2.5; it must be an integer"),
+        (lambda: OptimizerConfig(batch_size=None), "optimizer.batch_size is None"),
+        (lambda: OptimizerConfig(clip=True), "optimizer.clip is True; it must be a number"),
+        (lambda: OptimizerConfig(learning_rate="1e-3"), "learning_rate is '1e-3'; it must be a"),
+        (lambda: SparsityConfig(top_k="3"), "sparsity.top_k is '3'; it must be an integer"),
+        (lambda: NegativesConfig(skip=None), "negatives.skip is None; it must be an integer"),
+        (lambda: TeacherConfig(3), "teachers.kind is 3; it must be a string"),
+        (lambda: TeachersConfig(None), "teachers.models is None; it must be a list"),
+        (lambda: TeachersConfig(({"kind": "bm25"},)), "models[0] is {'kind': 'bm25'}; it must be"),
+        (lambda: DevelopmentConfig(Path("x")), "development.path is"),
+        (lambda: FitConfig(epochs="3"), "epochs is '3'; it must be an integer"),
+        (lambda: TrainConfig(**{**LEAST, "model": None}), "model is None; it must be a string"),
+        (lambda: TrainConfig(**{**LEAST, "data": [{}]}), "data is [{}]; it must be a string"),
+        (
+            lambda: TrainConfig(**LEAST, optimizer={"steps": 1}),
+            "must be of type OptimizerConfig",
+        ),
+        (lambda: TrainConfig(**LEAST, document_length="48"), "document_length is '48'"),
+    ],
+)
+def test_wrong_types_in_python_are_named_as_well(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    config = OptimizerConfig(steps=np.int64(3), learning_rate=np.float32(0.5), clip=2)  # type: ignore[arg-type]
+    assert repr(config) == repr(OptimizerConfig(steps=3, learning_rate=0.5, clip=2.0))
+    models = TeachersConfig([TeacherConfig("bm25")]).models  # type: ignore[arg-type]
+    assert models == (TeacherConfig("bm25"),)
+
+
+def test_training_by_what_is_no_configuration_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"not a TrainConfig; TrainConfig\.from_mapping"):
+        train(LEAST)  # type: ignore[arg-type]
 
 
 def test_a_missing_setting_is_named() -> None:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from sparsearch.errors import FileFormatError, InvalidInputError, MissingExtraError, shorten
 from sparsearch.training.recipes import recipe_named
-from sparsearch.training.settings import from_mapping
+from sparsearch.training.settings import check_types, from_mapping
 
 __all__ = [
     "DevelopmentConfig",
@@ -67,6 +67,7 @@ class OptimizerConfig:
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
+        check_types(self, "optimizer")
         _positive("optimizer", self, "steps", "batch_size", "micro_batch", "learning_rate")
         _positive("optimizer", self, "table_learning_rate", "clip")
         _share("optimizer.warmup", self.warmup)
@@ -98,6 +99,7 @@ class SparsityConfig:
     patience: int = 20
 
     def __post_init__(self) -> None:
+        check_types(self, "sparsity")
         _positive("sparsity", self, "query_target", "document_target", "top_k", "patience")
         _not_negative("sparsity", self, "query_weight", "document_weight")
 
@@ -121,6 +123,7 @@ class NegativesConfig:
     skip: int = 0
 
     def __post_init__(self) -> None:
+        check_types(self, "negatives")
         _positive("negatives", self, "count", "depth")
         if self.skip < 0 or self.depth - self.skip < self.count:
             raise InvalidInputError(
@@ -137,6 +140,7 @@ class TeacherConfig:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
+        check_types(self, "teachers")
         _among("teachers.kind", self.kind, TEACHERS)
         _positive("teachers", self, "weight")
         if (self.kind == "bm25") != (self.model is None):
@@ -163,6 +167,7 @@ class TeachersConfig:
     scale: float = 10.0
 
     def __post_init__(self) -> None:
+        check_types(self, "teachers")
         if not self.models:
             raise InvalidInputError("teachers.models is empty")
         _among("teachers.normalise", self.normalise, NORMALISATIONS)
@@ -193,6 +198,7 @@ class DevelopmentConfig:
     patience: int | None = None
 
     def __post_init__(self) -> None:
+        check_types(self, "development")
         _positive("development", self, "every", "patience")
 
 
@@ -245,6 +251,7 @@ class TrainConfig:
     device: str | None = None
 
     def __post_init__(self) -> None:
+        check_types(self)
         recipe = recipe_named(self.recipe)
         if self.query_model is not None and (recipe.shared or recipe.query.inference_free):
             reason = f"query_model is {shorten(self.query_model)}, but recipe {self.recipe} has no"
@@ -293,6 +300,9 @@ class FitConfig:
     learning_rate: float = 1e-3
     decay: float = 0.003
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        check_types(self)
 
 
 def read_config(path: str | PathLike[str]) -> TrainConfig:

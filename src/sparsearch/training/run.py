@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sparsearch.encoders.loading import folder_digest
-from sparsearch.errors import MissingExtraError, SourceChangedError, TrainingError, shorten
+from sparsearch.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    SourceChangedError,
+    TrainingError,
+    shorten,
+)
 from sparsearch.files import replacing
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example, read_examples, write_examples
@@ -82,6 +88,8 @@ def train(
     ------
     MissingExtraError
         When torch or sentence-transformers is not installed.
+    InvalidInputError
+        When `config` is no `TrainConfig`.
     FileFormatError
         When the data cannot be read.
     TrainingError
@@ -93,6 +101,9 @@ def train(
         When the data, or the files of the model in a folder, changed since a run that is taken up
         again.
     """
+    if not isinstance(config, TrainConfig):
+        advice = "TrainConfig.from_mapping makes one of a mapping, read_config of a YAML file"
+        raise InvalidInputError(f"config is {shorten(config)}, not a TrainConfig; {advice}")
     try:
         import torch
         from sentence_transformers import SparseEncoder  # noqa: F401
