@@ -10,21 +10,32 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
 
-from sparsearch.errors import CollapseError, InvalidInputError, SourceChangedError, TrainingError
+from sparsearch.errors import (
+    CollapseError,
+    InvalidInputError,
+    SourceChangedError,
+    SparsearchError,
+    TrainingError,
+)
 from sparsearch.training import (
     RECIPES,
     Example,
     NegativesConfig,
     OptimizerConfig,
     SparsityConfig,
+    TeacherConfig,
+    TeachersConfig,
     TrainConfig,
+    mining,
     plot_run,
+    teachers,
     train,
     write_examples,
 )
@@ -91,7 +102,9 @@ def test_an_interrupted_run_ends_with_the_same_model(config: TrainConfig, tmp_pa
     with pytest.raises(StoppedError):
         train(config, report=stop)
     seen = []
-    result = train(config, report=lambda report: seen.append(report.step))
+    # How often there is a checkpoint changes nothing.
+    oftener = replace(config, checkpoint_every=3)
+    result = train(oftener, report=lambda report: seen.append(report.step))
     assert seen == [*range(5, 13)]  # from the checkpoint after step 4
     assert result.steps == 12
     assert same(config.output, unbroken.output)
@@ -297,6 +310,71 @@ def test_a_run_that_never_began_may_be_given_other_settings(config: TrainConfig)
     assert train(config).steps == 12
     with pytest.raises(TrainingError, match=r"give another output, or remove it"):
         train(replace(config, document_length=64))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"development": DevelopmentConfig("nowhere/at-all")}, "nowhere/at-all"),
+        ({"development": DevelopmentConfig("{}", split="test")}, "no split 'test'"),
+        ({"development": DevelopmentConfig("{}", measure="nDGC@10")}, "measure 'nDGC@10'"),
+        ({"document_length": 200}, "at most 128 tokens"),
+        ({"recipe": "unicoil", "sparsity": SparsityConfig(query_target=3)}, "no regulariser"),
+        ({"teachers": None}, "learns from a teacher's scores"),
+        ({"optimizer": OptimizerConfig(batch_size=1000)}, "cannot fill a batch"),
+    ],
+)
+def test_mistakes_show_before_anything_that_takes_long(
+    change: dict[str, Any],
+    message: str,
+    config: TrainConfig,
+    development: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mining, "mine_negatives", lambda *_, **__: pytest.fail("mined"))
+    if "development" in change:
+        setting = change["development"]
+        path = setting.path.format(development)
+        change = {"development": replace(setting, path=path)}
+    bm25 = TeachersConfig((TeacherConfig("bm25"),))
+    recipe = change.get("recipe", "splade++")
+    sparsity = change.get("sparsity", SparsityConfig())
+    config = replace(config, **{"teachers": bm25, **change, "recipe": recipe, "sparsity": sparsity})
+    with pytest.raises(SparsearchError, match=message):
+        train(replace(config, negatives=NegativesConfig()))
+
+
+def test_what_was_mined_and_scored_outlives_a_change_of_settings(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(report) -> None:
+        raise StoppedError
+
+    config = replace(
+        config,
+        recipe="splade++",
+        negatives=NegativesConfig(),
+        teachers=TeachersConfig((TeacherConfig("bm25"),)),
+    )
+    mined, asked = [], []
+    mine, score = mining.mine_negatives, teachers._Bm25Teacher.score
+    monkeypatch.setattr(
+        mining, "mine_negatives", lambda *given, **more: mined.append(1) or mine(*given, **more)
+    )
+    monkeypatch.setattr(
+        teachers._Bm25Teacher, "score", lambda self, pairs: asked.append(1) or score(self, pairs)
+    )
+    for change, count in (
+        ({}, 1),
+        ({"sparsity": SparsityConfig(document_target=50), "checkpoint_every": 2}, 1),
+        ({"negatives": NegativesConfig(depth=20)}, 2),
+        ({"seed": 1}, 3),
+    ):
+        with pytest.raises(StoppedError):
+            train(replace(config, **change), report=stop)
+        assert len(mined) == count
+        if count == 1:
+            assert len(asked) == 1
 
 
 def test_a_damaged_checkpoint_is_refused(config: TrainConfig) -> None:

@@ -7,8 +7,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.evaluation import evaluate, load_dataset
 from sparsearch.index import Index
+from sparsearch.runs import Run
 from sparsearch.training.config import DevelopmentConfig
 from sparsearch.training.live import LiveEncoder
 
@@ -26,12 +28,27 @@ class Development:
     config : DevelopmentConfig
     precision : str
         ``fp32`` or ``bf16``.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such collection or split.
+    InvalidInputError
+        When it cannot be read, has no documents, or the measure cannot be computed on it.
     """
 
     def __init__(self, config: DevelopmentConfig, precision: str) -> None:
         self._dataset = load_dataset(config.path, config.split)
         self._measure = config.measure
         self._precision = precision
+        self._check(config)
+
+    def _check(self, config: DevelopmentConfig) -> None:
+        """Read a document and measure a ranking: what fails now would fail after a long time."""
+        qrels = self._dataset.qrels
+        evaluate(Run({query: [("none", 1.0)] for query in qrels}), qrels, [self._measure])
+        if next(iter(self._dataset.documents()), None) is None:
+            raise InvalidInputError(f"development: {shorten(config.path)} has no documents")
 
     def measure(self, model: Any) -> float:
         """Return the measure of a model."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,20 +63,21 @@ class Trainer:
     ----------
     model : SparseEncoder
     objective : Objective
-    examples : sequence of Example
     config : TrainConfig
         With a learning rate.
     processes : Processes
         Those that train together.
+    development : Development, optional
+        What the model is measured on, as often as `config` says.
     """
 
     def __init__(
         self,
         model: Any,
         objective: Objective,
-        examples: list[Example],
         config: TrainConfig,
         processes: Processes,
+        development: Development | None = None,
     ) -> None:
         self.model = model
         self.objective = objective.to(model.device)
@@ -85,15 +86,14 @@ class Trainer:
         self._folder = Path(config.output)
         self._processes = processes
         self._size = self._part_size()
-        self._batches = Batches(examples, config.optimizer.batch_size, config.seed)
         self._optimizer = _optimizer(model, config)
         self._encoding = Encoding(model, config.optimizer.precision, config.fused_head)
         self._watch = CollapseWatch(config.sparsity.patience)
-        self._development = None
-        if config.development is not None:
-            self._development = Development(config.development, config.optimizer.precision)
+        self._development = development
 
-    def run(self, report: Callable[[StepReport], None] | None = None) -> Progress:
+    def run(
+        self, examples: Sequence[Example], report: Callable[[StepReport], None] | None = None
+    ) -> Progress:
         """Train to the end, from the last checkpoint if there is one.
 
         The model is left as it was when it was best, or without a development collection as it is
@@ -104,18 +104,20 @@ class Trainer:
         CollapseError, TrainingError
             When vectors become empty, or the loss not finite.
         """
+        config = self.config
+        self._batches = Batches(examples, config.optimizer.batch_size, config.seed)
         everything = nn.ModuleList([self.model, self.objective])
         self._resume(everything)
         tell = self._teller(report)
         if self.progress.step == 0:
             self.progress.start = self._measure()
-        while self.progress.step < self.config.optimizer.steps and not self._out_of_patience():
+        while self.progress.step < config.optimizer.steps and not self._out_of_patience():
             done = self._step(self.progress.step)
             self.progress.step += 1
             if self._due():
                 done = replace(done, measure=self._measure())
             tell(done)
-            if self.progress.step % self.config.checkpoint_every == 0:
+            if self.progress.step % config.checkpoint_every == 0:
                 self._save(everything)
         if self._development is not None:
             self._processes.wait()

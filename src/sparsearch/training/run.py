@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sparsearch.encoders.loading import folder_digest
 from sparsearch.errors import (
     InvalidInputError,
     MissingExtraError,
-    SourceChangedError,
     TrainingError,
     shorten,
 )
-from sparsearch.files import replacing
+from sparsearch.training.checks import check_examples
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example, read_examples, write_examples
+from sparsearch.training.output import MINED, claim, read_json, write_json
 from sparsearch.training.recipe import Recipe
 from sparsearch.training.recipes import recipe_named
 from sparsearch.training.run_log import StepReport
 
 if TYPE_CHECKING:
-    from sparsearch.training.loop import Progress
+    from sparsearch.training.development import Development
+    from sparsearch.training.loop import Progress, Trainer
     from sparsearch.training.processes import Processes
 
 __all__ = ["TrainResult", "train"]
-
-_MOVABLE = ("output", "device")
-"""Settings that may change when a run goes on."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +84,10 @@ def train(
     MissingExtraError
         When torch or sentence-transformers is not installed.
     InvalidInputError
-        When `config` is no `TrainConfig`.
+        When `config` is no `TrainConfig`, or a setting does not fit the recipe, the data or the
+        development collection.
+    NotFoundError
+        When there is no such development collection.
     FileFormatError
         When the data cannot be read.
     TrainingError
@@ -119,17 +117,20 @@ def train(
     _check_device(config.device)
     given = read_examples(config.data) if examples is None else list(examples)
     with processes.one_by_one():
-        _claim(output, config, recipe, given)
+        claim(output, config, recipe, given)
         finished = _finished(output)
     if finished is not None:
         return finished
-    with processes.one_by_one():
-        prepared = _prepared(given, config, output, say)
-    _check(prepared, recipe)
+    # Mining and scoring may take hours, so all that can be refused is refused before.
+    check_examples(given, config, recipe)
+    development = _development(config)
     torch.manual_seed(config.seed)
     say(f"building {recipe.name} from {config.model}")
-    model = _build(recipe, config, prepared)
-    progress = _run(model, recipe, config, prepared, processes, report)
+    model = _build(recipe, config, given)
+    trainer = _trainer(model, recipe, config, processes, development)
+    with processes.one_by_one():
+        prepared = _prepared(given, config, output, say)
+    progress = _measured(model, development) if trainer is None else trainer.run(prepared, report)
     result = _result(output, progress)
     if processes.is_first:
         _save(model, result)
@@ -159,26 +160,38 @@ def _build(recipe: Recipe, config: TrainConfig, examples: list[Example]) -> Any:
     return model
 
 
-def _run(
+def _development(config: TrainConfig) -> Development | None:
+    from sparsearch.training.development import Development
+
+    if config.development is None:
+        return None
+    return Development(config.development, config.optimizer.precision)
+
+
+def _trainer(
     model: Any,
     recipe: Recipe,
     config: TrainConfig,
-    examples: list[Example],
     processes: Processes,
-    report: Callable[[StepReport], None] | None,
-) -> Progress:
-    from sparsearch.training.development import Development
-    from sparsearch.training.loop import Progress, Trainer
+    development: Development | None,
+) -> Trainer | None:
+    """Return what trains the model, if the recipe is one that is trained."""
+    from sparsearch.training.loop import Trainer
     from sparsearch.training.objective import Objective
 
     if not recipe.losses:
-        if config.development is None:
-            return Progress()
-        value = Development(config.development, config.optimizer.precision).measure(model)
-        return Progress(start=value, best=value)
+        return None
     terms = len(model.tokenizer)
     objective = Objective(recipe, config.sparsity, terms, config.optimizer.steps)
-    return Trainer(model, objective, examples, config, processes).run(report)
+    return Trainer(model, objective, config, processes, development)
+
+
+def _measured(model: Any, development: Development | None) -> Progress:
+    """Return how well a model does that is not trained."""
+    from sparsearch.training.loop import Progress
+
+    value = None if development is None else development.measure(model)
+    return Progress(start=value, best=value)
 
 
 def _result(output: Path, progress: Progress) -> TrainResult:
@@ -192,7 +205,7 @@ def _save(model: Any, result: TrainResult) -> None:
 
     merge_adapters(model)
     model.save(str(result.model), create_model_card=False)
-    _write_json(result.model.parent / "result.json", {**asdict(result), "model": "model"})
+    write_json(result.model.parent / "result.json", {**asdict(result), "model": "model"})
 
 
 def _check_device(device: str | None) -> None:
@@ -210,7 +223,7 @@ def _finished(output: Path) -> TrainResult | None:
     if not path.is_file():
         return None
     try:
-        result = TrainResult(**{**_read_json(path), "model": output / "model"})
+        result = TrainResult(**{**read_json(path), "model": output / "model"})
     except TypeError as error:
         reason = f"{path} is damaged ({error}); remove it to finish the run again"
         raise TrainingError(reason) from error
@@ -228,7 +241,7 @@ def _prepared(
     from sparsearch.training.teachers import ScoreCache, score_examples
 
     if config.negatives is not None:
-        path = output / "negatives.jsonl.gz"
+        path = output / MINED
         if not path.is_file():
             say(f"mining negatives for {len(examples):,} queries with BM25")
             write_examples(path, mine_negatives(examples, config.negatives, seed=config.seed))
@@ -253,87 +266,3 @@ def _in_tenths(say: Callable[[str], None]) -> Callable[[int, int], None]:
             say(f"scored {done:,} of {total:,} queries")
 
     return tell
-
-
-def _check(examples: list[Example], recipe: Recipe) -> None:
-    """Raise TrainingError if the recipe cannot learn from these examples."""
-    if not examples:
-        raise TrainingError("there are no examples to train on")
-    counts = {len(example.documents) for example in examples}
-    if len(counts) > 1:
-        reason = f"queries have between {min(counts)} and {max(counts)} documents"
-        raise TrainingError(f"{reason}; give each as many, or let `negatives` be mined")
-    if recipe.needs_negatives and counts == {1}:
-        reason = f"recipe {recipe.name} learns from documents that do not answer the query"
-        raise TrainingError(f"{reason}: give some in the data, or let `negatives` be mined")
-    if recipe.needs_scores and any(example.scores is None for example in examples):
-        reason = f"recipe {recipe.name} learns from a teacher's scores"
-        raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
-
-
-def _claim(output: Path, config: TrainConfig, recipe: Recipe, examples: list[Example]) -> None:
-    """Make the output folder, or make sure that the run in it is this one."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr(example).encode("utf-8", "surrogatepass"))
-    bases = (name for name in (config.model, config.query_model) if name and Path(name).is_dir())
-    settings = {
-        "bases": {name: folder_digest(Path(name)) for name in bases},
-        "config": config.to_mapping(),
-        "recipe": asdict(recipe),
-        "data": digest.hexdigest(),
-    }
-    wanted: dict[str, Any] = json.loads(json.dumps(settings))
-    path = output / "config.json"
-    stored = _read_json(path) if path.is_file() else {}
-    found = {entry.name for entry in output.iterdir()} if output.is_dir() else set()
-    # A run of which there are but the settings has never begun: it may be given others.
-    never_began = found == {path.name} and stored.keys() >= wanted.keys()
-    if not output.exists() or (output.is_dir() and not found) or never_began:
-        output.mkdir(parents=True, exist_ok=True)
-        _write_json(path, wanted)
-        return
-    if not stored.keys() >= wanted.keys():
-        raise TrainingError(f"{output} is not empty and holds no training run; give another")
-    if stored["data"] != wanted["data"]:
-        reason = f"the examples are not those that the run in {output} began with"
-        raise SourceChangedError(f"{reason}; give another output, or remove it")
-    for part in ("config", "recipe"):
-        difference = _difference(stored[part], wanted[part])
-        if difference is not None:
-            name, before, now = difference
-            change = f"{name} was {shorten(before)} and is {shorten(now)}"
-            reason = f"{output} holds a run with other settings ({change})"
-            raise TrainingError(f"{reason}; give another output, or remove it")
-    for name, found in wanted["bases"].items():
-        if stored["bases"].get(name) != found:
-            reason = f"{name} is not the model that the run in {output} began with"
-            raise SourceChangedError(f"{reason}; give another output, or remove it")
-
-
-def _difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, object, object] | None:
-    """Return the first setting that differs, if any: its path and both values."""
-    if not (isinstance(stored, dict) and isinstance(wanted, dict)):
-        return None if stored == wanted else (path, stored, wanted)
-    for name in {**stored, **wanted}:
-        if not path and name in _MOVABLE:
-            continue
-        where = f"{path}.{name}" if path else name
-        found = _difference(stored.get(name), wanted.get(name), where)
-        if found is not None:
-            return found
-    return None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        advice = "give another output, or remove the folder if it holds a run of yours"
-        raise TrainingError(f"{path} cannot be read ({error}); {advice}") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with replacing(path) as file:
-        file.write((json.dumps(value, indent=1, default=str) + "\n").encode())

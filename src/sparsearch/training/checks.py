@@ -1,0 +1,44 @@
+"""What can be refused before anything that takes long."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sparsearch.errors import TrainingError
+from sparsearch.training.batches import Batches
+from sparsearch.training.config import TrainConfig
+from sparsearch.training.examples import Example
+from sparsearch.training.recipe import Recipe
+
+__all__ = ["check_examples"]
+
+
+def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Recipe) -> None:
+    """Make sure that a recipe can learn from examples, with what is mined and scored for them.
+
+    Raises
+    ------
+    TrainingError
+        When they have too few documents, not all as many, or no scores.
+    InvalidInputError
+        When they fill no batch.
+    """
+    if not examples:
+        raise TrainingError("there are no examples to train on")
+    if config.negatives is None:
+        _check_counts(examples, recipe)
+    if recipe.needs_scores and config.teachers is None and any(e.scores is None for e in examples):
+        reason = f"recipe {recipe.name} learns from a teacher's scores"
+        raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
+    if recipe.losses:
+        _ = Batches(examples, config.optimizer.batch_size, config.seed)[0]
+
+
+def _check_counts(examples: Sequence[Example], recipe: Recipe) -> None:
+    counts = {len(example.documents) for example in examples}
+    if len(counts) > 1:
+        reason = f"queries have between {min(counts)} and {max(counts)} documents"
+        raise TrainingError(f"{reason}; give each as many, or let `negatives` be mined")
+    if recipe.needs_negatives and counts == {1}:
+        reason = f"recipe {recipe.name} learns from documents that do not answer the query"
+        raise TrainingError(f"{reason}: give some in the data, or let `negatives` be mined")
