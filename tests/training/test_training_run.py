@@ -286,6 +286,21 @@ def test_what_a_recipe_needs_is_asked_for(config: TrainConfig) -> None:
         train(replace(config, recipe="unicoil", output=config.output + "3"))
 
 
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (Example("a b", ("c d", "e f")), "the data has negatives of its own"),
+        (Example("a b", ("c d",), (1.0,)), "the data has scores of its own, .* query 'a b'; leave"),
+    ],
+)
+def test_mining_throws_no_negatives_of_the_data_away(
+    own: Example, message: str, config: TrainConfig, examples: list[Example]
+) -> None:
+    config = replace(config, negatives=NegativesConfig())
+    with pytest.raises(InvalidInputError, match=message):
+        train(config, examples=[*examples[:20], own])
+
+
 def test_uneven_lists_are_refused(config: TrainConfig) -> None:
     uneven = [Example("a b", ("c d",)), Example("e f", ("g h", "i j"))]
     with pytest.raises(TrainingError, match="between 1 and 2 documents"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sparsearch.errors import TrainingError
+from sparsearch.errors import InvalidInputError, TrainingError, shorten
 from sparsearch.training.batches import Batches
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example
@@ -21,12 +21,14 @@ def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Rec
     TrainingError
         When they have too few documents, not all as many, or no scores.
     InvalidInputError
-        When they fill no batch.
+        When they fill no batch, or have negatives or scores that mining would replace.
     """
     if not examples:
         raise TrainingError("there are no examples to train on")
     if config.negatives is None:
         _check_counts(examples, recipe)
+    else:
+        _check_plain_pairs(examples)
     if recipe.needs_scores and config.teachers is None and any(e.scores is None for e in examples):
         reason = f"recipe {recipe.name} learns from a teacher's scores"
         raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
@@ -38,7 +40,21 @@ def _check_counts(examples: Sequence[Example], recipe: Recipe) -> None:
     counts = {len(example.documents) for example in examples}
     if len(counts) > 1:
         reason = f"queries have between {min(counts)} and {max(counts)} documents"
-        raise TrainingError(f"{reason}; give each as many, or let `negatives` be mined")
+        raise TrainingError(
+            f"{reason}; give each as many, or none but the positive and let `negatives` be mined"
+        )
     if recipe.needs_negatives and counts == {1}:
         reason = f"recipe {recipe.name} learns from documents that do not answer the query"
         raise TrainingError(f"{reason}: give some in the data, or let `negatives` be mined")
+
+
+def _check_plain_pairs(examples: Sequence[Example]) -> None:
+    """Make sure that mining throws away nothing that somebody gave on purpose."""
+    for example in examples:
+        if len(example.documents) > 1 or example.scores is not None:
+            what = "negatives" if len(example.documents) > 1 else "scores"
+            reason = f"`negatives` are to be mined, but the data has {what} of its own"
+            where = f"the first for the query {shorten(example.query)}"
+            raise InvalidInputError(
+                f"{reason}, {where}; leave `negatives` out, or give pairs of query and positive"
+            )
