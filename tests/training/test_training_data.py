@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from sparsearch.errors import FileFormatError, InvalidInputError, TrainingError
 from sparsearch.index import Index
 from sparsearch.training import (
+    RECIPES,
     Example,
     NegativesConfig,
     ScoreCache,
@@ -141,6 +142,26 @@ def test_no_text_is_twice_in_a_batch(texts, size: int, seed: int) -> None:
         assert len({e.query for e in batch}) == len({e.positive for e in batch}) == size
     # A batch depends on its number only, not on those asked for before.
     assert [Batches(examples, size, seed)[step] for step in (7, 2)] == [found[7], found[2]]
+
+
+SHARED = [Example(f"query {n}", (f"document {n}", "of all")) for n in range(40)]
+
+
+def test_a_text_that_fills_no_batch_is_named() -> None:
+    with pytest.raises(InvalidInputError, match="without a text twice: 'of all' is in 40 of them"):
+        Batches(SHARED, 4, 0)[0]
+    with pytest.raises(InvalidInputError, match="3 examples cannot fill a batch of 4; give more"):
+        Batches(SHARED[:3], 4, 0)[0]
+
+
+def test_losses_over_a_query_s_own_documents_may_share_texts() -> None:
+    batches = Batches(SHARED, 4, 0, distinct=False)
+    assert sorted(e.query for step in range(10) for e in batches[step]) == sorted(
+        e.query for e in SHARED
+    )
+    alone = {name for name, recipe in RECIPES.items() if not recipe.uses_others_documents}
+    assert {"deepimpact", "epic", "splade++", "l0", "deepct"} <= alone
+    assert alone.isdisjoint({"splade", "sparta", "df-flops", "unicoil"})
 
 
 def test_an_epoch_uses_each_example_once() -> None:

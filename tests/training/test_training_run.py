@@ -301,6 +301,15 @@ def test_mining_throws_no_negatives_of_the_data_away(
         train(config, examples=[*examples[:20], own])
 
 
+def test_triplets_may_share_a_negative(config: TrainConfig, examples: list[Example]) -> None:
+    triplets = [replace(e, documents=(e.positive, "no answer")) for e in examples[:20]]
+    optimizer = replace(config.optimizer, steps=1)
+    config = replace(config, sparsity=SparsityConfig(), optimizer=optimizer)
+    assert train(replace(config, recipe="deepimpact"), examples=triplets).steps == 1
+    with pytest.raises(InvalidInputError, match="'no answer' is in 20 of them"):
+        train(replace(config, output=config.output + "2"), examples=triplets)
+
+
 def test_uneven_lists_are_refused(config: TrainConfig) -> None:
     uneven = [Example("a b", ("c d",)), Example("e f", ("g h", "i j"))]
     with pytest.raises(TrainingError, match="between 1 and 2 documents"):

@@ -33,7 +33,8 @@ def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Rec
         reason = f"recipe {recipe.name} learns from a teacher's scores"
         raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
     if recipe.losses:
-        _ = Batches(examples, config.optimizer.batch_size, config.seed)[0]
+        size, distinct = config.optimizer.batch_size, recipe.uses_others_documents
+        _ = Batches(examples, size, config.seed, distinct=distinct)[0]
 
 
 def _check_counts(examples: Sequence[Example], recipe: Recipe) -> None:

@@ -105,7 +105,8 @@ class Trainer:
             When vectors become empty, or the loss not finite.
         """
         config = self.config
-        self._batches = Batches(examples, config.optimizer.batch_size, config.seed)
+        size, distinct = config.optimizer.batch_size, self.objective.uses_others_documents
+        self._batches = Batches(examples, size, config.seed, distinct=distinct)
         everything = nn.ModuleList([self.model, self.objective])
         self._resume(everything)
         tell = self._teller(report)

@@ -73,6 +73,7 @@ class Objective(nn.Module):
     def __init__(self, recipe: Recipe, sparsity: SparsityConfig, terms: int, steps: int) -> None:
         super().__init__()
         self.ranking = RankingLoss(recipe.losses)
+        self.uses_others_documents = recipe.uses_others_documents
         self.penalties = nn.ModuleDict()
         sides = {
             "query": (recipe.query_regulariser, sparsity.query_weight, sparsity.query_target),

@@ -168,6 +168,11 @@ class Recipe:
         """Whether each query must come with documents that do not answer it."""
         return self.needs_scores or any(loss.kind == "candidates" for loss in self.losses)
 
+    @property
+    def uses_others_documents(self) -> bool:
+        """Whether documents of other queries in the batch count as wrong answers to a query."""
+        return any(loss.kind == "infonce" for loss in self.losses)
+
 
 def _one_of(what: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
