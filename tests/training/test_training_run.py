@@ -17,6 +17,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from sparsearch.cli.train import _print_result
 from sparsearch.errors import (
     CollapseError,
     InvalidInputError,
@@ -33,14 +34,16 @@ from sparsearch.training import (
     TeacherConfig,
     TeachersConfig,
     TrainConfig,
+    TrainResult,
     mining,
     plot_run,
+    plotting,
     teachers,
     train,
     write_examples,
 )
 from sparsearch.training.config import DevelopmentConfig
-from sparsearch.training.run_log import read_log
+from sparsearch.training.run_log import RunLog, StepReport, read_log, read_start
 from sparsearch.training.schedules import (
     CollapseWatch,
     NnzController,
@@ -252,7 +255,9 @@ def test_the_number_of_non_zeros_is_steered(config: TrainConfig) -> None:
     assert 24 < end < 38
 
 
-def test_training_stops_early_and_keeps_the_best(config: TrainConfig, development: Path) -> None:
+def test_training_stops_early_and_keeps_the_best(
+    config: TrainConfig, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = replace(
         config,
         recipe="tildev2",
@@ -268,8 +273,36 @@ def test_training_stops_early_and_keeps_the_best(config: TrainConfig, developmen
     assert result.best == max(measures.values())
     assert measures[result.best_step] == result.best
     assert result.steps == result.best_step + 4
+    assert read_start(Path(config.output)) == result.start
+    drawn: list[Any] = []
+    show = plotting._measures
+    monkeypatch.setattr(
+        plotting, "_measures", lambda axes, *given: (show(axes, *given), drawn.append(axes))
+    )
     picture = plot_run(config.output)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    measured, _ = drawn[0].lines
+    assert dict(zip(*measured.get_data(), strict=True)) == measures
+
+
+def test_a_log_keeps_the_start_of_a_run_that_goes_on(tmp_path: Path) -> None:
+    step = StepReport(1, 2, *[0.5] * 12)
+    for after, kept in ((0, []), (1, [step])):
+        log = RunLog(tmp_path / "log.jsonl", 0)
+        log.begin(0.25)
+        log.append(step)
+        log.append(replace(step, step=2))
+        RunLog(tmp_path / "log.jsonl", after)
+        assert read_log(tmp_path) == kept
+        assert read_start(tmp_path) == (0.25 if after else None)
+
+
+def test_a_run_that_got_no_better_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    development = DevelopmentConfig("data/x")
+    for best, said in ((0, True), (2, False)):
+        _print_result(TrainResult(Path("m"), 4, 0.5, 0.5, best), development)
+        told = "no step was better than the start; that state was saved"
+        assert (told in capsys.readouterr().out) == said
 
 
 # -------------------------------------------------------------------------------------------------

@@ -95,6 +95,8 @@ def _print_result(result: TrainResult, development: DevelopmentConfig | None) ->
     if development is not None and result.best is not None:
         change = f"{result.start:.4f} before, {result.best:.4f} after {result.best_step:,} steps"
         print(f"{development.measure} on {development.path}: {change}")
+        if result.steps and not result.best_step:
+            print("no step was better than the start; that state was saved")
 
 
 @contextmanager

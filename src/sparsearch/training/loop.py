@@ -109,15 +109,20 @@ class Trainer:
         self._batches = Batches(examples, size, config.seed, distinct=distinct)
         everything = nn.ModuleList([self.model, self.objective])
         self._resume(everything)
-        tell = self._teller(report)
+        log = self._log()
         if self.progress.step == 0:
             self.progress.start = self._measure()
+            if log is not None and self.progress.start is not None:
+                log.begin(self.progress.start)
         while self.progress.step < config.optimizer.steps and not self._out_of_patience():
             done = self._step(self.progress.step)
             self.progress.step += 1
             if self._due():
                 done = replace(done, measure=self._measure())
-            tell(done)
+            if log is not None:
+                log.append(done)
+                if report is not None:
+                    report(done)
             if self.progress.step % config.checkpoint_every == 0:
                 self._save(everything)
         if self._development is not None:
@@ -125,18 +130,11 @@ class Trainer:
             checkpoints.load_weights(self._best, self.model)
         return self.progress
 
-    def _teller(self, report: Callable[[StepReport], None] | None) -> Callable[[StepReport], None]:
-        """Return what logs and reports a step, in the first process."""
+    def _log(self) -> RunLog | None:
+        """Return the log, in the first process, which alone reports."""
         if not self._processes.is_first:
-            return lambda done: None
-        log = RunLog(self._folder / "log.jsonl", self.progress.step)
-
-        def tell(done: StepReport) -> None:
-            log.append(done)
-            if report is not None:
-                report(done)
-
-        return tell
+            return None
+        return RunLog(self._folder / "log.jsonl", self.progress.step)
 
     @property
     def _best(self) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sparsearch.errors import MissingExtraError
-from sparsearch.training.run_log import StepReport, read_log
+from sparsearch.training.run_log import StepReport, read_log, read_start
 
 __all__ = ["plot_run"]
 
@@ -47,8 +47,7 @@ def plot_run(folder: str | PathLike[str], path: str | PathLike[str] | None = Non
     _lines(loss, reports, ["ranking", "query_penalty", "document_penalty"], "loss", log=True)
     _lines(nnz, reports, ["query_nnz", "document_nnz"], "non-zeros", log=True)
     _lines(flops, reports, ["flops"], "FLOPS", log=True)
-    measured = [report for report in reports if report.measure is not None]
-    _lines(measure, measured, ["measure"], "development measure", log=False)
+    _measures(measure, read_start(Path(folder)), reports)
     figure.savefig(target, dpi=120)
     return target
 
@@ -64,4 +63,17 @@ def _lines(axes: Any, reports: list[StepReport], names: list[str], title: str, l
     if len(axes.lines) > 1:
         axes.legend()
     axes.set_title(title)
+    axes.set_xlabel("step")
+
+
+def _measures(axes: Any, start: float | None, reports: list[StepReport]) -> None:
+    """Draw what was measured, from before the first step on, and a line at the start."""
+    points = [] if start is None else [(0, start)]
+    points += [(report.step, report.measure) for report in reports if report.measure is not None]
+    if points:
+        axes.plot(*zip(*points, strict=True), marker=".", label="measure")
+    if start is not None:
+        axes.axhline(start, linestyle=":", color="grey", label="start")
+        axes.legend()
+    axes.set_title("development measure")
     axes.set_xlabel("step")
