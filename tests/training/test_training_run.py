@@ -343,6 +343,20 @@ def test_triplets_may_share_a_negative(config: TrainConfig, examples: list[Examp
         train(replace(config, output=config.output + "2"), examples=triplets)
 
 
+def test_settings_of_no_use_to_a_recipe_are_refused(config: TrainConfig) -> None:
+    bm25 = TeachersConfig((TeacherConfig("bm25"),))
+    with pytest.raises(InvalidInputError, match="teachers: recipe df-flops learns from no scores"):
+        train(replace(config, teachers=bm25))
+    rate = replace(config.optimizer, table_learning_rate=0.01)
+    with pytest.raises(InvalidInputError, match="df-flops has no learned table"):
+        train(replace(config, optimizer=rate))
+    # What counts is what trains, a recipe of one's own as well.
+    with pytest.raises(InvalidInputError, match="splade learns from no scores"):
+        train(replace(config, recipe="li-lsr", teachers=bm25), recipe=RECIPES["splade"])
+    table = replace(config, recipe="li-lsr", teachers=bm25, negatives=NegativesConfig())
+    assert train(replace(table, optimizer=replace(rate, steps=1))).steps == 1
+
+
 def test_uneven_lists_are_refused(config: TrainConfig) -> None:
     uneven = [Example("a b", ("c d",)), Example("e f", ("g h", "i j"))]
     with pytest.raises(TrainingError, match="between 1 and 2 documents"):
@@ -376,7 +390,7 @@ def test_a_run_that_never_began_may_be_given_other_settings(config: TrainConfig)
         ({"development": DevelopmentConfig("{}", split="test")}, "no split 'test'"),
         ({"development": DevelopmentConfig("{}", measure="nDGC@10")}, "measure 'nDGC@10'"),
         ({"document_length": 200}, "at most 128 tokens"),
-        ({"recipe": "unicoil", "sparsity": SparsityConfig(query_target=3)}, "no regulariser"),
+        ({"recipe": "l0", "sparsity": SparsityConfig(query_target=3)}, "no regulariser"),
         ({"teachers": None}, "learns from a teacher's scores"),
         ({"optimizer": OptimizerConfig(batch_size=1000)}, "cannot fill a batch"),
     ],

@@ -10,7 +10,26 @@ from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example
 from sparsearch.training.recipe import Recipe
 
-__all__ = ["check_examples"]
+__all__ = ["check_examples", "check_use"]
+
+
+def check_use(config: TrainConfig, recipe: Recipe) -> None:
+    """Make sure that a recipe has a use for the settings that only some recipes have.
+
+    Raises
+    ------
+    InvalidInputError
+        For the first that it would pass over.
+    """
+    if config.teachers is not None and not recipe.needs_scores:
+        reason = f"recipe {recipe.name} learns from no scores, so teachers would score for nothing"
+        raise InvalidInputError(f"teachers: {reason}; leave them out, or take another recipe")
+    rate = config.optimizer.table_learning_rate
+    if rate is not None and not recipe.has_table:
+        reason = f"recipe {recipe.name} has no learned table of query weights"
+        raise InvalidInputError(
+            f"optimizer.table_learning_rate is {rate}, but {reason}; leave it out"
+        )
 
 
 def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Recipe) -> None:

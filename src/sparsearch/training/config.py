@@ -46,8 +46,8 @@ class OptimizerConfig:
         memory of this many texts, and about a third more time.
     learning_rate : float, optional
         At its peak; by default that of the recipe.
-    table_learning_rate : float
-        That of a learned table of query weights.
+    table_learning_rate : float, optional
+        That of a learned table of query weights, for recipes with one; by default 1e-3.
     warmup : float
         Share of the steps over which the learning rate grows.
     weight_decay, clip : float
@@ -60,7 +60,7 @@ class OptimizerConfig:
     batch_size: int = 32
     micro_batch: int | None = None
     learning_rate: float | None = None
-    table_learning_rate: float = 1e-3
+    table_learning_rate: float | None = None
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip: float = 1.0

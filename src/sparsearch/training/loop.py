@@ -64,7 +64,7 @@ class Trainer:
     model : SparseEncoder
     objective : Objective
     config : TrainConfig
-        With a learning rate.
+        With its learning rates.
     processes : Processes
         Those that train together.
     development : Development, optional

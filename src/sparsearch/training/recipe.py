@@ -169,6 +169,11 @@ class Recipe:
         return self.needs_scores or any(loss.kind == "candidates" for loss in self.losses)
 
     @property
+    def has_table(self) -> bool:
+        """Whether a weight for each term of queries is learned, in place of a model for them."""
+        return self.query.kind == "table"
+
+    @property
     def uses_others_documents(self) -> bool:
         """Whether documents of other queries in the batch count as wrong answers to a query."""
         return any(loss.kind == "infonce" for loss in self.losses)

@@ -13,7 +13,7 @@ from sparsearch.errors import (
     TrainingError,
     shorten,
 )
-from sparsearch.training.checks import check_examples
+from sparsearch.training.checks import check_examples, check_use
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example, read_examples, write_examples
 from sparsearch.training.output import MINED, claim, read_json, write_json
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from sparsearch.training.processes import Processes
 
 __all__ = ["TrainResult", "train"]
+
+_TABLE_LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ def train(
     processes = Processes(config.device)
     say = note if note is not None and processes.is_first else (lambda line: None)
     recipe = recipe or recipe_named(config.recipe)
+    check_use(config, recipe)
     config = replace(_completed(config, recipe), device=processes.device)
     output = Path(config.output)
     _check_device(config.device)
@@ -139,10 +142,12 @@ def train(
 
 
 def _completed(config: TrainConfig, recipe: Recipe) -> TrainConfig:
-    """Return the configuration with the recipe's learning rate, if it has none of its own."""
+    """Return the configuration with the learning rates that it needs and does not have."""
     optimizer = config.optimizer
     if optimizer.learning_rate is None:
         optimizer = replace(optimizer, learning_rate=recipe.learning_rate)
+    if optimizer.table_learning_rate is None and recipe.has_table:
+        optimizer = replace(optimizer, table_learning_rate=_TABLE_LEARNING_RATE)
     return replace(config, optimizer=optimizer)
 
 
