@@ -15,7 +15,13 @@ torch = pytest.importorskip("torch", reason="training needs the extra: sparsearc
 pytest.importorskip("sentence_transformers", reason="training needs sparsearch[train]")
 
 from sparsearch.demo import standard_library_documents  # noqa: E402
-from sparsearch.training import Example  # noqa: E402
+from sparsearch.training import (  # noqa: E402
+    Example,
+    OptimizerConfig,
+    SparsityConfig,
+    TrainConfig,
+    write_examples,
+)
 from sparsearch.training.pseudo import pseudo_queries  # noqa: E402
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -137,3 +143,27 @@ def development(examples: list[Example], tmp_path_factory: pytest.TempPathFactor
     lines = [f"{n}\t{n}\t1\n" for n in range(len(held_out))]
     (folder / "qrels" / "dev.tsv").write_text("".join(["query-id\tcorpus-id\tscore\n", *lines]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def data(examples: list[Example], tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "pairs.jsonl"
+    write_examples(path, examples[:120])
+    return str(path)
+
+
+@pytest.fixture
+def config(tiny_bert: str, data: str, tmp_path: Path) -> TrainConfig:
+    """A run of some seconds."""
+    return TrainConfig(
+        recipe="df-flops",  # its regulariser has a state of its own
+        model=tiny_bert,
+        data=data,
+        output=str(tmp_path / "run"),
+        query_length=16,
+        document_length=32,
+        optimizer=OptimizerConfig(steps=12, batch_size=8, learning_rate=1e-3),
+        sparsity=SparsityConfig(document_target=40),
+        checkpoint_every=4,
+        device="cpu",
+    )
