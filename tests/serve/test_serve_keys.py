@@ -110,7 +110,7 @@ def test_a_link_to_the_file_is_followed(keys: KeyFile, tmp_path: Path) -> None:
 
 
 def test_revoking_in_no_file_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(FileFormatError, match="cannot be read"):
+    with pytest.raises(FileFormatError, match="does not exist; make one with"):
         KeyFile(tmp_path / "none.json").revoke("abc")
     assert not list(tmp_path.iterdir())
 

@@ -383,22 +383,6 @@ def test_what_would_take_a_thread_for_long(
         assert post(served, SEARCH, json.dumps(within)).status_code == 200
 
 
-def test_who_waits_is_told_in_time(papers: Path) -> None:
-    """Not only when the search before has ended."""
-    batch = {"queries": [" ".join(f"word{i}" for i in range(2000))] * 80, "k": 4}
-    limits = Limits(search_seconds=0.01)
-    with Served(papers, limits=limits, threads=1) as served, ThreadPoolExecutor(1) as pool:
-        long = pool.submit(httpx.post, f"{served.url}{SEARCH}/batch", json=batch, timeout=60)
-        refused = []
-        while not long.done():
-            answer = httpx.post(f"{served.url}{SEARCH}", json={"query": "soup"}, timeout=60)
-            if answer.status_code == 503:
-                assert error_of(answer)["code"] == "search_timeout"
-                refused.append(long.done())
-        assert long.result().status_code == 200
-        assert False in refused
-
-
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
 def test_bodies_of_another_type(small: Served, kind: str | None) -> None:
     headers = {} if kind is None else {"content-type": kind}

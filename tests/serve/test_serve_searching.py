@@ -127,3 +127,24 @@ def test_searches_at_the_same_moment_get_their_own_answers(papers: Path) -> None
         with ThreadPoolExecutor(16) as threads:
             assert list(threads.map(ask, bodies * 4)) == alone * 4
     assert {status for status, _ in alone} == {200, 422}
+
+
+def test_who_waits_is_told_in_time() -> None:
+    """Not only when what runs has ended."""
+    pool = SearchPool(1, waiting=50, seconds=0.05)
+
+    async def wait() -> None:
+        held = Held()
+        first = asyncio.ensure_future(pool.run(held))
+        await asyncio.to_thread(held.begun.wait, 60)
+        others = [pool.run_together("group", i, lambda items: items) for i in range(3)]
+        outcomes = await asyncio.gather(*others, return_exceptions=True)
+        assert [error.code for error in outcomes] == ["search_timeout"] * 3
+        assert not first.done()
+        assert pool.pending == 1
+        held.let_go()
+        assert await first == "held"
+        assert await pool.run(lambda: "later") == "later"
+
+    asyncio.run(wait())
+    pool.close()
