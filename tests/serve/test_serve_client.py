@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 import shutil
 import threading
 import time
@@ -18,7 +19,7 @@ from serving import PAPERS, Served, run
 
 from sparsearch import AsyncClient, Client, Feedback, Index, SparseVectors
 from sparsearch.client import AsyncCollection, RemoteCollection
-from sparsearch.client.calls import CollectionCalls
+from sparsearch.client.calls import CollectionCalls, How
 from sparsearch.errors import (
     AccessDeniedError,
     DuplicateIdError,
@@ -90,6 +91,17 @@ READINGS: dict[str, Callable[[Any], object]] = {
     "explain one that is not there": lambda i: i.explain("sparse", "no"),
     "an unknown field": lambda i: i.search("sparse", filter={"no": 1}),
     "a malformed filter": lambda i: i.count({"year": {"~": 1}}),
+    "k below 0": lambda i: i.search("sparse", -1),
+    "k that is not whole": lambda i: i.search_batch(["sparse"], 1.5),
+    "more than all of the recall": lambda i: i.search("sparse", recall=2),
+    "a lone surrogate": lambda i: i.search("sparse \ud800"),
+    "a lone surrogate among queries": lambda i: i.search_batch(["sparse", "\ud800"]),
+    "a lone surrogate to explain": lambda i: i.explain("\ud800", "a"),
+    "a filter that is no number": lambda i: i.search("sparse", filter={"year": math.nan}),
+    "a filter of objects": lambda i: i.count({"year": {"in": [object()]}}),
+    "a weight that is no number": lambda i: i.search({"soup": math.nan}),
+    "no id": lambda i: i.get(""),
+    "an id that is none": lambda i: i.vector("\ud800"),
 }
 
 
@@ -354,6 +366,33 @@ def test_any_number_of_queries_and_of_ids(server: Served) -> None:
         assert remote.delete([*missing, "a"], missing_ok=True) == 1
         with pytest.raises(InvalidInputError, match="at most 10000"):
             remote.delete(missing)
+
+
+def test_queries_are_sent_in_portions_that_a_service_takes(server: Served) -> None:
+    """By how many they are, their characters, their terms, and the hits to come."""
+    texts = ["sparse " * 20_000, "soup", "x" * 1_000_000, *["dense"] * 600, "soup " * 100_000]
+    heavy = {f"t{i}": 1.0 for i in range(60_000)}
+    vectors = SparseVectors.from_dicts([heavy, heavy, {"soup": 1.0}, heavy])
+    calls = CollectionCalls("c")
+
+    def sizes(queries: Any, k: int) -> list[int]:
+        how = How(k, filter=None, recall=None, feedback=None, distinct=None)
+        sent = calls.search_batches(queries, how)
+        return [len(json.loads(call.content() or b"")["queries"]) for call in sent]
+
+    assert sizes(texts, 10) == [2, 1, 500, 100, 1]
+    assert sizes(texts[3:13], 100_000) == [5, 5]
+    assert sizes(vectors, 10) == [1, 2, 1]
+    with Client(server.url) as client:
+        remote = client.collection("papers")
+        assert list(remote.search_batch(texts, k=2)) == [str(i) for i in range(len(texts))]
+        found = remote.search_batch(vectors, k=2)
+        assert found["2"] == remote.search_batch(vectors[2:3], k=2)["0"]
+
+
+def test_an_id_that_fits_no_url_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="too long to be sent in a URL"):
+        CollectionCalls("c").get("x" * 60_000)
 
 
 def test_what_may_not_be_asked_for_twice_is_not() -> None:

@@ -367,6 +367,7 @@ FEW = Limits(query_characters=100, query_terms=5, filter_values=4)
         ("explain", {"query": "x" * 101, "id": "a"}, 100),
         ("encode", {"texts": ["x" * 101]}, 100),
         ("count", {"filter": {"not": {"or": [{"year": 1}] * 5}}}, 4),
+        ("count", {"filter": {"or": [{"year": {"in": []}}] * 5}}, 4),
         ("facets", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
         ("documents/list", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),
         ("documents/delete", {"filter": {"year": {"in": [1, 2, 3, 4, 5]}}}, 4),

@@ -108,6 +108,30 @@ def test_who_leaves_is_forgotten(pool: SearchPool) -> None:
     assert pool.pending == 0
 
 
+def test_who_leaves_while_waiting_makes_room() -> None:
+    """At once: not when a thread comes to what nobody waits for."""
+    pool = SearchPool(1, waiting=2, seconds=60)
+
+    async def leave() -> None:
+        held = Held()
+        first = asyncio.ensure_future(pool.run(held))
+        await asyncio.to_thread(held.begun.wait, 60)
+        work = [pool.run_together("group", i, lambda items: items) for i in range(2)]
+        leaving, staying = (asyncio.ensure_future(one) for one in work)
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert pool.pending == 2
+        late = asyncio.ensure_future(pool.run(lambda: "late"))
+        await asyncio.sleep(0)
+        held.let_go()
+        assert await asyncio.gather(first, staying, late) == ["held", 1, "late"]
+        assert pool.pending == 0
+
+    asyncio.run(leave())
+    pool.close()
+
+
 def test_searches_at_the_same_moment_get_their_own_answers(papers: Path) -> None:
     """Of one server with one thread, many at once: text, weights, several k, and bad ones."""
     bodies = [

@@ -11,12 +11,17 @@ from urllib.parse import quote
 from sparsearch.client.documents import PORTION, portions, with_vectors
 from sparsearch.client.queries import (
     Query,
-    checked_filter,
     portions_of_queries,
     queries_body,
     query_body,
 )
-from sparsearch.errors import DocumentNotFoundError, InvalidInputError, shorten
+from sparsearch.errors import (
+    DocumentNotFoundError,
+    FilterError,
+    InvalidInputError,
+    InvalidQueryError,
+    shorten,
+)
 from sparsearch.runs import Hit
 from sparsearch.strict_json import is_unicode
 from sparsearch.vectors import SparseVectors
@@ -40,6 +45,12 @@ Rankings = dict[str, tuple[Sequence[str], Sequence[float]]]
 
 _IDS = 5_000
 """Documents that are deleted at once."""
+
+_ERRORS: dict[str, type[InvalidInputError]] = {
+    "query": InvalidQueryError,
+    "queries": InvalidQueryError,
+    "filter": FilterError,
+}
 
 _LONGEST_ID = 50_000
 """Bytes of an id in a URL; a service takes about 64 KiB of headers."""
@@ -78,14 +89,16 @@ class Call(Generic[_Result]):
         Raises
         ------
         InvalidInputError
-            If it cannot be sent as JSON.
+            If it cannot be sent as JSON: InvalidQueryError or FilterError, if that is why.
         """
         if self.body is None or isinstance(self.body, bytes):
             return self.body
         try:
-            return json.dumps(self.body, ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidInputError(f"it cannot be sent as JSON: {error}") from error
+            return _encoded(self.body)
+        except InvalidInputError:
+            for name, value in self.body.items():
+                _encoded(value, name, _ERRORS.get(name, InvalidInputError))
+            raise
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,6 @@ class How:
 
     def body(self) -> dict[str, Any]:
         """Return what is given as properties of a request."""
-        checked_filter(self.filter)
         given = {name: value for name, value in vars(self).items() if value is not None}
         return given if self.feedback is None else {**given, "feedback": asdict(self.feedback)}
 
@@ -209,7 +221,7 @@ class CollectionCalls:
             "POST",
             self.path("documents", "delete"),
             lambda answer: int(answer["deleted"]),
-            {"filter": checked_filter(filter)},
+            {"filter": filter},
             repeatable=False,  # when it has been carried out, nothing is left to be counted
         )
 
@@ -245,8 +257,7 @@ class CollectionCalls:
         feedback: Feedback | None,
     ) -> Call[Explanation]:
         """Ask why a document has its score."""
-        body: dict[str, Any] = {"query": query_body(query), "id": document_id}
-        body |= {"filter": checked_filter(filter), "recall": recall}
+        body = {"query": query_body(query), "id": document_id, "filter": filter, "recall": recall}
         body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("explain"), _explanation, body)
 
@@ -264,7 +275,7 @@ class CollectionCalls:
     ) -> Call[Page]:
         """Ask for some of the documents."""
         names = None if fields is None else list(fields)
-        body = {"filter": checked_filter(filter), "after": after, "limit": PORTION, "fields": names}
+        body = {"filter": filter, "after": after, "limit": PORTION, "fields": names}
         return Call("POST", self.path("documents", "list"), _page, body)
 
     def vector(self, document_id: str) -> Call[SparseVectors]:
@@ -274,20 +285,24 @@ class CollectionCalls:
 
     def count(self, filter: Mapping[str, Any] | None) -> Call[int]:
         """Count documents."""
-        return Call(
-            "POST",
-            self.path("count"),
-            lambda a: int(a["count"]),
-            {"filter": checked_filter(filter)},
-        )
+        return Call("POST", self.path("count"), lambda a: int(a["count"]), {"filter": filter})
 
     def facets(
         self, fields: Sequence[str] | None, filter: Mapping[str, Any] | None, limit: int
     ) -> Call[list[Facet]]:
         """Count the values of fields."""
         names = None if fields is None else list(fields)
-        body = {"fields": names, "filter": checked_filter(filter), "limit": limit}
+        body = {"fields": names, "filter": filter, "limit": limit}
         return Call("POST", self.path("facets"), _facets, body)
+
+
+def _encoded(
+    value: object, name: str = "it", kind: type[InvalidInputError] = InvalidInputError
+) -> bytes:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise kind(f"{name} cannot be sent as JSON: {error}") from error
 
 
 def _by_id(document_id: str) -> dict[str, str]:

@@ -1,17 +1,15 @@
-"""Queries and filters on their way to a service: checked as `Index` checks them, and portioned."""
+"""Queries on their way to a service: as JSON has them, and in portions."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sparsearch.client.documents import PORTION, weights_by_name
-from sparsearch.errors import FilterError, InvalidQueryError, shorten
-from sparsearch.strict_json import is_unicode
+from sparsearch.errors import InvalidQueryError, shorten
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Query", "checked_filter", "portions_of_queries", "queries_body", "query_body"]
+__all__ = ["Query", "portions_of_queries", "queries_body", "query_body"]
 
 Query = str | Mapping[Any, float] | SparseVectors
 """As `Index.search` takes it."""
@@ -35,8 +33,6 @@ def query_body(query: Query) -> str | dict[str, float]:
         If it is none.
     """
     if isinstance(query, str):
-        if not is_unicode(query):
-            raise InvalidQueryError("the query holds a lone surrogate, which is no character")
         return query
     if not isinstance(query, SparseVectors):
         if not isinstance(query, Mapping):
@@ -61,12 +57,7 @@ def queries_body(queries: Mapping[str, str] | Sequence[str] | SparseVectors) -> 
         raise InvalidQueryError(f"{reason}, a mapping of ids to strings, or SparseVectors")
     if isinstance(queries, SparseVectors):
         return [weights_by_name(row) for row in queries.to_dicts()]
-    given = list(queries.values()) if isinstance(queries, Mapping) else list(queries)
-    for query in given:
-        if isinstance(query, str) and not is_unicode(query):
-            reason = f"query {shorten(query)} holds a lone surrogate, which is no character"
-            raise InvalidQueryError(reason)
-    return given
+    return list(queries.values()) if isinstance(queries, Mapping) else list(queries)
 
 
 def portions_of_queries(queries: Sequence[Any], k: object) -> Iterator[slice]:
@@ -74,26 +65,11 @@ def portions_of_queries(queries: Sequence[Any], k: object) -> Iterator[slice]:
     most = max(1, min(PORTION, _HITS // k)) if isinstance(k, int) and k > 0 else 1
     start = characters = terms = 0
     for place, query in enumerate(queries):
-        size = len(query) if isinstance(query, (str, Mapping)) else 0
-        own = (size, 0) if isinstance(query, str) else (0, size)
-        full = characters + own[0] > _CHARACTERS or terms + own[1] > _TERMS
-        if place > start and (full or place - start == most):
+        own_characters = len(query) if isinstance(query, str) else 0
+        own_terms = len(query) if isinstance(query, Mapping) else 0
+        characters, terms = characters + own_characters, terms + own_terms
+        full = characters > _CHARACTERS or terms > _TERMS or place - start == most
+        if full and place > start:
             yield slice(start, place)
-            start, characters, terms = place, 0, 0
-        characters, terms = characters + own[0], terms + own[1]
+            start, characters, terms = place, own_characters, own_terms
     yield slice(start, len(queries))
-
-
-def checked_filter(filter: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a filter.
-
-    Raises
-    ------
-    FilterError
-        If JSON cannot hold it.
-    """
-    try:
-        json.dumps(filter, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise FilterError(f"the filter cannot be sent as JSON: {error}") from error
-    return filter

@@ -17,7 +17,7 @@ from typing import Any, Union
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.index.strings import PackedStrings, pack_strings
+from sparsearch.index.strings import PackedStrings
 from sparsearch.vectors.ranges import places_of
 
 __all__ = ["Column", "ColumnBuilder", "Key", "as_key", "pack_columns", "unpack_columns"]
@@ -235,7 +235,7 @@ def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[
         Per field its name and how many keys of each kind it has.
     """
     layout: list[dict[str, object]] = []
-    strings: list[bytes] = []
+    strings: list[PackedStrings] = []
     parts: dict[str, list[Any]] = {"starts": [], "rows": [], "integers": [], "floats": []}
     for name, column in columns.items():
         booleans, integers, floats, texts = column.keys
@@ -251,13 +251,14 @@ def pack_columns(columns: Mapping[str, Column]) -> tuple[dict[str, Array], list[
         parts["rows"].append(column.rows)
         parts["integers"].append(np.asarray(integers, dtype=np.int64))
         parts["floats"].append(np.asarray(floats, dtype=np.float64))
-        strings.extend(text.encode() for text in texts)
+        strings.append(texts)
     dtypes = {"starts": np.int64, "rows": np.uint32, "integers": np.int64, "floats": np.float64}
     arrays = {
         f"column_{part}": np.concatenate([np.empty(0, dtypes[part]), *values]).astype(dtypes[part])
         for part, values in parts.items()
     }
-    arrays["column_strings"], arrays["column_string_offsets"] = pack_strings(strings)
+    packed = PackedStrings.concatenate(strings).arrays
+    arrays["column_strings"], arrays["column_string_offsets"] = packed
     return arrays, layout
 
 

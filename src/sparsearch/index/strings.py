@@ -33,6 +33,19 @@ class PackedStrings(Sequence[str]):
         """Put strings together; lone surrogates may be looked for, and are never found."""
         return cls(*pack_strings([string.encode("utf-8", "surrogatepass") for string in strings]))
 
+    @classmethod
+    def concatenate(cls, parts: Sequence[PackedStrings]) -> PackedStrings:
+        """Put the strings of several one after another."""
+        data = [part._data[part._offsets[0] : part._offsets[-1]] for part in parts]
+        lengths = [np.diff(part._offsets) for part in parts]
+        offsets = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
+        return cls(np.concatenate([np.empty(0, np.uint8), *data]), offsets)
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """What `pack_strings` would return of them."""
+        return self._data, self._offsets
+
     def __len__(self) -> int:
         return len(self._offsets) - 1
 

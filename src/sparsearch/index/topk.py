@@ -44,7 +44,8 @@ class TopK(NamedTuple):
         some = np.flatnonzero(exact.counts)
         counts = exact.counts[some]
         last = exact.scores[some, counts - 1]
-        compared = np.arange(exact.scores.shape[1]) < counts[:, None]
+        # Entries beyond a count mean nothing, and there cannot be more than there are exact ones.
+        compared = np.arange(self.scores.shape[1]) < np.minimum(counts, self.counts[some])[:, None]
         as_good = (self.scores[some] >= last[:, None]) & compared
         shares: npt.NDArray[np.float64] = as_good.sum(axis=1) / counts
         return shares

@@ -113,6 +113,8 @@ class SearchPool:
             return cast(_Result, await job.answer)
         finally:
             timer.cancel()
+            if job.answer.cancelled() and self._withdraw(group, job):
+                self.pending -= 1
 
     def close(self) -> None:
         """Wait for what runs, and end the threads."""
@@ -120,16 +122,21 @@ class SearchPool:
 
     def _expire(self, group: Hashable, job: _Job) -> None:
         """Refuse a job that still waits: who asked has probably given up, and others wait."""
+        if self._withdraw(group, job):
+            reason = f"no thread was free within {self._seconds:g} s; try again later"
+            error = ServiceError(503, "search_timeout", reason, retry_after=2)
+            self._deliver([_Outcome(job, None, error)])
+
+    def _withdraw(self, group: Hashable, job: _Job) -> bool:
+        """Take a job from those that wait; return whether it was among them."""
         with self._guard:
-            waiting = self._groups.get(group)
-            if waiting is None or job not in waiting:
-                return
+            waiting = self._groups.get(group, deque())
+            if job not in waiting:
+                return False
             waiting.remove(job)
             if not waiting:
                 del self._groups[group]
-        reason = f"no thread was free within {self._seconds:g} s; try again later"
-        error = ServiceError(503, "search_timeout", reason, retry_after=2)
-        self._deliver([_Outcome(job, None, error)])
+            return True
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work in a thread until nothing waits."""

@@ -36,10 +36,10 @@ def check_filter(filter: Mapping[str, Any] | None, limits: Limits) -> None:
     count, waiting = 0, [filter]
     while waiting and count <= limits.filter_values:
         part: Any = waiting.pop()
-        if isinstance(part, Mapping):
+        if part and isinstance(part, Mapping):
             waiting += part.values()
-        elif isinstance(part, list):
+        elif part and isinstance(part, list):
             waiting += part
-        else:
+        else:  # an empty list of values, too, is a condition to be looked at
             count += 1
     check_number("values of the filter", count, limits.filter_values)
