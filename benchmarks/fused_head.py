@@ -87,7 +87,7 @@ def measure(head: str, setting: Setting) -> dict[str, Any]:
     import torch
     from torch.nn import functional
 
-    from sparsearch.training.activations import ELEMENTWISE
+    from sparsearch.encoders.torch_activations import ELEMENTWISE
     from sparsearch.training.fused import max_logits
 
     torch.manual_seed(0)

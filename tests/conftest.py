@@ -28,3 +28,11 @@ def collections_dir() -> Path:
     if folder is None:
         pytest.skip("no test collections: set SPARSEARCH_DATA to a folder of BEIR-layout sets")
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory):
+    """Keep exported models out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

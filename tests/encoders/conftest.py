@@ -30,14 +30,6 @@ def models(tmp_path_factory):
     return model
 
 
-@pytest.fixture(autouse=True, scope="session")
-def own_cache(tmp_path_factory):
-    """Keep exported models out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SPARSEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="session")
 def exported(models, tmp_path_factory):
     """Return the folder of a tiny inference-free model in ONNX, of 8-bit integers."""

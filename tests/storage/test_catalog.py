@@ -25,7 +25,7 @@ from sparsearch.storage import (
     SourceProgress,
     StoredSegment,
 )
-from sparsearch.storage.connection import transact
+from sparsearch.storage.connection import has_log, read_only_state, transact
 
 
 @pytest.fixture
@@ -256,3 +256,10 @@ def test_threads_may_share_a_catalog(catalog: Catalog) -> None:
     assert failures == []
     assert catalog.generation() == 80
     assert catalog.problems() == []
+
+
+def test_a_file_that_was_removed_a_moment_ago(tmp_path: Path) -> None:
+    """Its place is looked at after it was there: no raw error, what comes next tells."""
+    for missing in (tmp_path / "catalog.sqlite", tmp_path / "moved" / "catalog.sqlite"):
+        assert read_only_state(missing) is None
+        assert not has_log(missing)

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch.autograd import gradcheck
 
-from sparsearch.training.activations import ELEMENTWISE, OVER_VOCABULARY, top_k
+from sparsearch.encoders.torch_activations import ELEMENTWISE, OVER_VOCABULARY, top_k
 from sparsearch.training.fused import max_logits, sum_weights
 from sparsearch.training.losses import AntiZeroLoss, RankingLoss, build_loss
 from sparsearch.training.modules import EpicHead, TermWeights, TiedHead, VocabularyPooling

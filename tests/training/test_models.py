@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import SpladePooling, Transformer
 
 import sparsearch as ss
 from sparsearch.encoders import Encoder
-from sparsearch.errors import EncoderUnavailableError, VocabularyMismatchError
+from sparsearch.errors import EncoderError, EncoderUnavailableError, VocabularyMismatchError
 from sparsearch.training import RECIPES, Base, LiveEncoder, build_model
 from sparsearch.training.forward import embed, tokenize
 
@@ -126,8 +134,180 @@ def test_loaded_models_read_windows_as_long_as_in_training(tiny_bert: str, tmp_p
         Encoder.load(tmp_path / "run", backend="torch")
 
 
-def test_models_that_are_loaded_in_python_only(tiny_bert: str, tmp_path) -> None:
+@pytest.mark.parametrize("backend", ["torch", None])
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_saved_model_gives_the_same_vectors_when_loaded(
+    name: str, backend: str | None, tiny_bert: str, tiny_decoder: str, documents, tmp_path
+) -> None:
+    """In torch and, unless it is a decoder, in ONNX."""
+    texts = [str(d["text"]) for d in documents]
+    base = replace(base_of(name, tiny_bert, tiny_decoder), query_length=48)
+    model = build_model(RECIPES[name], base, texts, "cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    live, loaded = (
+        LiveEncoder(model),
+        Encoder.load(tmp_path / "model", backend=backend, quantize=False),
+    )
+    mixed = [TEXTS[1], *TEXTS]  # in batches of several lengths
+    if name != "promptreps":  # which reads what it has decoded, but "[UNK]" for unknown characters
+        mixed.append("\u200b \u4e2d \u2603 json")
+    for expected, found in (
+        (live.encode_documents(mixed), loaded.encode_documents(mixed)),
+        (live.encode_queries(mixed), loaded.encode_queries(mixed)),
+    ):
+        assert found.nnz > 0
+        columns = len(live.vocabulary)
+        np.testing.assert_allclose(
+            found.to_torch(columns=columns).to_dense(),
+            expected.to_torch(columns=columns).to_dense(),
+            rtol=1e-3,
+            atol=1e-4,
+        )
+    assert loaded.vocabulary.term(7) == live.vocabulary.term(7)
+
+
+@pytest.mark.parametrize("name", ["unicoil", "echo-mistral-splade", "promptreps"])
+def test_an_index_of_a_recipe_of_our_modules(
+    name: str, tiny_bert: str, tiny_decoder: str, documents, tmp_path
+) -> None:
+    """It is opened again without being told of the model, and long documents are read whole."""
+    base = replace(base_of(name, tiny_bert, tiny_decoder), document_length=16)
+    model = build_model(RECIPES[name], base, device="cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    long = "asyncio " * 30 + "json archive"
+    with ss.Index.create(tmp_path / "index", Encoder.load(tmp_path / "model")) as index:
+        index.add([{"id": "long", "text": long}, {"id": "short", "text": "a random element"}])
+    with ss.Index.open(tmp_path / "index") as index:
+        assert "json" in index.vector("long").to_dicts()[0]
+        assert "long" in {hit.id for hit in index.search("json", k=2)}
+        assert any(term.in_text for term in index.explain("json", "long").terms)
+
+
+def test_a_decoder_is_not_exported(tiny_decoder: str, tmp_path) -> None:
+    model = build_model(RECIPES["promptreps"], Base(tiny_decoder, document_length=48), device="cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    with pytest.raises(EncoderError, match="runs in torch only; use backend='torch'"):
+        Encoder.load(tmp_path / "model", backend="onnx")
+
+
+def _head_of(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "1_TermWeights" / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+
+
+def _edit(name: str, **changes: object) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        path = folder / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+    return edit
+
+
+def _modules(*names: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        kinds = [{"type": f"sparsearch.training.modules.{name}", "path": ""} for name in names]
+        (folder / "modules.json").write_text(json.dumps(kinds))
+
+    return edit
+
+
+def _two_readings(folder: Path) -> None:
+    kinds = {
+        "t": "sentence_transformers.base.modules.transformer.Transformer",
+        "e": "sparsearch.training.modules.decoders.EchoTransformer",
+        "w": "sparsearch.training.modules.term_weights.TermWeights",
+        "h": "sparsearch.training.modules.heads.TiedHead",
+        "p": "sentence_transformers.sparse_encoder.modules.SpladePooling",
+    }
+    structure = {"document": ["t", "w"], "query": ["e", "h", "p"]}
+    (folder / "config.json").replace(folder / "1_TermWeights" / "keep")
+    for name in kinds:
+        (folder / name).mkdir()
+    for file in folder.glob("*.*"):
+        if file.name != "modules.json":
+            for name in "te":
+                shutil.copy(file, folder / name)
+    for name in "te":
+        shutil.copy(folder / "1_TermWeights" / "keep", folder / name / "config.json")
+    for file in ("config.json", "model.safetensors"):
+        for name in "wh":
+            shutil.copy(folder / "1_TermWeights" / file, folder / name)
+    (folder / "p" / "config.json").write_text("{}")
+    (folder / "router_config.json").write_text(json.dumps({"types": kinds, "structure": structure}))
+    router = {"type": "sentence_transformers.base.modules.router.Router", "path": ""}
+    (folder / "modules.json").write_text(json.dumps([router]))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no head": (
+        lambda folder: (folder / "1_TermWeights" / "model.safetensors").unlink(),
+        r"TermWeights lacks model\.safetensors",
+    ),
+    "a head that is no number": (
+        lambda folder: _head_of(folder, lambda head: head["linear.bias"].fill(np.nan)),
+        "head.bias.*NaN",
+    ),
+    "a head of another size": (
+        lambda folder: _head_of(
+            folder, lambda head: head.update({"linear.weight": np.zeros((1, 3), np.float32)})
+        ),
+        r"holds .*\(1, 3\)",
+    ),
+    "half a head": (
+        lambda folder: _head_of(folder, lambda head: head.pop("linear.bias")),
+        "holds .*not .*bias",
+    ),
+    "an unknown activation": (
+        _edit("1_TermWeights/config.json", activation="softmax"),
+        "unknown activation .*softmax",
+    ),
+    "an activation over the vocabulary": (
+        _edit("1_TermWeights/config.json", activation="sparsemax"),
+        "unknown activation .*sparsemax",
+    ),
+    "ignored terms that are none": (
+        _edit("1_TermWeights/config.json", ignored=[-1]),
+        "malformed ignored",
+    ),
+    "ignored terms beyond the vocabulary": (
+        _edit("1_TermWeights/config.json", ignored=[10**6]),
+        "cannot be loaded .*1000000",
+    ),
+    "two heads": (
+        _modules("x.Transformer", "term_weights.TermWeights", "heads.EpicHead"),
+        "Transformer > TermWeights > EpicHead",
+    ),
+    "a decoder without a head": (_modules("decoders.EchoTransformer"), "is no sparse encoder"),
+    "a head alone": (_modules("heads.TiedHead"), "is no sparse encoder"),
+    "documents once, queries twice": (_two_readings, "reads documents once, queries twice"),
+    "a prompt and a head": (
+        _modules("decoders.PromptTransformer", "heads.TiedHead"),
+        "is no sparse encoder",
+    ),
+}
+
+
+@pytest.mark.parametrize(("damage", "reason"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_models_of_our_modules(damage, reason: str, tiny_bert: str, tmp_path) -> None:
     model = build_model(RECIPES["unicoil"], Base(tiny_bert, document_length=48), device="cpu")
     model.save(str(tmp_path / "model"), create_model_card=False)
-    with pytest.raises(EncoderUnavailableError, match="LiveEncoder"):
+    damage(tmp_path / "model")
+    with pytest.raises(EncoderUnavailableError, match=reason):
         Encoder.load(tmp_path / "model", backend="torch")
+
+
+def test_a_prompt_of_its_own(tiny_decoder: str, tmp_path) -> None:
+    model = build_model(RECIPES["promptreps"], Base(tiny_decoder, document_length=48), device="cpu")
+    model.prompts = {"document": "{text}: its topic is", "query": ""}
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    encoder = Encoder.load(tmp_path / "model")
+    theirs = model.encode_document(TEXTS[:1]).to_dense()
+    ours = encoder.encode_documents(TEXTS[:1]).to_torch(columns=theirs.shape[1]).to_dense()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    _edit("config_sentence_transformers.json", prompts={"document": "no place for it"})(
+        tmp_path / "model"
+    )
+    with pytest.raises(EncoderUnavailableError, match=r"must hold \{text\} once"):
+        Encoder.load(tmp_path / "model")

@@ -257,7 +257,8 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     if (root / SETTINGS_NAME).is_file():
         return _load_model_folder(root, name, chosen)
     parts = _parts(root, chosen.recipe)
-    encoder = _in_torch(parts) if chosen.backend == "torch" else _exported(parts, chosen)
+    in_torch = chosen.backend == "torch" or (chosen.backend is None and not parts.exportable)
+    encoder = _in_torch(parts) if in_torch else _exported(parts, chosen)
     return LoadedEncoder(encoder, name, parts.digest, chosen)
 
 

@@ -74,6 +74,9 @@ def export_checkpoint(parts: CheckpointParts, folder: Path, *, quantize: bool = 
     EncoderError
         When the graph cannot be made, or does not give what torch gives.
     """
+    if not parts.exportable:
+        reason = "is a decoder that reads its texts twice or in a prompt, which runs in torch only"
+        raise EncoderError(f"{parts.checkpoint.root} {reason}; use backend='torch'")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StorageError(f"{folder} exists and is not an empty folder; give another")
     with _folder_in_the_making(folder) as made:

@@ -11,13 +11,16 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from sparsearch.encoders.batches import batches_by_length, padded
-from sparsearch.encoders.checkpoint import Checkpoint, Network, Table
+from sparsearch.encoders.checkpoint import Checkpoint
+from sparsearch.encoders.checkpoint_parts import Network, Table, copies_of
 from sparsearch.encoders.checkpoint_tokenizer import CheckpointTokenizer, load_tokenizer
 from sparsearch.encoders.model_folder import ModelSettings, QueryTable
 from sparsearch.encoders.onnx_encoder import NetworkEncoder
 from sparsearch.encoders.onnx_model import SparseEntries
+from sparsearch.encoders.prompting import PROMPT, content_words, split_prompt
 from sparsearch.encoders.torch_network import SparseNetwork, load_network, read_tensors
 from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError, shorten
 
@@ -51,12 +54,15 @@ class CheckpointParts:
     @cached_property
     def network(self) -> Network:
         """What encodes documents."""
-        if isinstance(self.checkpoint.documents, Table):
-            raise EncoderUnavailableError(
-                f"{self.checkpoint.root} encodes documents by a table of token weights, which is "
-                "not supported; encode with sentence-transformers and import the vectors"
-            )
-        return self.checkpoint.documents
+        documents, queries = self.checkpoint.documents, self.checkpoint.queries
+        root, advice = self.checkpoint.root, "encode with sentence-transformers, import the vectors"
+        if isinstance(documents, Table):
+            reason = "encodes documents by a table of token weights, which is not supported"
+            raise EncoderUnavailableError(f"{root} {reason}; {advice}")
+        if isinstance(queries, Network) and queries.reading != documents.reading:
+            reason = f"reads documents {documents.reading}, queries {queries.reading}"
+            raise EncoderUnavailableError(f"{root} {reason}, which is not supported; {advice}")
+        return documents
 
     @cached_property
     def tokenizer(self) -> CheckpointTokenizer:
@@ -85,11 +91,20 @@ class CheckpointParts:
             return None
         return self.documents if part == self.network else self._load(part)
 
+    @property
+    def exportable(self) -> bool:
+        """Whether an ONNX graph can be made of all networks: not where texts are read twice."""
+        parts = (self.network, self.checkpoint.queries)
+        return all(isinstance(part, Table) or part.reading == "once" for part in parts)
+
     @cached_property
     def settings(self) -> ModelSettings:
         """What an encoder must know about them."""
-        tokenizer = self.tokenizer
-        frame = len(tokenizer.prefix_ids) + len(tokenizer.suffix_ids)
+        tokenizer, prompted = self.tokenizer, self.network.reading == "prompted"
+        framed = self.network.reading == "once"
+        prefix_ids = tokenizer.prefix_ids if framed else ()
+        suffix_ids = tokenizer.suffix_ids if framed else ()
+        frame = len(prefix_ids) + len(suffix_ids)
         longest = self._longest_input()
         try:
             return ModelSettings(
@@ -98,11 +113,11 @@ class CheckpointParts:
                 max_length=longest,
                 overlap=max(0, min(_LONGEST_OVERLAP, (longest - frame) // 4)),
                 pad_id=tokenizer.pad_id,
-                prefix_ids=tokenizer.prefix_ids,
-                suffix_ids=tokenizer.suffix_ids,
+                prefix_ids=prefix_ids,
+                suffix_ids=suffix_ids,
                 queries="weights" if isinstance(self.checkpoint.queries, Table) else "model",
-                document_prompt=self.checkpoint.document_prompt,
-                query_prompt=self.checkpoint.query_prompt,
+                document_prompt="" if prompted else self.checkpoint.document_prompt,
+                query_prompt="" if prompted else self.checkpoint.query_prompt,
             )
         except InvalidInputError as error:
             raise EncoderUnavailableError(f"{self.checkpoint.root}: {error}") from error
@@ -156,15 +171,15 @@ class CheckpointParts:
         return weights
 
     def _load(self, network: Network) -> SparseNetwork:
-        silent = self.tokenizer.silent_ids if network.head == "lexical" else ()
-        return load_network(network, self.checkpoint.max_active, silent)
+        return load_network(network, self.checkpoint.max_active, self.tokenizer.silent_ids)
 
     def _longest_input(self) -> int:
         networks = [self.documents] if self.queries is None else [self.documents, self.queries]
         limits = [network.max_positions for network in networks]
         limits += [network.network.max_tokens for network in networks]
-        given = [limit for limit in (*limits, self.tokenizer.max_tokens) if limit is not None]
-        return min(given, default=512)
+        if self.tokenizer.max_tokens is not None:
+            limits.append(self.tokenizer.max_tokens // copies_of(self.network.reading))
+        return min((limit for limit in limits if limit is not None), default=512)
 
 
 class TorchModel:
@@ -198,20 +213,69 @@ class TorchModel:
     def _run_batch(
         self, positions: NDArray[np.int64], windows: Sequence[NDArray[np.int32]]
     ) -> SparseEntries:
-        tokens, mask = padded(windows, self._pad_id)
         with torch.inference_mode():
-            outputs = self._network(torch.from_numpy(tokens), torch.from_numpy(mask))
+            outputs = self._network.entries(self._weights(windows))
         rows, term_ids, weights = (output.numpy() for output in outputs)
         if not np.isfinite(weights).all():
             folder = shorten(str(self._network.network.folder))
             raise EncoderError(f"{folder} gave a weight that is no finite number")
         return SparseEntries(positions[rows], term_ids, weights)
 
+    def _weights(self, windows: Sequence[NDArray[np.int32]]) -> torch.Tensor:
+        tokens, mask = padded(windows, self._pad_id)
+        return self._network.weights(torch.from_numpy(tokens), torch.from_numpy(mask))
+
+
+class PromptedModel(TorchModel):
+    """A decoder that is asked for the next word after a text: of the text's own words, each weight.
+
+    Parameters
+    ----------
+    network : SparseNetwork
+    pad_id : int
+    tokenizer : tokenizers.Tokenizer
+    prompt : str
+        Holds ``{text}``.
+    """
+
+    def __init__(
+        self, network: SparseNetwork, pad_id: int, tokenizer: Tokenizer, prompt: str
+    ) -> None:
+        super().__init__(network, pad_id)
+        self._tokenizer = tokenizer
+        self._before, self._after = split_prompt(prompt)
+
+    def _weights(self, windows: Sequence[NDArray[np.int32]]) -> torch.Tensor:
+        texts = [
+            self._tokenizer.decode(window.tolist(), skip_special_tokens=False) for window in windows
+        ]
+        prompts = [self._token_ids(self._before + text + self._after) for text in texts]
+        weights = super()._weights(prompts)
+        occurring = torch.zeros_like(weights)
+        for row, text in enumerate(texts):
+            occurring[row, self._token_ids(content_words(text))] = 1.0
+        return weights * occurring
+
+    def _token_ids(self, text: str) -> NDArray[np.int32]:
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        return np.asarray(encoded.ids, dtype=np.int32)
+
 
 def torch_encoder(parts: CheckpointParts) -> NetworkEncoder:
     """Return the encoder of a checkpoint that runs in torch."""
-    pad_id = parts.settings.pad_id
-    documents = TorchModel(parts.documents, pad_id)
-    if parts.queries is None or parts.queries is parts.documents:
+    prompts = parts.checkpoint.document_prompt, parts.checkpoint.query_prompt
+    documents = _model(parts, parts.documents, prompts[0])
+    shared = parts.queries is parts.documents and prompts[0] == prompts[1]
+    if parts.queries is None or shared:
         return NetworkEncoder(parts, documents, documents)
-    return NetworkEncoder(parts, documents, TorchModel(parts.queries, pad_id))
+    return NetworkEncoder(parts, documents, _model(parts, parts.queries, prompts[1]))
+
+
+def _model(parts: CheckpointParts, network: SparseNetwork, prompt: str) -> TorchModel:
+    pad_id = parts.settings.pad_id
+    if network.network.reading != "prompted":
+        return TorchModel(network, pad_id)
+    try:
+        return PromptedModel(network, pad_id, parts.load_tokenizer(), prompt or PROMPT)
+    except InvalidInputError as error:
+        raise EncoderUnavailableError(f"{parts.checkpoint.root}: {error}") from error

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers import AutoModel, AutoModelForMaskedLM
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
-from sparsearch.encoders.checkpoint import LEXICAL_HEAD, Network
+from sparsearch.encoders.checkpoint_parts import Head, Network, copies_of
+from sparsearch.encoders.torch_activations import top_k
+from sparsearch.encoders.torch_heads import GatedHead, TermWeightHead, VocabularyHead
 from sparsearch.errors import EncoderUnavailableError, shorten
 
 __all__ = ["SparseNetwork", "load_network", "quiet_transformers", "read_tensors"]
@@ -39,36 +41,38 @@ _LOADING: dict[str, Any] = {
 
 
 class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not looked at
-    """A transformer with its head and pooling; see `Network`.
+    """A transformer and the head on it; see `Network`.
 
     Parameters
     ----------
     network : Network
     transformer : torch.nn.Module
-        A masked language model, or for a lexical head a bare transformer.
-    head : torch.nn.Linear, optional
-        The lexical head.
+        With a head of its own where the network's has no weights, or a bare one.
+    head : torch.nn.Module
+        Of `sparsearch.encoders.torch_heads`.
     max_active : int, optional
         Most terms of a vector.
-    silent_ids : tuple of int
-        Tokens that a lexical head gives no weight.
     """
 
     def __init__(
         self,
         network: Network,
         transformer: Any,
-        head: torch.nn.Linear | None = None,
+        head: torch.nn.Module,
         max_active: int | None = None,
-        silent_ids: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         self.network = network
         self.transformer = transformer
         self.head = head
         self.max_active = max_active
-        self.silent_ids = silent_ids
-        if head is None and network.pooling == "max":
+        own_head = network.head.weights is None
+        self._states = "logits" if own_head else "last_hidden_state"
+        # A masked language model's logits are too many to go through once more than needed.
+        self._repeats_first = (
+            own_head and network.reading == "once" and network.head.pooling == "max"
+        )
+        if self._repeats_first:
             if transformer.base_model is transformer:
                 kind = type(transformer).__name__
                 raise EncoderUnavailableError(f"{network.folder}: {kind} has no head of its own")
@@ -81,12 +85,12 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
 
     @property
     def max_positions(self) -> int | None:
-        """Longest input that its position embeddings allow; None when it has none."""
+        """Longest text that its position embeddings allow; None when it has none."""
         for name, module in self.transformer.named_modules():
             if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
                 # RoBERTa numbers positions from the one after its padding token.
                 first = 0 if module.padding_idx is None else module.padding_idx + 1
-                return int(module.num_embeddings) - first
+                return (int(module.num_embeddings) - first) // copies_of(self.network.reading)
         return None
 
     def forward(
@@ -103,43 +107,41 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         rows, term_ids : int64 tensor ``[nnz]``
         weights : float32 tensor ``[nnz]``
         """
-        if self.head is None:
-            weights = self._masked_lm_weights(input_ids, attention_mask)
+        return self.entries(self.weights(input_ids, attention_mask))
+
+    def weights(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Return the weights of all terms, float32 ``[batch, terms]``."""
+        if self.network.reading == "twice":
+            states = self._states_of_copy(input_ids, attention_mask)
         else:
-            weights = self._lexical_weights(input_ids, attention_mask)
-        if self.max_active is not None and self.max_active < self.dimension:
-            best, places = weights.topk(self.max_active)
-            weights = torch.zeros_like(weights).scatter(1, places, best)
+            output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
+            states = getattr(output, self._states)
+        weights: torch.Tensor = self.head(
+            states, input_ids, None if self._repeats_first else attention_mask
+        )
+        return weights
+
+    def entries(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return the coordinates of the largest weights above 0; see `forward`."""
+        if self.max_active is not None:
+            weights = top_k(weights, self.max_active)
         # Not-a-number is no weight either, but must not be lost.
         rows, term_ids = torch.nonzero(weights, as_tuple=True)
         return rows, term_ids, weights[rows, term_ids]
 
-    def _masked_lm_weights(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> torch.Tensor:
-        logits = self.transformer(input_ids=input_ids, attention_mask=attention_mask).logits
-        if self.network.pooling == "max":
-            # The activation is monotone: the maximum may as well be taken first, which leaves
-            # one logarithm a term instead of one a term and token.
-            return self._activate(logits.amax(dim=1))
-        return self._activate(logits * attention_mask.unsqueeze(-1).to(logits.dtype)).sum(dim=1)
+    def _states_of_copy(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        """Return the states of a second copy of each text, behind the first.
 
-    def _activate(self, logits: torch.Tensor) -> torch.Tensor:
-        weights = torch.log1p(torch.relu(logits))
-        return torch.log1p(weights) if self.network.activation == "log1p_relu" else weights
-
-    def _lexical_weights(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> torch.Tensor:
-        assert self.head is not None
-        hidden = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
-        heard = attention_mask.bool()
-        for silent in self.silent_ids:
-            heard = heard & (input_ids != silent)
-        scores = torch.relu(self.head(hidden.last_hidden_state)).squeeze(-1)
-        scores = scores * heard.to(scores.dtype)
-        nothing = torch.zeros((input_ids.shape[0], self.dimension), dtype=scores.dtype)
-        return nothing.scatter_reduce(1, input_ids, scores, reduce="amax")
+        The padding of the first copies is left out of the positions, and is not attended to: as if
+        the second came right behind them.
+        """
+        twice = torch.cat([attention_mask, attention_mask], dim=1)
+        output = self.transformer(
+            input_ids=torch.cat([input_ids, input_ids], dim=1),
+            attention_mask=twice,
+            position_ids=(twice.cumsum(1) - 1).clamp_min(0),
+        )
+        return output.last_hidden_state[:, input_ids.shape[1] :]
 
 
 def _repeat_first_token(module: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> Any:
@@ -159,23 +161,29 @@ def load_network(
 ) -> SparseNetwork:
     """Load the weights of a network.
 
+    Parameters
+    ----------
+    network : Network
+    max_active : int, optional
+        Most terms of a vector.
+    silent_ids : tuple of int
+        Tokens that stand for no text.
+
     Raises
     ------
     EncoderUnavailableError
         When a file is damaged, weights are missing, not finite or of another shape, or the
         architecture is unknown.
     """
-    lexical = network.head == "lexical"
-    kind = AutoModel if lexical else AutoModelForMaskedLM
     with quiet_transformers(), _loading_faults(network.folder):
-        if lexical:
-            transformer, info = _without_pooler(kind, network.folder)
-            head = _lexical_head(network.folder, int(transformer.config.hidden_size))
+        if network.head.weights is not None:
+            transformer, info = _without_pooler(network.folder)
         else:
+            kind = AutoModelForCausalLM if network.reading == "prompted" else AutoModelForMaskedLM
             transformer, info = kind.from_pretrained(network.folder, **_LOADING)
-            head = None
+        head = _load_head(network.head, transformer.config, silent_ids)
     _check_complete(network.folder, info)
-    module = SparseNetwork(network, transformer, head, max_active, silent_ids)
+    module = SparseNetwork(network, transformer, head, max_active)
     module.eval().requires_grad_(False)
     _check_finite(network.folder, module)
     return module
@@ -193,21 +201,36 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         return dict(load_file(path))
 
 
-def _without_pooler(kind: Any, folder: Path) -> Any:
+def _without_pooler(folder: Path) -> Any:
     try:
-        return kind.from_pretrained(folder, add_pooling_layer=False, **_LOADING)
+        return AutoModel.from_pretrained(folder, add_pooling_layer=False, **_LOADING)
     except TypeError:  # an architecture that has none
-        return kind.from_pretrained(folder, **_LOADING)
+        return AutoModel.from_pretrained(folder, **_LOADING)
 
 
-def _lexical_head(folder: Path, hidden: int) -> torch.nn.Linear:
-    tensors = load_file(folder / LEXICAL_HEAD)
+def _load_head(head: Head, config: Any, silent_ids: tuple[int, ...]) -> torch.nn.Module:
+    if head.weights is None:
+        return VocabularyHead(head.pooling, head.activation)
+    terms, hidden = int(config.vocab_size), int(config.hidden_size)
+    sizes = {
+        "vocabulary": {"": terms},
+        "term-weights": {"": 1},
+        "gated": {"expansion.": terms, "importance.": 1, "quality.": 1},
+    }[head.kind]
+    expected: dict[str, tuple[int, ...]] = {}
+    for part, size in sizes.items():
+        expected |= {f"{part}weight": (size, hidden), f"{part}bias": (size,)}
+    found = load_file(head.weights)
+    tensors = {name.removeprefix("linear."): tensor.float() for name, tensor in found.items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if shapes != {"weight": (1, hidden), "bias": (1,)}:
-        raise ValueError(f"{LEXICAL_HEAD} holds {shapes}, not weight [1, {hidden}] and bias [1]")
-    head = torch.nn.Linear(hidden, 1)
-    head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return head
+    if shapes != expected:
+        raise ValueError(f"{head.weights.name} holds {shapes}, not {expected}")
+    if head.kind == "gated":
+        return GatedHead(tensors)
+    if head.kind == "vocabulary":
+        return VocabularyHead(head.pooling, head.activation, tensors["weight"], tensors["bias"])
+    silent = silent_ids if head.silent_ids is None else head.silent_ids
+    return TermWeightHead(terms, head.activation, tensors["weight"], tensors["bias"], silent)
 
 
 def _check_complete(folder: Path, info: dict[str, Any]) -> None:

@@ -157,8 +157,8 @@ class GroupWriter:
         self._thread.join()
         try:
             self._merging.close()
-        except SparsearchError as error:
-            _log.error("merging: %s", error)
+        except Exception as error:  # whatever it is, the role must be let go of
+            _log.error("merging: %s", error, exc_info=not isinstance(error, SparsearchError))
         self._role.release()
 
     def _encode(self, request: Request, put: Put) -> None:

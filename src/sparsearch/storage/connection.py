@@ -71,21 +71,26 @@ def file_identity(path: Path) -> tuple[int, int] | None:
 
 
 def read_only_state(path: Path) -> tuple[int, int, bool] | None:
-    """Return what tells whether a file was changed, if it cannot be written from here, else None.
+    """Return what tells whether a file was changed, if it is there and cannot be written from here.
 
     A connection to a file that cannot be written may not see what others write to it: when this
     has changed, connect anew.
     """
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return None
-    facts = path.stat()
+    try:
+        facts = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # moved or removed a moment ago
     return facts.st_mtime_ns, facts.st_size, has_log(path)
 
 
 def has_log(path: Path) -> bool:
     """Whether commits may stand in a log beside the file, so that it is not complete by itself."""
-    log = path.with_name(path.name + "-wal")
-    return log.exists() and log.stat().st_size > 0
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def _uri(path: Path, create: bool) -> str:

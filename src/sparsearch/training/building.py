@@ -22,6 +22,7 @@ from torch import nn
 from transformers import AutoConfig
 
 from sparsearch.encoders import is_hub_name
+from sparsearch.encoders.checkpoint_parts import SPLADE_ACTIVATIONS
 from sparsearch.encoders.torch_network import quiet_transformers
 from sparsearch.errors import TrainingError
 from sparsearch.training.forward import chain, tokenize
@@ -38,8 +39,7 @@ from sparsearch.training.recipe import EncoderPart, Recipe
 
 __all__ = ["Base", "build_model"]
 
-_SPLADE_ACTIVATIONS = {"log1p": "relu", "log1p_log1p": "log1p_relu"}
-"""Our names of activations, and those of `SpladePooling`, which always adds a ``log1p``."""
+_SPLADE_NAMES = {ours: theirs for theirs, ours in SPLADE_ACTIVATIONS.items()}
 
 _ACTIVE_SHARE = 0.03
 _CALIBRATION_TEXTS, _CALIBRATION_BATCH = 256, 32
@@ -179,11 +179,8 @@ def _calibrate(model: SparseEncoder, head: TiedHead, texts: Sequence[str]) -> No
 
 
 def _pooling(part: EncoderPart) -> nn.Module:
-    if (
-        part.pooling in SpladePooling.SPLADE_POOLING_MODES
-        and part.activation in _SPLADE_ACTIVATIONS
-    ):
-        return SpladePooling(part.pooling, _SPLADE_ACTIVATIONS[part.activation])
+    if part.pooling in SpladePooling.SPLADE_POOLING_MODES and part.activation in _SPLADE_NAMES:
+        return SpladePooling(part.pooling, _SPLADE_NAMES[part.activation])
     return VocabularyPooling(part.pooling, part.activation)
 
 

@@ -10,7 +10,8 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sparse_encoder.modules import Router, SpladePooling
 from torch import Tensor, nn
 
-from sparsearch.training.activations import ELEMENTWISE, top_k
+from sparsearch.encoders.checkpoint_parts import SPLADE_ACTIVATIONS
+from sparsearch.encoders.torch_activations import ELEMENTWISE, top_k
 from sparsearch.training.fused import max_logits, sum_weights
 from sparsearch.training.modules import TiedHead, VocabularyPooling
 
@@ -124,7 +125,7 @@ def _strategy(pooling: nn.Module) -> str:
 def _activation(pooling: nn.Module) -> Callable[[Tensor], Tensor] | None:
     """Return the elementwise activation of a pooling that can be fused, else None."""
     if isinstance(pooling, SpladePooling):
-        name = "log1p_log1p" if pooling.activation_function == "log1p_relu" else "log1p"
+        name = SPLADE_ACTIVATIONS[pooling.activation_function]
     elif isinstance(pooling, VocabularyPooling) and pooling.pooling != "last":
         name = pooling.activation
     else:

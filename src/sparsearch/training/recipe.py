@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sparsearch.encoders.checkpoint_parts import ACTIVATIONS, POOLINGS
 from sparsearch.errors import InvalidInputError, shorten
 
 __all__ = [
-    "ACTIVATIONS",
     "ENCODERS",
     "LOSSES",
-    "POOLINGS",
     "REGULARISERS",
     "EncoderPart",
     "LossPart",
@@ -33,16 +32,6 @@ ENCODERS = (
     "echo",  # a decoder that reads the text twice; the second copy goes through a tied head
     "prompt_reps",  # a decoder asked for one word; its logits for the words of the text
 )
-POOLINGS = ("max", "sum", "last")
-ACTIVATIONS = (
-    "identity",
-    "relu",
-    "log1p",  # log(1 + relu(x))
-    "log1p_log1p",  # log(1 + log(1 + relu(x)))
-    "log1p_softplus",  # log(1 + softplus(x))
-    "sparsemax",  # over the vocabulary, after pooling
-    "entmax15",  # the same, alpha = 1.5
-)
 LOSSES = ("infonce", "candidates", "margin_mse", "kl", "term_recall", "anti_zero")
 REGULARISERS = ("flops", "l1", "df_flops")
 
@@ -59,7 +48,7 @@ class EncoderPart:
         From weights a token to weights a text: one of `POOLINGS`. Only for heads over the whole
         vocabulary; the others take the largest weight of a term's occurrences.
     activation : str
-        One of `ACTIVATIONS`.
+        One of `sparsearch.encoders.checkpoint_parts.ACTIVATIONS`.
     """
 
     kind: str

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from sentence_transformers.base.modules import Transformer
 
-from sparsearch.encoders.stop_words import STOP_WORDS
-from sparsearch.training.activations import ELEMENTWISE
+from sparsearch.encoders.prompting import PROMPT, content_words, split_prompt
+from sparsearch.encoders.torch_activations import ELEMENTWISE
 
 __all__ = ["EchoTransformer", "PromptTransformer"]
-
-PROMPT = (
-    'The text: "{text}". Using only one word, the most important word to represent the text is: "'
-)
-_WORD = re.compile(r"\w+")
-_STOP_WORDS = frozenset(STOP_WORDS["english"].split())
 
 
 class EchoTransformer(Transformer):
@@ -71,7 +64,7 @@ class PromptTransformer(Transformer):
         """Return token ids of the prompts and, in ``occurring``, which terms a text may keep."""
         longest = self.query_length if options.get("task") == "query" else self.document_length
         longest = longest or self.max_seq_length // 2
-        before, after = (prompt or PROMPT).split("{text}")
+        before, after = split_prompt(prompt or PROMPT)
         occurring = torch.zeros(len(inputs), len(self.tokenizer), dtype=torch.bool)
         prompts = []
         for row, text in enumerate(inputs):
@@ -102,8 +95,7 @@ class PromptTransformer(Transformer):
         return features
 
     def _content_terms(self, text: str, longest: int) -> list[int]:
-        kept = [word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS]
         ids: list[int] = self.tokenizer(
-            " ".join(kept), truncation=True, max_length=longest, add_special_tokens=False
+            content_words(text), truncation=True, max_length=longest, add_special_tokens=False
         )["input_ids"]
         return ids

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sparsearch.training.activations import ELEMENTWISE, OVER_VOCABULARY
+from sparsearch.encoders.torch_activations import ELEMENTWISE
+from sparsearch.encoders.torch_heads import pooled
 from sparsearch.training.fused import max_logits
 from sparsearch.training.modules._saving import WeightedModule
 
@@ -110,22 +111,5 @@ class VocabularyPooling(WeightedModule):
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:
         """Set ``sentence_embedding`` from logits in ``token_embeddings``."""
         logits, mask = features["token_embeddings"].float(), features["attention_mask"].bool()
-        features["sentence_embedding"] = self._pool(logits, mask)
+        features["sentence_embedding"] = pooled(logits, mask, self.pooling, self.activation)
         return features
-
-    def activate(self, logits: Tensor) -> Tensor:
-        """Return weights from pooled logits (not for sums)."""
-        if self.activation in OVER_VOCABULARY:
-            return OVER_VOCABULARY[self.activation](logits)
-        return ELEMENTWISE[self.activation](logits)
-
-    def _pool(self, logits: Tensor, mask: Tensor) -> Tensor:
-        if self.pooling == "sum" and self.activation in ELEMENTWISE:
-            return (ELEMENTWISE[self.activation](logits) * mask[..., None]).sum(1)
-        if self.pooling == "max":
-            return self.activate(logits.masked_fill(~mask[..., None], -torch.inf).amax(1))
-        if self.pooling == "sum":
-            return self.activate((logits * mask[..., None]).sum(1))
-        places = torch.arange(mask.shape[1], device=mask.device)
-        last = (places * mask).argmax(1)
-        return self.activate(logits[torch.arange(len(logits), device=mask.device), last])

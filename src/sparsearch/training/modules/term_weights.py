@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sparsearch.training.activations import ELEMENTWISE
+from sparsearch.encoders.torch_activations import ELEMENTWISE
 from sparsearch.training.modules._saving import WeightedModule
 
 __all__ = ["TermWeights"]
@@ -23,7 +23,7 @@ class TermWeights(WeightedModule):
     ----------
     hidden_size, vocabulary_size : int
     activation : str
-        An elementwise activation of `sparsearch.training.recipe.ACTIVATIONS`.
+        One of `sparsearch.encoders.checkpoint_parts.ELEMENTWISE_ACTIVATIONS`.
     ignored : sequence of int
         Term ids that never get a weight: special tokens.
     """
