@@ -55,6 +55,21 @@ def test_mining_throws_no_negatives_of_the_data_away(
         train(config, examples=[*examples[:20], own])
 
 
+def test_scores_for_some_examples_only(config: TrainConfig, examples: list[Example]) -> None:
+    plain = [replace(e, documents=(e.positive, f"no {i}")) for i, e in enumerate(examples[:20])]
+    mixed = [replace(e, scores=(1.0, 0.0)) if i % 2 else e for i, e in enumerate(plain)]
+    config = replace(config, sparsity=SparsityConfig())
+    learns = replace(config, recipe="splade++")
+    with pytest.raises(TrainingError, match="which 10 of the 20 examples have"):
+        train(learns, examples=mixed)
+    teacher = TeachersConfig((TeacherConfig("bm25"),))
+    with pytest.raises(InvalidInputError, match="10 of the 20 examples have scores of their own"):
+        train(replace(learns, teachers=teacher), examples=mixed)
+    optimizer = replace(config.optimizer, steps=2)
+    result = train(replace(config, recipe="splade-max", optimizer=optimizer), examples=mixed)
+    assert result.steps == 2  # which has no use for scores
+
+
 def test_triplets_may_share_a_negative(config: TrainConfig, examples: list[Example]) -> None:
     triplets = [replace(e, documents=(e.positive, "no answer")) for e in examples[:20]]
     optimizer = replace(config.optimizer, steps=1)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -15,11 +16,13 @@ from sparsearch.errors import FileFormatError, InvalidInputError, TrainingError
 from sparsearch.index import Index
 from sparsearch.training import (
     RECIPES,
+    Base,
     Example,
     NegativesConfig,
     ScoreCache,
     TeacherConfig,
     TeachersConfig,
+    build_model,
     examples_from,
     mine_negatives,
     pseudo_queries,
@@ -28,7 +31,7 @@ from sparsearch.training import (
     write_examples,
 )
 from sparsearch.training.batches import Batches
-from sparsearch.training.teachers import combine, normalised
+from sparsearch.training.teachers import combine, normalised, open_teacher
 
 RECORDS = [
     {"query": "q", "positive": "p", "src": "somewhere"},
@@ -229,6 +232,17 @@ def test_mined_negatives_are_from_the_ranks_asked_for(
     assert sorted(mined.documents[1:]) == sorted(ranked)
 
 
+def test_skipped_hits_do_not_come_back_by_chance() -> None:
+    """Where fewer hits are left than wanted, the rest is drawn from other texts."""
+    near = [f"tin {letter}" for letter in "abc"]
+    texts = ["tin answer", *near, "wood", "glass", "paper"]
+    for seed in range(20):
+        (mined,) = mine_negatives(
+            [Example("tin", ("tin answer",))], NegativesConfig(3, 10, 3), corpus=texts, seed=seed
+        )
+        assert sorted(mined.documents[1:]) == ["glass", "paper", "wood"]
+
+
 def test_a_corpus_too_small_for_negatives_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="too few for 2 negatives"):
         mine_negatives([Example("a", ("b",)), Example("c", ("d",))], NegativesConfig(2))
@@ -305,3 +319,16 @@ def test_a_teacher_that_gives_no_number_is_named(tmp_path: Path) -> None:
         pytest.raises(TrainingError, match="teacher counting: no finite score"),
     ):
         cache.scores(Broken(), [("q", "d")])
+
+
+def test_a_teacher_in_a_folder_is_known_by_its_files(tiny_bert: str, tmp_path: Path) -> None:
+    """Another model that comes to lie there is not taken for it."""
+    model = build_model(RECIPES["splade-max"], Base(tiny_bert, document_length=48), device="cpu")
+    names = []
+    for _ in range(2):
+        model.save(str(tmp_path / "teacher"), create_model_card=False)
+        names.append(open_teacher(TeacherConfig("sparse", str(tmp_path / "teacher")), []).name)
+        with torch.no_grad():
+            next(model.parameters()).add_(0.5)
+    assert names[0] != names[1]
+    assert all(name.startswith(f"sparse:{tmp_path / 'teacher'}@") for name in names)

@@ -356,9 +356,17 @@ def _exporter() -> Any:
     return export_checkpoint
 
 
-def folder_digest(root: Path) -> str:
-    """Return the SHA-256 of the files of a model, 64 hexadecimal digits."""
-    files = (path for path in root.rglob("*") if path.suffix in _MODEL_FILES and path.is_file())
+def folder_digest(root: Path, more: Sequence[str] = ()) -> str:
+    """Return the SHA-256 of the files of a model, 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    root : Path
+    more : sequence of str
+        Suffixes of files that count besides those that `Encoder.load` may read.
+    """
+    suffixes = (*_MODEL_FILES, *more)
+    files = (path for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
     return digest_of_files({path.relative_to(root).as_posix(): path for path in files})
 
 

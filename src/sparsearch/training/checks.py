@@ -48,9 +48,7 @@ def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Rec
         _check_counts(examples, recipe)
     else:
         _check_plain_pairs(examples)
-    if recipe.needs_scores and config.teachers is None and any(e.scores is None for e in examples):
-        reason = f"recipe {recipe.name} learns from a teacher's scores"
-        raise TrainingError(f"{reason}: give `scores` in the data, or `teachers`")
+    _check_scores(examples, config, recipe)
     if recipe.losses:
         size, distinct = config.optimizer.batch_size, recipe.uses_others_documents
         _ = Batches(examples, size, config.seed, distinct=distinct)[0]
@@ -66,6 +64,18 @@ def _check_counts(examples: Sequence[Example], recipe: Recipe) -> None:
     if recipe.needs_negatives and counts == {1}:
         reason = f"recipe {recipe.name} learns from documents that do not answer the query"
         raise TrainingError(f"{reason}: give some in the data, or let `negatives` be mined")
+
+
+def _check_scores(examples: Sequence[Example], config: TrainConfig, recipe: Recipe) -> None:
+    scored = sum(example.scores is not None for example in examples)
+    share = f"{scored:,} of the {len(examples):,} examples have"
+    if config.teachers is not None and scored > 0:
+        reason = f"`teachers` are to score, but {share} scores of their own"
+        raise InvalidInputError(f"{reason}; leave `teachers` out, or the scores")
+    if recipe.needs_scores and config.teachers is None and scored < len(examples):
+        reason = f"recipe {recipe.name} learns from a teacher's scores"
+        found = f", which {share}" if scored else ""
+        raise TrainingError(f"{reason}{found}: give `scores` in the data, or `teachers`")
 
 
 def _check_plain_pairs(examples: Sequence[Example]) -> None:

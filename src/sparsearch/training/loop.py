@@ -161,7 +161,7 @@ class Trainer:
     def _backward(self, step: int) -> tuple[dict[str, Tensor], Tensor]:
         batch = self._batches[step]
         scores = None
-        if batch[0].scores is not None:
+        if all(example.scores is not None for example in batch):
             scores = torch.tensor([e.scores for e in batch], device=self.model.device)
 
         def objective(vectors: Tensor) -> dict[str, Tensor]:

@@ -46,12 +46,12 @@ def mine_negatives(
     -------
     list of Example
         In the same order, each with ``config.count`` negatives. Where too few documents match a
-        query, the rest is drawn from the whole corpus.
+        query, the rest is drawn from the whole corpus, but for the hits that ``config.skip`` names.
 
     Raises
     ------
     InvalidInputError
-        When the corpus has too few texts that are not positives of a query.
+        When the corpus has too few texts that are neither positives of a query nor skipped.
     """
     texts = list(dict.fromkeys(corpus if corpus is not None else (e.positive for e in examples)))
     positives = _positives(examples)
@@ -70,9 +70,9 @@ def mine_negatives(
                     found = run.ids(str(number)) if str(number) in run else ()
                     known = positives[example.query]
                     hits = [text for text in (texts[int(i)] for i in found) if text not in known]
-                    negatives = _draw(
-                        hits[config.skip : config.depth], texts, known, config.count, random
-                    )
+                    skipped, near = hits[: config.skip], hits[config.skip : config.depth]
+                    unwanted = known.union(skipped)
+                    negatives = _draw(near, texts, unwanted, config.count, random)
                     documents = (example.positive, *negatives)
                     mined.append(replace(example, documents=documents, scores=None))
     return mined
@@ -89,14 +89,14 @@ def _positives(examples: Sequence[Example]) -> dict[str, set[str]]:
 def _draw(
     candidates: list[str],
     texts: list[str],
-    known: set[str],
+    unwanted: set[str],
     count: int,
     random: np.random.Generator,
 ) -> list[str]:
     if len(candidates) >= count:
         chosen = random.choice(len(candidates), count, replace=False)
         return [candidates[i] for i in sorted(chosen.tolist())]
-    used = {*candidates, *known}
+    used = {*candidates, *unwanted}
     missing = count - len(candidates)
     others = [text for text in texts if text not in used]
     if len(others) < missing:

@@ -16,7 +16,7 @@ from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example
 from sparsearch.training.recipe import Recipe
 
-__all__ = ["MINED", "claim", "read_json", "write_json"]
+__all__ = ["MINED", "claim", "digest_of_model", "read_json", "write_json"]
 
 MINED = "negatives.jsonl.gz"
 """The file of the examples with mined negatives."""
@@ -53,14 +53,22 @@ def claim(output: Path, config: TrainConfig, recipe: Recipe, examples: Sequence[
     write_json(path, wanted)
 
 
+def digest_of_model(folder: str) -> str:
+    """Return the digest of a model that others load: its weights may be pickles."""
+    return folder_digest(Path(folder), (".bin", ".pt"))
+
+
 def _settings(config: TrainConfig, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
     """Return all that the outcome depends on, as JSON values."""
     digest = hashlib.sha256()
     for example in examples:
         digest.update(repr(example).encode("utf-8", "surrogatepass"))
-    bases = (name for name in (config.model, config.query_model) if name and Path(name).is_dir())
+    models = [config.model, config.query_model]
+    if config.teachers is not None:
+        models += [teacher.model for teacher in config.teachers.models]
+    folders = [name for name in models if name and Path(name).is_dir()]
     settings = {
-        "bases": {name: folder_digest(Path(name)) for name in bases},
+        "bases": {name: digest_of_model(name) for name in folders},
         "config": config.to_mapping(),
         "recipe": asdict(recipe),
         "data": digest.hexdigest(),

@@ -22,6 +22,7 @@ from sparsearch.errors import MissingExtraError, StorageUnavailableError, Traini
 from sparsearch.index import Index
 from sparsearch.training.config import TeacherConfig, TeachersConfig
 from sparsearch.training.examples import Example
+from sparsearch.training.output import digest_of_model
 
 __all__ = ["ScoreCache", "Teacher", "combine", "normalised", "open_teacher", "score_examples"]
 
@@ -117,14 +118,17 @@ def open_teacher(config: TeacherConfig, documents: Iterable[str]) -> Teacher:
         from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "train") from error
-    loaders: dict[str, Callable[[str], Teacher]] = {
-        "cross-encoder": lambda path: _CrossEncoderTeacher(path, CrossEncoder(path)),
-        "dense": lambda path: _EmbeddingTeacher("dense", path, SentenceTransformer(path)),
-        "sparse": lambda path: _EmbeddingTeacher("sparse", path, SparseEncoder(path)),
-    }
     path = config.model or ""
+    name = f"{config.kind}:{path}"
+    if Path(path).is_dir():  # another model may come to lie there
+        name += f"@{digest_of_model(path)[:16]}"
+    loaders: dict[str, Callable[[], Teacher]] = {
+        "cross-encoder": lambda: _CrossEncoderTeacher(name, CrossEncoder(path)),
+        "dense": lambda: _EmbeddingTeacher(name, SentenceTransformer(path)),
+        "sparse": lambda: _EmbeddingTeacher(name, SparseEncoder(path)),
+    }
     try:
-        return loaders[config.kind](path)
+        return loaders[config.kind]()
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"the {config.kind} teacher {path} cannot be loaded: {error}"
@@ -232,10 +236,10 @@ class _Bm25Teacher:
 class _CrossEncoderTeacher:
     """A cross-encoder of sentence-transformers; raw logits."""
 
-    def __init__(self, path: str, model: Any) -> None:
+    def __init__(self, name: str, model: Any) -> None:
         from torch import nn
 
-        self.name = f"cross-encoder:{path}"
+        self.name = name
         self._model = model
         self._activation = nn.Identity()
 
@@ -252,8 +256,8 @@ class _EmbeddingTeacher:
     The vector of each document is kept, since many queries ask about the same documents.
     """
 
-    def __init__(self, kind: str, path: str, model: Any) -> None:
-        self.name = f"{kind}:{path}"
+    def __init__(self, name: str, model: Any) -> None:
+        self.name = name
         self._model = model
         self._documents: dict[str, Any] = {}
 
