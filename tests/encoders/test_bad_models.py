@@ -93,6 +93,27 @@ def an_absolute_path(folder: Path) -> None:
     write(folder / "modules.json", modules)
 
 
+def a_long_path(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "x" * 5000
+    write(folder / "modules.json", modules)
+
+
+def no_character(folder: Path) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[0]["path"] = "\ud800"
+    write(folder / "modules.json", modules)
+
+
+def nested(folder: Path) -> None:
+    """Deep enough for a walk by recursion to fail, not for all readers of JSON."""
+    config = (folder / "config.json").read_text().rstrip()
+    depth = 1500
+    inner = '{"auto_map": {}}'
+    deep = '{"a":' * depth + inner + "}" * depth
+    (folder / "config.json").write_text(config[:-1] + ', "deep": ' + deep + "}")
+
+
 def shards_outside(folder: Path) -> None:
     index = {"weight_map": {"a": "../../model.safetensors"}}
     write(folder / "model.safetensors.index.json", index)
@@ -147,6 +168,14 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "unknown pooling": (edited(POOLING, pooling_strategy="mean"), "unknown pooling 'mean'"),
     "unknown activation": (edited(POOLING, activation_function="gelu"), "activation 'gelu'"),
     "prompts": (edited("config_sentence_transformers.json", prompts=[1]), "malformed prompts"),
+    "default prompt": (
+        edited("config_sentence_transformers.json", default_prompt_name=[]),
+        "malformed default_prompt_name",
+    ),
+    "path without end": (a_long_path, "a path that is too long"),
+    "path of no characters": (no_character, "malformed path"),
+    "nested without end": (nested, r"(unreadable|deep|never run)"),
+    "pooling of the last token": (edited(POOLING, pooling_strategy="last"), "pooling 'last'"),
     "most terms": (edited("config_sentence_transformers.json", max_active_dims=0), "max_active"),
     "another size": (edited("config.json", hidden_size=64), "another shape"),
     "huge vocabulary": (edited("config.json", vocab_size=10**12), "another shape|cannot be loaded"),
@@ -189,6 +218,8 @@ def test_a_pickle_beside_the_weights_is_left_alone(models, tmp_path: Path) -> No
     [
         (edited("router_config.json", structure={"query": []}), "no modules for route 'document'"),
         (edited("router_config.json", types=None), "no types"),
+        (edited("router_config.json", structure={"document": [1]}), "no modules for route 'doc"),
+        (edited("router_config.json", structure={"document": [["a"]]}), "no modules for route"),
         (edited("query_0_SparseStaticEmbedding/config.json", path="gone.json"), "lacks the table"),
         (edited("query_0_SparseStaticEmbedding/config.json", path="/etc/x.json"), "outside"),
         (no_file("query_0_SparseStaticEmbedding/model.safetensors"), "lacks model"),

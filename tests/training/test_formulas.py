@@ -13,6 +13,7 @@ from numpy.testing import assert_allclose
 from sentence_transformers.sparse_encoder.losses import FlopsLoss
 from torch.autograd import gradcheck
 
+from sparsearch.encoders.checkpoint_parts import ACTIVATIONS, ELEMENTWISE_ACTIVATIONS
 from sparsearch.encoders.torch_activations import ELEMENTWISE, OVER_VOCABULARY, top_k
 from sparsearch.training.fused import max_logits, sum_weights
 from sparsearch.training.losses import AntiZeroLoss, RankingLoss, build_loss
@@ -355,3 +356,8 @@ def test_empty_vectors_do_not_make_the_anti_zero_loss_infinite() -> None:
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(zeros.grad).all()
+
+
+def test_names_of_activations_are_known_without_torch() -> None:
+    assert set(ELEMENTWISE_ACTIVATIONS) == ELEMENTWISE.keys()
+    assert set(ACTIVATIONS) == ELEMENTWISE.keys() | OVER_VOCABULARY.keys()

@@ -18,6 +18,7 @@ from sentence_transformers.sparse_encoder.modules import SpladePooling, Transfor
 
 import sparsearch as ss
 from sparsearch.encoders import Encoder
+from sparsearch.encoders.torch_network import SparseNetwork
 from sparsearch.errors import EncoderError, EncoderUnavailableError, VocabularyMismatchError
 from sparsearch.training import RECIPES, Base, LiveEncoder, build_model
 from sparsearch.training.forward import embed, tokenize
@@ -149,7 +150,7 @@ def test_a_saved_model_gives_the_same_vectors_when_loaded(
         Encoder.load(tmp_path / "model", backend=backend, quantize=False),
     )
     mixed = [TEXTS[1], *TEXTS]  # in batches of several lengths
-    if name != "promptreps":  # which reads what it has decoded, but "[UNK]" for unknown characters
+    if name != "promptreps":  # unknown characters are no words of a text where it was decoded
         mixed.append("\u200b \u4e2d \u2603 json")
     for expected, found in (
         (live.encode_documents(mixed), loaded.encode_documents(mixed)),
@@ -181,6 +182,92 @@ def test_an_index_of_a_recipe_of_our_modules(
         assert "json" in index.vector("long").to_dicts()[0]
         assert "long" in {hit.id for hit in index.search("json", k=2)}
         assert any(term.in_text for term in index.explain("json", "long").terms)
+
+
+def test_a_text_read_twice_does_not_depend_on_its_neighbours(tokenizer, tmp_path) -> None:
+    """Attention that reaches only so far counts places: padding may not lie between the copies."""
+    from transformers import MistralConfig, MistralModel
+
+    torch.manual_seed(1)
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=256,
+        sliding_window=24,
+        pad_token_id=0,
+    )
+    decoder = MistralModel(config)
+    decoder.save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    base = Base(str(tmp_path / "base"), query_length=48, document_length=48)
+    model = build_model(RECIPES["echo-mistral-splade"], base, TEXTS, "cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    encoder = Encoder.load(tmp_path / "model")
+    together = encoder.encode_documents(TEXTS).to_dicts()
+    for text, found in zip(TEXTS, together, strict=True):
+        (alone,) = encoder.encode_documents([text]).to_dicts()
+        assert found == pytest.approx(alone, rel=1e-4, abs=1e-5)
+    live = LiveEncoder(model).encode_documents(TEXTS).to_dicts()
+    for found, expected in zip(together, live, strict=True):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_prompted_texts_hold_no_unknown_words_and_are_read_in_batches_of_bounded_size(
+    tiny_decoder: str, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build_model(RECIPES["promptreps"], Base(tiny_decoder, document_length=48), device="cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    encoder = Encoder.load(tmp_path / "model")
+    assert encoder.encode_documents(["\U0001f600 \u4e2d"]).nnz == 0
+    whole = encoder.encode_documents([*TEXTS] * 5).to_dicts()
+    shapes, weights = [], SparseNetwork.weights
+    monkeypatch.setattr("sparsearch.encoders.torch_model._BATCH_CELLS", 200 * 1500)
+    monkeypatch.setattr(
+        SparseNetwork,
+        "weights",
+        lambda self, ids, *masks: shapes.append(ids.shape) or weights(self, ids, *masks),
+    )
+    for found, expected in zip(
+        encoder.encode_documents([*TEXTS] * 5).to_dicts(), whole, strict=True
+    ):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert len(shapes) > 1
+    assert max(rows * length for rows, length in shapes) <= 200
+
+
+def test_positions_that_only_the_configuration_tells(tokenizer, tmp_path) -> None:
+    from transformers import GPT2Config, GPT2Model
+
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=32, n_layer=1, n_head=2, pad_token_id=0
+    )
+    GPT2Model(config).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    base = Base(str(tmp_path / "base"), query_length=16, document_length=32)
+    model = build_model(RECIPES["echo-mistral-splade"], base, TEXTS, "cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    _edit("sentence_bert_config.json", document_length=None)(tmp_path / "model")
+    encoder = Encoder.load(tmp_path / "model")
+    assert encoder.encode_documents(["json archive " * 100]).nnz > 0
+
+
+def test_tokens_beyond_the_vocabulary(tiny_bert: str, tmp_path) -> None:
+    """A padding token that the transformer does not know stands where nothing is looked at."""
+    model = build_model(RECIPES["unicoil"], Base(tiny_bert, document_length=48), device="cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    before = Encoder.load(tmp_path / "model", backend="torch").encode_documents(TEXTS).to_dicts()
+    path = tmp_path / "model" / "tokenizer.json"
+    content = json.loads(path.read_text())
+    token = {"id": 5000, "content": "[FILL]", "special": True, "single_word": False}
+    content["added_tokens"].append({**token, "lstrip": False, "rstrip": False, "normalized": False})
+    path.write_text(json.dumps(content))
+    _edit("tokenizer_config.json", pad_token="[FILL]")(tmp_path / "model")
+    encoder = Encoder.load(tmp_path / "model", backend="torch")
+    assert encoder.encode_documents(TEXTS).to_dicts() == before
 
 
 def test_a_decoder_is_not_exported(tiny_decoder: str, tmp_path) -> None:

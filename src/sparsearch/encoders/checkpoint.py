@@ -107,7 +107,7 @@ def _plain_network(root: Path, recipe: str | None) -> Network:
 
 
 def _sentence_transformers_plan(root: Path) -> Checkpoint:
-    """Read ``modules.json``: a pair of modules, or a router to such pairs."""
+    """Read ``modules.json``: a chain of modules, or a router to such chains."""
     modules = read_json(root / "modules.json", list)
     chain = [(module_name(root, entry), inside(root, entry.get("path", ""))) for entry in modules]
     settings = optional_json(root / "config_sentence_transformers.json")
@@ -129,7 +129,9 @@ def _routed_plan(root: Path, folder: Path) -> Checkpoint:
     parts: dict[str, Network | Table] = {}
     for route in ("document", "query"):
         members = structure.get(route)
-        if not isinstance(members, list) or not set(map(str, members)) <= types.keys():
+        if not isinstance(members, list) or not all(
+            isinstance(member, str) and member in types for member in members
+        ):
             raise refusal(root, f"has a malformed {name}: no modules for route {route!r}")
         chain = [
             (module_name(root, {"type": types[member]}), inside(folder, member))
@@ -148,6 +150,8 @@ def _with_settings(plan: Checkpoint, settings: dict[str, Any]) -> Checkpoint:
         isinstance(prompt, str) for prompt in prompts.values()
     ):
         raise refusal(plan.root, f"has malformed prompts: {shorten(prompts)}")
+    if default_name is not None and not isinstance(default_name, str):
+        raise refusal(plan.root, f"has a malformed default_prompt_name: {shorten(default_name)}")
     if most is not None and not is_whole(most, 1):
         raise refusal(plan.root, f"has malformed max_active_dims: {shorten(most)}")
 

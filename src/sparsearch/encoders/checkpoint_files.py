@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparsearch.errors import EncoderUnavailableError, shorten
+from sparsearch.strict_json import is_unicode
 
 __all__ = [
     "WEIGHTS",
@@ -24,6 +25,9 @@ _SHARDS: Final = "model.safetensors.index.json"
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _IMPLEMENTATIONS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _LARGEST_JSON = 64 * 1024 * 1024
+_LONGEST_PATH = 200
+"""Bytes; file systems take 255 for each name."""
+
 _ADVICE_PICKLE = (
     "pickles can run code and are never read; where you trust the model, convert it with "
     "AutoModelForMaskedLM.from_pretrained(...).save_pretrained(...)"
@@ -44,19 +48,21 @@ def _check_config(folder: Path, config: dict[str, Any]) -> None:
 
     Nested configurations are looked at, too.
     """
-    for name, value in config.items():
-        plain = value is None or value in _IMPLEMENTATIONS
-        if name == "auto_map" or (name.endswith("_implementation") and not plain):
-            raise refusal(
-                folder,
-                f"needs code of its own ({name} in config.json), which is never run",
-                "encode with its own code and import the vectors: docs/vectors.md",
-            )
-        if name == "quantization_config":
-            advice = "give the checkpoint in float32 or bfloat16; sparsearch rounds by itself"
-            raise refusal(folder, "is quantised in a form that is not read here", advice)
-        if isinstance(value, dict):
-            _check_config(folder, value)
+    waiting = [config]
+    while waiting:
+        for name, value in waiting.pop().items():
+            plain = value is None or value in _IMPLEMENTATIONS
+            if name == "auto_map" or (name.endswith("_implementation") and not plain):
+                raise refusal(
+                    folder,
+                    f"needs code of its own ({name} in config.json), which is never run",
+                    "encode with its own code and import the vectors: docs/vectors.md",
+                )
+            if name == "quantization_config":
+                advice = "give the checkpoint in float32 or bfloat16; sparsearch rounds by itself"
+                raise refusal(folder, "is quantised in a form that is not read here", advice)
+            if isinstance(value, dict):
+                waiting.append(value)
 
 
 def check_weights(folder: Path) -> None:
@@ -78,8 +84,10 @@ def check_weights(folder: Path) -> None:
 
 def inside(folder: Path, name: object) -> Path:
     """Return a path inside `folder`; a model must not name files anywhere else."""
-    if not isinstance(name, str) or "\0" in name:
+    if not isinstance(name, str) or "\0" in name or not is_unicode(name):
         raise refusal(folder, f"names a malformed path: {shorten(name)}")
+    if len(name.encode()) > _LONGEST_PATH:
+        raise refusal(folder, f"names a path that is too long: {shorten(name)}")
     relative = Path(name)
     if relative.is_absolute() or ".." in relative.parts:
         raise refusal(folder, f"names a path outside of itself: {shorten(name)}")

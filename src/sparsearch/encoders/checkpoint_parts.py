@@ -43,7 +43,7 @@ __all__ = [
 LEXICAL_HEAD: Final = "sparse_linear.safetensors"
 """Weights of the head of BGE-M3: ``weight`` float32 ``[1, hidden]`` and ``bias`` ``[1]``."""
 
-POOLINGS = ("max", "sum", "last")
+POOLINGS: tuple[str, ...] = ("max", "sum", "last")
 ELEMENTWISE_ACTIVATIONS = (
     "identity",
     "relu",
@@ -61,6 +61,7 @@ SPLADE_ACTIVATIONS: Final = {"relu": "log1p", "log1p_relu": "log1p_log1p"}
 
 Reading = Literal["once", "twice", "prompted"]
 
+_SPLADE_POOLINGS: Final = ("max", "sum")
 _ROOTS: Final = ("sentence_transformers.", "sparsearch.training.modules.")
 _READINGS: Final[Mapping[str, Reading]] = {
     "Transformer": "once",
@@ -68,7 +69,7 @@ _READINGS: Final[Mapping[str, Reading]] = {
     "EchoTransformer": "twice",
     "PromptTransformer": "prompted",
 }
-_POOLINGS: Final = (["SpladePooling"], ["VocabularyPooling"])
+_POOLING_CHAINS: Final = (["SpladePooling"], ["VocabularyPooling"])
 _TRANSFORMER_CONFIGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -210,9 +211,9 @@ def _head(root: Path, chain: Sequence[tuple[str, Path]]) -> Head:
     reading, rest = _READINGS[names[0]], names[1:]
     if reading == "prompted" and not rest:
         return Head(pooling="last")
-    if reading == "once" and rest in _POOLINGS:
+    if reading == "once" and rest in _POOLING_CHAINS:
         return _pooled_head(root, rest[0], folders[1], None)
-    if reading != "prompted" and rest[:1] == ["TiedHead"] and rest[1:] in _POOLINGS:
+    if reading != "prompted" and rest[:1] == ["TiedHead"] and rest[1:] in _POOLING_CHAINS:
         return _pooled_head(root, rest[1], folders[2], _weights(folders[1]))
     if reading == "once" and rest == ["EpicHead"]:
         return Head("gated", activation="log1p_softplus", weights=_weights(folders[1]))
@@ -222,15 +223,15 @@ def _head(root: Path, chain: Sequence[tuple[str, Path]]) -> Head:
 
 
 def _pooled_head(root: Path, name: str, folder: Path, weights: Path | None) -> Head:
-    config = read_json(folder / "config.json", dict)
+    config, known = read_json(folder / "config.json", dict), POOLINGS
     if name == "SpladePooling":
-        pooling = config.get("pooling_strategy", "max")
+        known, pooling = _SPLADE_POOLINGS, config.get("pooling_strategy", "max")
         given = config.get("activation_function", "relu")
         activation = SPLADE_ACTIVATIONS.get(given) if isinstance(given, str) else None
     else:
         pooling = config.get("pooling", "max")
         given = activation = config.get("activation", "log1p")
-    if pooling not in POOLINGS or activation not in ACTIVATIONS:
+    if pooling not in known or activation not in ACTIVATIONS:
         reason = f"has unknown pooling {shorten(pooling)}, activation {shorten(given)}"
         raise refusal(root, reason)
     return Head("vocabulary", pooling, activation, weights)

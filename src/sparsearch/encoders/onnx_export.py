@@ -202,7 +202,7 @@ def _dense(entries: SparseEntries) -> dict[tuple[int, int], float]:
 
 def _is_large(network: SparseNetwork) -> bool:
     """Whether its weights are too many for one protobuf message, which holds 2 GiB."""
-    total = sum(tensor.numel() * tensor.element_size() for tensor in network.parameters())
+    total = sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
     return bool(total > (1 << 31) - (1 << 27))
 
 

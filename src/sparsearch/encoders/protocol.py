@@ -227,7 +227,7 @@ class Encoder(ABC):
             sparsearch.
         backend : {"onnx", "torch"}, optional
             What runs the model. By default ONNX: a model in another form is exported once, which
-            needs the extra ``train``, and kept in the user's cache folder.
+            needs the extra ``train``, and kept in the user's cache folder. Decoders run in torch.
         recipe : {"splade"}, optional
             What to make of a masked language model without pooling of its own.
         quantize : bool
@@ -241,6 +241,8 @@ class Encoder(ABC):
         EncoderUnavailableError
             When there is no such model, it cannot be fetched, it is not a sparse encoder, or a
             file of it is missing, damaged or not safe to read.
+        EncoderError
+            When the model cannot be exported; `backend` ``"torch"`` runs it.
         MissingExtraError
             When torch and sentence-transformers are needed and not installed.
         """

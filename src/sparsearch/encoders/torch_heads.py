@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from sparsearch.encoders.torch_activations import ELEMENTWISE, OVER_VOCABULARY
 
-__all__ = ["GatedHead", "TermWeightHead", "VocabularyHead", "activate", "pooled"]
+__all__ = ["GatedHead", "TermWeightHead", "VocabularyHead", "pooled"]
 
 
 class VocabularyHead(nn.Module):  # type: ignore[misc]  # torch is not looked at
@@ -114,7 +114,7 @@ def pooled(scores: Tensor, mask: Tensor | None, pooling: str, activation: str) -
     scores : Tensor
         ``[batch, length, terms]``.
     mask : Tensor, optional
-        ``[batch, length]``, 0 for tokens that do not count; by default all do.
+        ``[batch, length]``, 0 for tokens that do not count. A maximum needs none where all do.
     pooling : {"max", "sum", "last"}
         ``last`` takes the last token that counts.
     activation : str
@@ -129,21 +129,20 @@ def pooled(scores: Tensor, mask: Tensor | None, pooling: str, activation: str) -
         # The activation is monotone: after the maximum it is one logarithm a term, not a token.
         if mask is not None:
             scores = scores.masked_fill(~mask.bool()[..., None], -torch.inf)
-        return activate(scores.amax(1), activation)
-    if mask is None:
-        mask = torch.ones_like(scores[..., 0])
+        return _activate(scores.amax(1), activation)
+    assert mask is not None
     if pooling == "sum":
         counted = mask[..., None].to(scores.dtype)
         if activation in ELEMENTWISE:
-            return (activate(scores, activation) * counted).sum(1)
-        return activate((scores * counted).sum(1), activation)
+            return (_activate(scores, activation) * counted).sum(1)
+        return _activate((scores * counted).sum(1), activation)
     places = torch.arange(mask.shape[1], device=mask.device)
     last = (places * mask.bool()).argmax(1)
     rows = torch.arange(scores.shape[0], device=mask.device)
-    return activate(scores[rows, last], activation)
+    return _activate(scores[rows, last], activation)
 
 
-def activate(scores: Tensor, activation: str) -> Tensor:
+def _activate(scores: Tensor, activation: str) -> Tensor:
     """Return weights from scores, ``[..., terms]``."""
     known = OVER_VOCABULARY if activation in OVER_VOCABULARY else ELEMENTWISE
     return known[activation](scores)

@@ -100,8 +100,8 @@ class CheckpointParts:
     @cached_property
     def settings(self) -> ModelSettings:
         """What an encoder must know about them."""
-        tokenizer, prompted = self.tokenizer, self.network.reading == "prompted"
-        framed = self.network.reading == "once"
+        tokenizer, reading = self.tokenizer, self.network.reading
+        framed, queries = reading == "once", self.checkpoint.queries
         prefix_ids = tokenizer.prefix_ids if framed else ()
         suffix_ids = tokenizer.suffix_ids if framed else ()
         frame = len(prefix_ids) + len(suffix_ids)
@@ -112,15 +112,22 @@ class CheckpointParts:
                 dimension=self.documents.dimension,
                 max_length=longest,
                 overlap=max(0, min(_LONGEST_OVERLAP, (longest - frame) // 4)),
-                pad_id=tokenizer.pad_id,
+                # Padding is masked: any token will do where the transformer has no such term.
+                pad_id=tokenizer.pad_id if tokenizer.pad_id < self.documents.dimension else 0,
                 prefix_ids=prefix_ids,
                 suffix_ids=suffix_ids,
-                queries="weights" if isinstance(self.checkpoint.queries, Table) else "model",
-                document_prompt="" if prompted else self.checkpoint.document_prompt,
-                query_prompt="" if prompted else self.checkpoint.query_prompt,
+                queries="weights" if isinstance(queries, Table) else "model",
+                document_prompt=self._prompt_of(self.network, self.checkpoint.document_prompt),
+                query_prompt=self._prompt_of(queries, self.checkpoint.query_prompt),
             )
         except InvalidInputError as error:
             raise EncoderUnavailableError(f"{self.checkpoint.root}: {error}") from error
+
+    @staticmethod
+    def _prompt_of(part: Network | Table, prompt: str) -> str:
+        """Return what to put before texts; a prompted network puts them into its prompt itself."""
+        prompted = isinstance(part, Network) and part.reading == "prompted"
+        return "" if prompted else prompt
 
     def load_tokenizer(self) -> Any:
         """Return the ``tokenizers.Tokenizer``."""
@@ -177,9 +184,12 @@ class CheckpointParts:
         networks = [self.documents] if self.queries is None else [self.documents, self.queries]
         limits = [network.max_positions for network in networks]
         limits += [network.network.max_tokens for network in networks]
+        copies = copies_of(self.network.reading)
         if self.tokenizer.max_tokens is not None:
-            limits.append(self.tokenizer.max_tokens // copies_of(self.network.reading))
-        return min((limit for limit in limits if limit is not None), default=512)
+            limits.append(self.tokenizer.max_tokens // copies)
+        longest = min((limit for limit in limits if limit is not None), default=512)
+        configured = [network.configured_positions for network in networks]
+        return max(1, min([longest, *(n // copies for n in configured if n is not None)]))
 
 
 class TorchModel:
@@ -204,30 +214,64 @@ class TorchModel:
             When the model gives weights that are not finite.
         """
         limit = max(1, _BATCH_CELLS // self._network.dimension)
-        parts = [
-            self._run_batch(positions, [windows[i] for i in positions.tolist()])
-            for positions in batches_by_length([len(window) for window in windows], limit)
-        ]
+        inputs = [self._read(window) for window in windows]
+        parts = []
+        for positions in batches_by_length([len(tokens) for tokens in inputs], limit):
+            rows = positions.tolist()
+            batch = [windows[row] for row in rows], [inputs[row] for row in rows]
+            parts.append(self._run_batch(positions, *batch))
         return SparseEntries.joined(parts)
 
+    def _read(self, window: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Return the tokens that the network is given for a window."""
+        return window
+
+    def _weights(
+        self, windows: Sequence[NDArray[np.int32]], inputs: Sequence[NDArray[np.int32]]
+    ) -> torch.Tensor:
+        """Return the weights of all terms, ``[windows, terms]``."""
+        tokens, mask = padded(inputs, self._pad_id)
+        return self._network.weights(*map(torch.from_numpy, (tokens, mask, mask)))
+
     def _run_batch(
-        self, positions: NDArray[np.int64], windows: Sequence[NDArray[np.int32]]
+        self,
+        positions: NDArray[np.int64],
+        windows: Sequence[NDArray[np.int32]],
+        inputs: Sequence[NDArray[np.int32]],
     ) -> SparseEntries:
         with torch.inference_mode():
-            outputs = self._network.entries(self._weights(windows))
+            outputs = self._network.entries(self._weights(windows, inputs))
         rows, term_ids, weights = (output.numpy() for output in outputs)
         if not np.isfinite(weights).all():
             folder = shorten(str(self._network.network.folder))
             raise EncoderError(f"{folder} gave a weight that is no finite number")
         return SparseEntries(positions[rows], term_ids, weights)
 
-    def _weights(self, windows: Sequence[NDArray[np.int32]]) -> torch.Tensor:
-        tokens, mask = padded(windows, self._pad_id)
-        return self._network.weights(torch.from_numpy(tokens), torch.from_numpy(mask))
+
+class EchoModel(TorchModel):
+    """A decoder that reads each window twice, of which the second copy counts.
+
+    The copies follow one another, and padding comes behind both: decoders whose attention reaches
+    only so far count places, not tokens.
+    """
+
+    def _read(self, window: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.tile(window, 2)
+
+    def _weights(
+        self, windows: Sequence[NDArray[np.int32]], inputs: Sequence[NDArray[np.int32]]
+    ) -> torch.Tensor:
+        tokens, mask = padded(inputs, self._pad_id)
+        counted = mask.copy()
+        for row, window in enumerate(windows):
+            counted[row, : len(window)] = 0
+        return self._network.weights(*map(torch.from_numpy, (tokens, mask, counted)))
 
 
 class PromptedModel(TorchModel):
     """A decoder that is asked for the next word after a text: of the text's own words, each weight.
+
+    A word that a window's edge cuts apart is seen as its parts.
 
     Parameters
     ----------
@@ -245,14 +289,17 @@ class PromptedModel(TorchModel):
         self._tokenizer = tokenizer
         self._before, self._after = split_prompt(prompt)
 
-    def _weights(self, windows: Sequence[NDArray[np.int32]]) -> torch.Tensor:
-        texts = [
-            self._tokenizer.decode(window.tolist(), skip_special_tokens=False) for window in windows
-        ]
-        prompts = [self._token_ids(self._before + text + self._after) for text in texts]
-        weights = super()._weights(prompts)
+    def _read(self, window: NDArray[np.int32]) -> NDArray[np.int32]:
+        text = self._tokenizer.decode(window.tolist(), skip_special_tokens=False)
+        return self._token_ids(self._before + text + self._after)
+
+    def _weights(
+        self, windows: Sequence[NDArray[np.int32]], inputs: Sequence[NDArray[np.int32]]
+    ) -> torch.Tensor:
+        weights = super()._weights(windows, inputs)
         occurring = torch.zeros_like(weights)
-        for row, text in enumerate(texts):
+        for row, window in enumerate(windows):
+            text = self._tokenizer.decode(window.tolist(), skip_special_tokens=True)
             occurring[row, self._token_ids(content_words(text))] = 1.0
         return weights * occurring
 
@@ -274,7 +321,8 @@ def torch_encoder(parts: CheckpointParts) -> NetworkEncoder:
 def _model(parts: CheckpointParts, network: SparseNetwork, prompt: str) -> TorchModel:
     pad_id = parts.settings.pad_id
     if network.network.reading != "prompted":
-        return TorchModel(network, pad_id)
+        kind = TorchModel if network.network.reading == "once" else EchoModel
+        return kind(network, pad_id)
     try:
         return PromptedModel(network, pad_id, parts.load_tokenizer(), prompt or PROMPT)
     except InvalidInputError as error:

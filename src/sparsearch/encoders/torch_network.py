@@ -93,6 +93,12 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
                 return (int(module.num_embeddings) - first) // copies_of(self.network.reading)
         return None
 
+    @property
+    def configured_positions(self) -> int | None:
+        """Longest input by its configuration, of whatever kind its positions are."""
+        found = getattr(self.transformer.config, "max_position_embeddings", None)
+        return int(found) if found else None
+
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -107,18 +113,23 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         rows, term_ids : int64 tensor ``[nnz]``
         weights : float32 tensor ``[nnz]``
         """
-        return self.entries(self.weights(input_ids, attention_mask))
+        return self.entries(self.weights(input_ids, attention_mask, attention_mask))
 
-    def weights(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Return the weights of all terms, float32 ``[batch, terms]``."""
-        if self.network.reading == "twice":
-            states = self._states_of_copy(input_ids, attention_mask)
-        else:
-            output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
-            states = getattr(output, self._states)
-        weights: torch.Tensor = self.head(
-            states, input_ids, None if self._repeats_first else attention_mask
-        )
+    def weights(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, counted: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the weights of all terms, float32 ``[batch, terms]``.
+
+        Parameters
+        ----------
+        input_ids, attention_mask, counted : int64 tensor ``[batch, length]``
+            `counted` is not 0 for tokens whose states count: all that are attended to, unless
+            texts are read twice.
+        """
+        output = self.transformer(input_ids=input_ids, attention_mask=attention_mask)
+        states = getattr(output, self._states)
+        mask = None if self._repeats_first else counted
+        weights: torch.Tensor = self.head(states, input_ids, mask)
         return weights
 
     def entries(self, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -128,20 +139,6 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         # Not-a-number is no weight either, but must not be lost.
         rows, term_ids = torch.nonzero(weights, as_tuple=True)
         return rows, term_ids, weights[rows, term_ids]
-
-    def _states_of_copy(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
-        """Return the states of a second copy of each text, behind the first.
-
-        The padding of the first copies is left out of the positions, and is not attended to: as if
-        the second came right behind them.
-        """
-        twice = torch.cat([attention_mask, attention_mask], dim=1)
-        output = self.transformer(
-            input_ids=torch.cat([input_ids, input_ids], dim=1),
-            attention_mask=twice,
-            position_ids=(twice.cumsum(1) - 1).clamp_min(0),
-        )
-        return output.last_hidden_state[:, input_ids.shape[1] :]
 
 
 def _repeat_first_token(module: Any, arguments: Any, keywords: dict[str, Any], output: Any) -> Any:
@@ -229,7 +226,9 @@ def _load_head(head: Head, config: Any, silent_ids: tuple[int, ...]) -> torch.nn
         return GatedHead(tensors)
     if head.kind == "vocabulary":
         return VocabularyHead(head.pooling, head.activation, tensors["weight"], tensors["bias"])
-    silent = silent_ids if head.silent_ids is None else head.silent_ids
+    silent = head.silent_ids
+    if silent is None:  # a tokenizer may have more tokens than the transformer has terms
+        silent = tuple(token for token in silent_ids if token < terms)
     return TermWeightHead(terms, head.activation, tensors["weight"], tensors["bias"], silent)
 
 

@@ -43,7 +43,7 @@ class PackedStrings(Sequence[str]):
 
     @property
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """What `pack_strings` would return of them."""
+        """The parameters that they were made with."""
         return self._data, self._offsets
 
     def __len__(self) -> int:

@@ -205,7 +205,7 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
-    _check_lengths(transformer, path, base, copies=2 if kind is EchoTransformer else 1)
+    _check_lengths(transformer, path, base, copies=1 if kind is Transformer else 2)
     terms = len(transformer.tokenizer)
     if transformer.model.get_input_embeddings().weight.shape[0] > terms:
         # Rows beyond the tokenizer's terms (padding to a round number) are no terms.

@@ -101,6 +101,7 @@ def _draw(
     others = [text for text in texts if text not in used]
     if len(others) < missing:
         raise InvalidInputError(
-            f"the corpus has {len(texts)} texts, too few for {count} negatives of each query"
+            f"the corpus has {len(texts)} texts, too few for {count} negatives of each query that "
+            "are neither its positives nor among its hits that `skip` leaves out"
         )
     return candidates + [others[i] for i in random.choice(len(others), missing, replace=False)]

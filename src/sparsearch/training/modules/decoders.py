@@ -9,7 +9,7 @@ import torch
 from sentence_transformers.base.modules import Transformer
 
 from sparsearch.encoders.prompting import PROMPT, content_words, split_prompt
-from sparsearch.encoders.torch_activations import ELEMENTWISE
+from sparsearch.encoders.torch_heads import pooled
 
 __all__ = ["EchoTransformer", "PromptTransformer"]
 
@@ -88,10 +88,8 @@ class PromptTransformer(Transformer):
         occurring = features.pop("occurring")
         mask = features["attention_mask"]
         logits = self.model(input_ids=features["input_ids"], attention_mask=mask).logits
-        places = torch.arange(mask.shape[1], device=mask.device)
-        last = (places * mask).argmax(1)
-        logits = logits[torch.arange(len(logits), device=mask.device), last].float()
-        features["sentence_embedding"] = ELEMENTWISE["log1p"](logits) * occurring
+        weights = pooled(logits.float(), mask, "last", "log1p")
+        features["sentence_embedding"] = weights * occurring
         return features
 
     def _content_terms(self, text: str, longest: int) -> list[int]:
