@@ -97,6 +97,7 @@ def _print_result(result: TrainResult, development: DevelopmentConfig | None) ->
         print(f"{development.measure} on {development.path}: {change}")
         if result.steps and not result.best_step:
             print("no step was better than the start; that state was saved")
+    print(f"next: sparsearch index my-index papers.jsonl --encoder {quoted(result.model)}")
 
 
 @contextmanager
