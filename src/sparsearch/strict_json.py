@@ -116,6 +116,8 @@ def _alteration(value: object, depth: int = 0) -> str:
 
 def is_unicode(text: str) -> bool:
     """Whether a string can be written: no surrogate stands alone in it."""
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,8 +57,7 @@ class Document:
         return content_of(self.title, self.text)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """A document that was checked, ready to be encoded and stored.
 
     Parameters
@@ -135,7 +134,7 @@ def _in_passages(position: int, record: Record, length: int) -> Record:
         piece = {} if text is None else {"text": text[begin:end]}
         stored_id = passage_id(record.id, number)
         passages.append(_record(position, stored_id, {**fields, **piece, **own}))
-    return replace(record, passages=tuple(passages))
+    return record._replace(passages=tuple(passages))
 
 
 def _check_id(position: int, document_id: object) -> str:
@@ -220,8 +219,8 @@ def check_vectors(
     vectors: SparseVectors,
     documents: Sequence[Mapping[str, Any]] | None,
     start: int = 0,
-) -> list[Record]:
-    """Check documents that come with their vectors.
+) -> Iterable[Record]:
+    """Check documents that come with their vectors: all of them, before any is returned.
 
     Parameters
     ----------
@@ -262,7 +261,8 @@ def check_vectors(
         reason = f"term {named} has the negative weight {vectors.weights[at]}"
         raise InvalidVectorError(start + row, f"{reason}; document weights must not be negative")
     if documents is None:
-        return [_without_fields(_check_id(*numbered)) for numbered in enumerate(ids, start)]
+        # A million records held at once would keep the garbage collector busy.
+        return map(_without_fields, [_check_id(*numbered) for numbered in enumerate(ids, start)])
     return [
         _with_vector(position, document_id, fields)
         for position, (document_id, fields) in enumerate(zip(ids, documents, strict=True), start)

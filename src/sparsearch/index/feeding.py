@@ -72,7 +72,7 @@ class VectorFeed:
             records = check_vectors(ids, vectors, documents, start)
             self._waiting.append(self._translate(vectors, start == 0))
             yield from records
-            start += len(records)
+            start += len(vectors)
 
     def vectors(self, records: Sequence[Record]) -> SparseVectors:
         """Return the vectors of the records that come next."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.documents import Record
@@ -18,7 +19,9 @@ class Buffer:
     """Documents not sealed yet, and their vectors."""
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.ids: list[str] = []
+        self.payloads: list[bytes] = []
+        self.metadata: list[Mapping[str, Any]] = []
         self.vectors: list[SparseVectors] = []
         self.newest: dict[str, int] = {}
         self.replaced: list[int] = []
@@ -31,10 +34,14 @@ class Buffer:
         One of an id that is here already takes the other's place.
         """
         for record in records:
-            self._replace(record)
-            for part in record.stored:
-                self.newest[part.id] = len(self.records)
-                self.records.append(part)
+            parts = record.stored
+            if parts[0].id in self.newest:
+                self._replace(record)
+            for part in parts:
+                self.newest[part.id] = len(self.ids)
+                self.ids.append(part.id)
+                self.payloads.append(part.payload)
+                self.metadata.append(part.metadata)
                 self.payload_bytes += len(part.payload)
         self.vectors.append(vectors)
         self.postings += vectors.nnz
@@ -50,7 +57,7 @@ class Buffer:
     def is_full(self, config: IndexConfig, most_postings: int) -> bool:
         """Whether it is time for a commit."""
         return (
-            len(self.records) >= config.segment_documents
+            len(self.ids) >= config.segment_documents
             or self.payload_bytes >= config.segment_bytes
             or self.postings >= most_postings
         )
@@ -117,8 +124,9 @@ def batches(
         try:
             while min(room, bytes_left) > 0 and (record := next(iterator, None)) is not None:
                 batch.append(record)
-                room -= len(record.stored)
-                for part in record.stored:
+                parts = record.stored
+                room -= len(parts)
+                for part in parts:
                     bytes_left -= len(part.payload)
         except Exception as failure:
             yield batch, failure

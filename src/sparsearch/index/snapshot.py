@@ -252,6 +252,8 @@ class Snapshot:
     def find(self, ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the number of the live document with each id, -1 where there is none."""
         numbers = np.full(len(ids), -1, dtype=np.int64)
+        if not self.segments:
+            return numbers
         hashes = hash_ids(ids)
         for i, segment in enumerate(self.segments):
             rows = segment.rows_of(ids, hashes)

@@ -295,7 +295,7 @@ class Writer:
         if replace:
             return Accepted(batch, batch)
         stored = [record.stored[0].id for record in batch]
-        numbers = self.snapshot.find(stored)
+        numbers = self.snapshot.find(stored).tolist()
         added: dict[str, Record] = {}
         for i, record in enumerate(batch):
             if numbers[i] < 0 and record.id not in added and stored[i] not in self._buffer.newest:
@@ -319,7 +319,7 @@ class Writer:
 
     def _is_full(self) -> bool:
         """Whether the documents gathered are enough for a segment."""
-        if not self._buffer.records:
+        if not self._buffer.ids:
             return False
         most_postings = GATHERED_POSTINGS if self._saturation is None else MAX_POSTINGS
         return self._buffer.is_full(self._store.config, most_postings)
@@ -362,22 +362,22 @@ class Writer:
     def _seal(self, progress: Progress) -> None:
         """Write the buffered documents as a segment and commit."""
         buffer, self._buffer = self._buffer, Buffer()
-        if not buffer.records and not progress.to_rows():
+        if not buffer.ids and not progress.to_rows():
             return
         records = self._records()
-        if buffer.records:
+        if buffer.ids:
             saturation = self._saturation
             counted = () if saturation is None else map(saturation.lengths, buffer.vectors)
             length = sum(int(lengths.sum()) for lengths in counted)
             new = build_segment(
-                [record.id for record in buffer.records],
-                [record.payload for record in buffer.records],
-                [record.metadata for record in buffer.records],
+                buffer.ids,
+                buffer.payloads,
+                buffer.metadata,
                 buffer.vectors,
-                self._weighting(length, len(buffer.records)),
+                self._weighting(length, len(buffer.ids)),
                 self._threads,
             )
-            replaced = np.zeros(len(buffer.records), np.bool_)
+            replaced = np.zeros(len(buffer.ids), np.bool_)
             replaced[buffer.replaced] = True
             mask = replaced if buffer.replaced else None
             records.append(write_segment(self._store.files, new, mask))
