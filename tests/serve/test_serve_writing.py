@@ -174,7 +174,10 @@ def test_requests_that_wait_are_committed_together(papers: Path, server: Served)
         first = pool.submit(httpx.put, url, json=documents("first"), timeout=60)
         sent = [pool.submit(send, number) for number in range(15)]
         barrier.wait()
-        threading.Event().wait(0.5)
+        collection = f"{server.url}/v1/collections/papers"
+        end = time.monotonic() + 60
+        while httpx.get(collection, timeout=60).json()["writes_waiting"] < 16:
+            assert time.monotonic() < end
     assert first.result().status_code == 200
     assert [future.result() for future in sent] == [200] * 15
     assert ids_in(papers) == KNOWN | {"first"} | {f"g{i}" for i in range(15)}
