@@ -81,30 +81,6 @@ def modules_of_the_standard_library(folder: Path) -> None:
     write(folder / "modules.json", [{"type": "os.system", "path": ""}])
 
 
-def paths_outside(folder: Path) -> None:
-    modules = json.loads((folder / "modules.json").read_text())
-    modules[1]["path"] = "../elsewhere"
-    write(folder / "modules.json", modules)
-
-
-def an_absolute_path(folder: Path) -> None:
-    modules = json.loads((folder / "modules.json").read_text())
-    modules[0]["path"] = "/etc"
-    write(folder / "modules.json", modules)
-
-
-def a_long_path(folder: Path) -> None:
-    modules = json.loads((folder / "modules.json").read_text())
-    modules[0]["path"] = "x" * 5000
-    write(folder / "modules.json", modules)
-
-
-def no_character(folder: Path) -> None:
-    modules = json.loads((folder / "modules.json").read_text())
-    modules[0]["path"] = "\ud800"
-    write(folder / "modules.json", modules)
-
-
 def nested(folder: Path) -> None:
     """Deep enough for a walk by recursion to fail, not for all readers of JSON."""
     config = (folder / "config.json").read_text().rstrip()
@@ -112,6 +88,15 @@ def nested(folder: Path) -> None:
     inner = '{"auto_map": {}}'
     deep = '{"a":' * depth + inner + "}" * depth
     (folder / "config.json").write_text(config[:-1] + ', "deep": ' + deep + "}")
+
+
+def module_path(place: int, path: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        modules = json.loads((folder / "modules.json").read_text())
+        modules[place]["path"] = path
+        write(folder / "modules.json", modules)
+
+    return edit
 
 
 def shards_outside(folder: Path) -> None:
@@ -151,8 +136,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "any class": (modules_of_the_standard_library, "Python code of its own.*never run"),
     "auto_map": (edited("config.json", auto_map={"AutoModel": "x.Y"}), "auto_map.*never run"),
     "adapter": (text("adapter_config.json", "{}"), "is an adapter.*merge"),
-    "path outside": (paths_outside, "a path outside of itself"),
-    "absolute path": (an_absolute_path, "a path outside of itself"),
+    "path outside": (module_path(1, "../elsewhere"), "a path outside of itself"),
+    "absolute path": (module_path(0, "/etc"), "a path outside of itself"),
     "shards outside": (shards_outside, "a path outside of itself"),
     "no weights": (no_file("model.safetensors"), r"lacks model\.safetensors"),
     "no config": (no_file("config.json"), r"lacks config\.json"),
@@ -172,9 +157,9 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edited("config_sentence_transformers.json", default_prompt_name=[]),
         "malformed default_prompt_name",
     ),
-    "path without end": (a_long_path, "a path that is too long"),
-    "path of no characters": (no_character, "malformed path"),
-    "nested without end": (nested, r"(unreadable|deep|never run)"),
+    "path without end": (module_path(0, "x" * 5000), "a path that is too long"),
+    "path of no characters": (module_path(0, "\ud800"), "malformed path"),
+    "nested without end": (nested, r"unreadable|never run"),
     "pooling of the last token": (edited(POOLING, pooling_strategy="last"), "pooling 'last'"),
     "most terms": (edited("config_sentence_transformers.json", max_active_dims=0), "max_active"),
     "another size": (edited("config.json", hidden_size=64), "another shape"),

@@ -39,11 +39,17 @@ class Held:
         self._end.set()
 
 
-async def behind(pool: SearchPool, waiting: Sequence) -> list[object]:
-    """Let coroutines wait while the only thread is busy; return what became of them."""
+async def keep_busy(pool: SearchPool) -> tuple[Held, asyncio.Future]:
+    """Occupy the only thread; return what holds it, and its answer to come."""
     held = Held()
     first = asyncio.ensure_future(pool.run(held))
     await asyncio.to_thread(held.begun.wait, 60)
+    return held, first
+
+
+async def behind(pool: SearchPool, waiting: Sequence) -> list[object]:
+    """Let coroutines wait while the only thread is busy; return what became of them."""
+    held, first = await keep_busy(pool)
     others = [asyncio.ensure_future(one) for one in waiting]
     await asyncio.sleep(0)  # so that all of them wait
     held.let_go()
@@ -97,9 +103,7 @@ def test_too_much_waiting_is_refused(pool: SearchPool) -> None:
 
 def test_who_leaves_is_forgotten(pool: SearchPool) -> None:
     async def leave() -> str:
-        held = Held()
-        waiting = asyncio.ensure_future(pool.run(held))
-        await asyncio.to_thread(held.begun.wait, 60)
+        held, waiting = await keep_busy(pool)
         waiting.cancel()
         held.let_go()
         return await pool.run(lambda: "next")
@@ -113,9 +117,7 @@ def test_who_leaves_while_waiting_makes_room() -> None:
     pool = SearchPool(1, waiting=2, seconds=60)
 
     async def leave() -> None:
-        held = Held()
-        first = asyncio.ensure_future(pool.run(held))
-        await asyncio.to_thread(held.begun.wait, 60)
+        held, first = await keep_busy(pool)
         work = [pool.run_together("group", i, lambda items: items) for i in range(2)]
         leaving, staying = (asyncio.ensure_future(one) for one in work)
         await asyncio.sleep(0)
@@ -158,9 +160,7 @@ def test_who_waits_is_told_in_time() -> None:
     pool = SearchPool(1, waiting=50, seconds=0.05)
 
     async def wait() -> None:
-        held = Held()
-        first = asyncio.ensure_future(pool.run(held))
-        await asyncio.to_thread(held.begun.wait, 60)
+        held, first = await keep_busy(pool)
         others = [pool.run_together("group", i, lambda items: items) for i in range(3)]
         outcomes = await asyncio.gather(*others, return_exceptions=True)
         assert [error.code for error in outcomes] == ["search_timeout"] * 3

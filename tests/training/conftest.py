@@ -103,21 +103,27 @@ def tiny_bert(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="session")
-def tiny_decoder(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> str:
+def decoder_sizes(tokenizer) -> dict[str, int]:
+    """Return the configuration of a decoder of two small layers."""
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": 256,
+        "pad_token_id": 0,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_decoder(tokenizer, decoder_sizes, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder of a decoder of two small layers."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(1)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        pad_token_id=0,
-    )
+    config = LlamaConfig(**decoder_sizes)
     model = LlamaForCausalLM(config)
     with torch.no_grad():
         model.get_input_embeddings().weight.mul_(5)

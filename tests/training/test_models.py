@@ -169,7 +169,7 @@ def test_a_saved_model_gives_the_same_vectors_when_loaded(
 
 @pytest.mark.parametrize("name", ["unicoil", "echo-mistral-splade", "promptreps"])
 def test_an_index_of_a_recipe_of_our_modules(
-    name: str, tiny_bert: str, tiny_decoder: str, documents, tmp_path
+    name: str, tiny_bert: str, tiny_decoder: str, tmp_path
 ) -> None:
     """It is opened again without being told of the model, and long documents are read whole."""
     base = replace(base_of(name, tiny_bert, tiny_decoder), document_length=16)
@@ -184,23 +184,14 @@ def test_an_index_of_a_recipe_of_our_modules(
         assert any(term.in_text for term in index.explain("json", "long").terms)
 
 
-def test_a_text_read_twice_does_not_depend_on_its_neighbours(tokenizer, tmp_path) -> None:
+def test_a_text_read_twice_does_not_depend_on_its_neighbours(
+    tokenizer, decoder_sizes, tmp_path
+) -> None:
     """Attention that reaches only so far counts places: padding may not lie between the copies."""
     from transformers import MistralConfig, MistralModel
 
     torch.manual_seed(1)
-    config = MistralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=256,
-        sliding_window=24,
-        pad_token_id=0,
-    )
-    decoder = MistralModel(config)
+    decoder = MistralModel(MistralConfig(**decoder_sizes, sliding_window=24))
     decoder.save_pretrained(tmp_path / "base")
     tokenizer.save_pretrained(tmp_path / "base")
     base = Base(str(tmp_path / "base"), query_length=48, document_length=48)

@@ -191,7 +191,8 @@ def part_of(root: Path, chain: Sequence[tuple[str, Path]]) -> Network | Table:
     head, reading, folder = _head(root, chain), _READINGS[names[0]], chain[0][1]
     settings = _transformer_settings(folder)
     if head.weights is None and reading == "once":
-        task = settings.get("transformer_task", "fill-mask" if "MLM" in names[0] else None)
+        implied = "fill-mask" if names[0] == "MLMTransformer" else None
+        task = settings.get("transformer_task", implied)
         if task != "fill-mask" or not has_masked_lm_head(folder):
             reason = "puts SPLADE pooling on a transformer without a masked-LM head"
             raise refusal(root, reason, advice_dense(root))

@@ -126,7 +126,7 @@ def pooled(scores: Tensor, mask: Tensor | None, pooling: str, activation: str) -
         ``[batch, terms]``.
     """
     if pooling == "max":
-        # The activation is monotone: after the maximum it is one logarithm a term, not a token.
+        # Elementwise activations are monotone: after the maximum, one logarithm a term will do.
         if mask is not None:
             scores = scores.masked_fill(~mask.bool()[..., None], -torch.inf)
         return _activate(scores.amax(1), activation)

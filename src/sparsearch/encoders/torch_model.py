@@ -93,9 +93,8 @@ class CheckpointParts:
 
     @property
     def exportable(self) -> bool:
-        """Whether an ONNX graph can be made of all networks: not where texts are read twice."""
-        parts = (self.network, self.checkpoint.queries)
-        return all(isinstance(part, Table) or part.reading == "once" for part in parts)
+        """Whether an ONNX graph can be made of all networks: where texts are read as they are."""
+        return self.network.reading == "once"
 
     @cached_property
     def settings(self) -> ModelSettings:
@@ -182,12 +181,11 @@ class CheckpointParts:
 
     def _longest_input(self) -> int:
         networks = [self.documents] if self.queries is None else [self.documents, self.queries]
-        limits = [network.max_positions for network in networks]
-        limits += [network.network.max_tokens for network in networks]
         copies = copies_of(self.network.reading)
-        if self.tokenizer.max_tokens is not None:
-            limits.append(self.tokenizer.max_tokens // copies)
-        longest = min((limit for limit in limits if limit is not None), default=512)
+        inputs = [*(network.max_positions for network in networks), self.tokenizer.max_tokens]
+        texts = [network.network.max_tokens for network in networks]
+        texts += [None if limit is None else limit // copies for limit in inputs]
+        longest = min((limit for limit in texts if limit is not None), default=512)
         configured = [network.configured_positions for network in networks]
         return max(1, min([longest, *(n // copies for n in configured if n is not None)]))
 

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from transformers import AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM
 from transformers.utils import logging as transformers_logging
 
-from sparsearch.encoders.checkpoint_parts import Head, Network, copies_of
+from sparsearch.encoders.checkpoint_parts import Head, Network
 from sparsearch.encoders.torch_activations import top_k
 from sparsearch.encoders.torch_heads import GatedHead, TermWeightHead, VocabularyHead
 from sparsearch.errors import EncoderUnavailableError, shorten
@@ -85,12 +85,12 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
 
     @property
     def max_positions(self) -> int | None:
-        """Longest text that its position embeddings allow; None when it has none."""
+        """Longest input that its position embeddings allow; None when it has none."""
         for name, module in self.transformer.named_modules():
             if name.endswith("position_embeddings") and isinstance(module, torch.nn.Embedding):
                 # RoBERTa numbers positions from the one after its padding token.
                 first = 0 if module.padding_idx is None else module.padding_idx + 1
-                return (int(module.num_embeddings) - first) // copies_of(self.network.reading)
+                return int(module.num_embeddings) - first
         return None
 
     @property

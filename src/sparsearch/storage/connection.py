@@ -78,19 +78,22 @@ def read_only_state(path: Path) -> tuple[int, int, bool] | None:
     """
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return None
-    try:
-        facts = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None  # moved or removed a moment ago
-    return facts.st_mtime_ns, facts.st_size, has_log(path)
+    facts = _facts(path)
+    return None if facts is None else (facts.st_mtime_ns, facts.st_size, has_log(path))
 
 
 def has_log(path: Path) -> bool:
     """Whether commits may stand in a log beside the file, so that it is not complete by itself."""
+    facts = _facts(path.with_name(path.name + "-wal"))
+    return facts is not None and facts.st_size > 0
+
+
+def _facts(path: Path) -> os.stat_result | None:
+    """Return what is known of a file, None if it is not there: it may have gone a moment ago."""
     try:
-        return path.with_name(path.name + "-wal").stat().st_size > 0
+        return path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return False
+        return None
 
 
 def _uri(path: Path, create: bool) -> str:

@@ -98,8 +98,8 @@ def train(
     CollapseError
         When the vectors have become empty.
     SourceChangedError
-        When the data, or the files of the model in a folder, changed since a run that is taken up
-        again.
+        When the data, or the files of a model or teacher in a folder, changed since a run that is
+        taken up again.
     """
     if not isinstance(config, TrainConfig):
         advice = "TrainConfig.from_mapping makes one of a mapping, read_config of a YAML file"
