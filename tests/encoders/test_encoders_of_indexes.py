@@ -37,6 +37,20 @@ def test_a_model_reads_documents_and_questions(
     assert "already indexed" in run("index", "i", corpus, "--encoder", exported)
 
 
+def test_an_index_of_a_masked_language_model_by_recipe(
+    models, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("SPARSEARCH_CACHE", str(tmp_path / "cache"))
+    command = ("index", tmp_path / "i", corpus, "--encoder", models("masked-lm"))
+    assert "'splade'" in run(*command, code=1)
+    run(*command, "--recipe", "splade")
+    assert run("search", tmp_path / "i", "cat dog", "--json")
+    assert "already indexed" in run(*command, "--recipe", "splade")
+    said = run("index", tmp_path / "j", corpus, "--recipe", "splade", code=1)
+    assert "--recipe goes with --encoder MODEL" in said
+
+
 @pytest.mark.parametrize("other", ["default", "bm25", "elsewhere"])
 def test_an_index_keeps_its_encoder(
     exported: Path, corpus: Path, tmp_path: Path, other: str

@@ -195,8 +195,9 @@ def test_what_keys_open(papers: Path, other: Path, keys: KeyFile) -> None:
                 answer = ask(token, method, path)
                 assert answer.status_code in (401, 429), (token, path)
                 error_of(answer)
-        assert ask(None, "GET", "/health").status_code == 200
-        assert ask(None, "GET", "/ready").status_code == 200
+        for method in ("GET", "HEAD"):
+            assert ask(None, method, "/health").status_code == 200
+            assert ask(None, method, "/ready").status_code == 200
         assert ask(None, "GET", "/openapi.json").status_code == 200
 
 

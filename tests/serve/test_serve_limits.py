@@ -271,6 +271,7 @@ def test_origins_are_refused_unless_named(papers: Path, small: Served) -> None:
         assert allowed.headers["access-control-allow-origin"] == "https://app.example"
         answer = httpx.post(url, json={"query": "soup"}, headers={"origin": "https://app.example"})
         assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert answer.headers["access-control-expose-headers"] == "Retry-After"
         other = httpx.options(url, headers={**asked, "origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
     with pytest.raises(InvalidInputError, match="API keys"):

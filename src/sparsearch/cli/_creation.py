@@ -37,6 +37,8 @@ class CreationOptions:
     encoder : str, optional
         "default", "bm25", the folder of a model or its hub name. None means BM25 if an option that
         only BM25 has is given, else the default.
+    recipe : str, optional
+        What to make of a model that has no pooling of its own.
     """
 
     language: str | None = None
@@ -47,6 +49,7 @@ class CreationOptions:
     weight_bits: int | None = None
     segment_documents: int | None = None
     encoder: str | None = None
+    recipe: str | None = None
     passage_length: int | None = None
 
     def given(self) -> dict[str, Any]:
@@ -114,12 +117,14 @@ def _encoder(given: dict[str, Any]) -> Encoder:
 
     words = _only(given, *_BM25_OPTIONS)
     chosen = given.get("encoder", "bm25" if words else "default")
+    if chosen in ENCODER_NAMES and "recipe" in given:
+        raise InvalidInputError("--recipe goes with --encoder MODEL, and says what to make of it")
     if chosen != "bm25":
         for name in words:
             option = "--" + name.replace("_", "-")
             raise InvalidInputError(f"{option} goes with --encoder bm25; {chosen} has its own")
         try:
-            return load_encoder(chosen)
+            return load_encoder(chosen, **_only(given, "recipe"))
         except EncoderUnavailableError as error:
             names = " or ".join(ENCODER_NAMES)
             raise EncoderUnavailableError(f"{error}; or give --encoder {names}") from error

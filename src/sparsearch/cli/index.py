@@ -20,6 +20,7 @@ from sparsearch.cli._arguments import (
     Optimize,
     PairWeight,
     PassageLength,
+    Recipe,
     SegmentDocuments,
     SourceFormat,
     StopWords,
@@ -58,6 +59,7 @@ def index(
     title_field: TitleField = None,
     text_field: TextField = None,
     encoder: EncoderName = None,
+    recipe: Recipe = None,
     language: Language = None,
     stop_words: StopWords = None,
     k1: K1 = None,
@@ -82,8 +84,9 @@ def index(
     Documents are committed as they are read. If the command is interrupted, the same command goes
     on where it stopped. All other fields of a document are kept as metadata, to be filtered on.
 
-    The options --encoder, --language, --stop-words, --k1, --b, --pair-weight, --passage-length,
-    --weight-bits and --segment-documents belong to the index and are fixed when it is created.
+    The options --encoder, --recipe, --language, --stop-words, --k1, --b, --pair-weight,
+    --passage-length, --weight-bits and --segment-documents belong to the index and are fixed when
+    it is created.
     Those that begin with "BM25" make an index of BM25.
     """
     options = CreationOptions(
@@ -95,6 +98,7 @@ def index(
         weight_bits=weight_bits,
         segment_documents=segment_documents,
         encoder=encoder,
+        recipe=recipe,
         passage_length=passage_length,
     )
     rejected = Rejected() if skip_invalid else None

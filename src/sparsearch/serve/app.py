@@ -121,6 +121,7 @@ def create_app(config: ServeConfig) -> Application:
             allow_origins=config.origins,
             allow_methods=["GET", "POST", "PUT"],
             allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["Retry-After"],
         )
     # Outside the application, so that its answers to what went wrong pass through them too.
     return Application(app, RequestMetrics(SecurityHeaders(guarded, _hosts(config)), metrics))

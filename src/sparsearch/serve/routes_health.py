@@ -15,12 +15,14 @@ __all__ = ["router"]
 router = APIRouter(tags=["health"])
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health", response_model=models.Health)
 async def health() -> Response:
     """Say that the process answers."""
     return json_response({"status": "ok"})
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get(
     "/ready",
     response_model=models.Readiness,
