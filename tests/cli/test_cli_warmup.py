@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -39,3 +40,24 @@ def test_nothing_is_left_to_compile(run, environment, papers, tmp_path, monkeypa
         command = [sys.executable, "-m", "sparsearch", *map(str, arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, check=True)
         assert b"compiling" not in done.stderr, arguments
+
+
+def test_only_what_an_index_needs(environment, papers, tmp_path):
+    """With nothing compiled before, no search or write of this index waits afterwards."""
+    environment = {**environment, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    papers = shutil.copytree(papers, tmp_path / "papers")
+    more = tmp_path / "more.jsonl"
+    more.write_text('{"id": "more", "text": "Sparse vectors, more of them."}\n')
+    for arguments in (
+        ["warmup", papers],
+        ["search", papers, "sparse vectors", "--explain"],
+        ["search", papers, "sparse vectors", "--filter", "year > 1990", "-k", "100"],
+        ["index", papers, more],
+        ["optimize", papers],
+        ["delete", papers, "more"],
+    ):
+        command = [sys.executable, "-m", "sparsearch", *map(str, arguments)]
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+        assert (b"compiling" in done.stderr) == (arguments[0] == "warmup"), arguments
+    assert done.stdout.startswith(b"deleted 1 document")
+    assert not list((tmp_path / "cache").rglob("layers.search_layers*")), "it has no layers"

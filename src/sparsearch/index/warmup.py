@@ -5,7 +5,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -21,41 +23,67 @@ _FEW = 200
 _MANY = 33_000
 """Documents from which on a search for many hits starts with a sample. Here they have more terms
 than 16 bits can number, which other kernels take care of."""
+_HALF_OF_16_BITS = 2**15
 
 
-def warm_up(progress: Callable[[int, int], None] | None = None) -> None:
-    """Compile all kernels now; where they are compiled already, this takes some seconds.
+def warm_up(progress: Callable[[int, int], None] | None = None, index: Index | None = None) -> None:
+    """Compile kernels now; where they are compiled already, this takes some seconds.
 
     Parameters
     ----------
     progress : callable, optional
         Called with the number of steps done and of all.
+    index : Index, optional
+        What kernels are compiled for: a fifth to a half of all. Those for segments of more than
+        65,536 terms are among them if it has half as many.
 
     Raises
     ------
     StorageUnavailableError
         If there is no room for small indexes in the system's temporary folder.
+    EncoderUnavailableError
+        If the encoder of `index` cannot be loaded.
     """
-    works = [_Vectors(bits, count) for bits in (8, 12) for count in (_FEW, _MANY)]
-    report = progress or (lambda done, total: None)
+    uses = _ALL if index is None else _suited_to(index)
+    for number, use in enumerate(uses):
+        if progress is not None:
+            progress(number, len(uses))
+        _compile(use)
+
+
+@cache
+def _compile(use: _Use) -> None:
+    """Compile what a use needs; once is enough for a process."""
     with tempfile.TemporaryDirectory(prefix="sparsearch-") as folder:
-        report(0, len(works) + 1)
-        _use_text(Path(folder) / "text")
-        for number, work in enumerate(works, start=1):
-            report(number, len(works) + 1)
-            work.use(Path(folder) / str(number))
+        use.run(Path(folder) / "index")
 
 
-def _use_text(path: Path) -> None:
-    with Index.create(path, Bm25Encoder(Bm25Config(pair_weight=1.0))) as index:
-        for portion in range(2):
-            numbers = range(portion * _FEW, (portion + 1) * _FEW)
-            index.add({"id": str(i), "text": f"Some words, {i}.", "n": i} for i in numbers)
-            index.delete([str(numbers[0])])
+def _suited_to(index: Index) -> list[_Use]:
+    bits = index.config.weight_bits
+    if index.splits_words or not index.can_approximate:
+        return [_Words(bits)]
+    may_be_many = index.info().terms > _HALF_OF_16_BITS
+    return [_Vectors(bits, count) for count in ((_FEW, _MANY) if may_be_many else (_FEW,))]
+
+
+@dataclass(frozen=True)
+class _Words:
+    """An index of words, with weights of so many bits."""
+
+    weight_bits: int
+
+    def run(self, path: Path) -> None:
+        """Make the index, and use it in every way."""
+        encoder = Bm25Encoder(Bm25Config(pair_weight=1.0))
+        with Index.create(path, encoder, IndexConfig(weight_bits=self.weight_bits)) as index:
+            for portion in range(2):
+                numbers = range(portion * _FEW, (portion + 1) * _FEW)
+                index.add({"id": str(i), "text": f"Some words, {i}.", "n": i} for i in numbers)
+                index.delete([str(numbers[0])])
+                _search(index, index.encode_queries(["some words", "1"]))
+            index.optimize()
             _search(index, index.encode_queries(["some words", "1"]))
-        index.optimize()
-        _search(index, index.encode_queries(["some words", "1"]))
-        index.explain("some words", "1")
+            index.explain("some words", "1")
 
 
 @dataclass(frozen=True)
@@ -65,7 +93,8 @@ class _Vectors:
     weight_bits: int
     n_documents: int
 
-    def use(self, path: Path) -> None:
+    def run(self, path: Path) -> None:
+        """Make the index, and use it in every way."""
         vectors = self._made_up()
         with Index.create(path, None, IndexConfig(weight_bits=self.weight_bits)) as index:
             for start, stop in ((0, self.n_documents), (self.n_documents, len(vectors))):
@@ -97,3 +126,10 @@ def _search(index: Index, queries: SparseVectors) -> None:
             for recall in (None, 0.9):
                 index.search_batch(queries, k, condition, recall=recall)
     index.search_batch(queries, feedback=Feedback())
+
+
+_Use = _Words | _Vectors
+_ALL: Final[tuple[_Use, ...]] = (
+    *(_Words(bits) for bits in (12, 8)),
+    *(_Vectors(bits, count) for bits in (12, 8) for count in (_FEW, _MANY)),
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from typing import Any
@@ -16,8 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sparsearch import __version__
-from sparsearch.errors import SparsearchError, StorageUnavailableError
-from sparsearch.index import warm_up
+from sparsearch.errors import SparsearchError
 from sparsearch.serve import page, routes_health, routes_reading, routes_writing
 from sparsearch.serve.access import Service
 from sparsearch.serve.auth import Gate
@@ -31,8 +29,6 @@ from sparsearch.serve.models import ErrorResponse
 from sparsearch.serve.searching import SearchPool
 
 __all__ = ["Application", "create_app"]
-
-_log = logging.getLogger("sparsearch.serve")
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _ERRORS: dict[int | str, dict[str, Any]] = {
@@ -129,10 +125,6 @@ def create_app(config: ServeConfig) -> Application:
 
 def _open(config: ServeConfig, gate: Gate, metrics: Metrics, stack: ExitStack) -> Service:
     """Open all that is served; the stack closes it, writers before what they write to."""
-    try:
-        warm_up()  # now, so that no request waits for kernels to be compiled
-    except (OSError, StorageUnavailableError) as error:
-        _log.warning("not warmed up, the first requests may take long: %s", error)
     limits = config.limits
     collections = Collections(config, metrics)
     stack.callback(collections.close)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sparsearch.errors import InvalidDocumentError
-from sparsearch.index import Index
+from sparsearch.errors import InvalidDocumentError, StorageUnavailableError
+from sparsearch.index import Index, warm_up
 from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
 from sparsearch.serve.metrics import Metrics
@@ -17,6 +18,8 @@ from sparsearch.serve.writing import GroupWriter, WriterEvents
 from sparsearch.vectors import SparseVectors, vectors_by_term_id
 
 __all__ = ["Collection"]
+
+_log = logging.getLogger("sparsearch.serve")
 
 
 class Collection:
@@ -52,6 +55,7 @@ class Collection:
         self.encoder: dict[str, Any] | None = self.index.info().encoder
         if self.encoder is not None:
             self.index.encode_queries(["warm up"])  # loads it now, and says now if it cannot
+        _compile_kernels(self.index)
         self.splits_words = self.index.splits_words
         role = WriterRole(folder, config.read_only)
 
@@ -128,6 +132,14 @@ class Collection:
         ]
         check_vectors([document.get("id") for document in documents], vectors, fields)
         return Put(fields, vectors, replace)
+
+
+def _compile_kernels(index: Index) -> None:
+    """Compile what an index needs now, so that no request waits for it."""
+    try:
+        warm_up(index=index)
+    except (OSError, StorageUnavailableError) as error:
+        _log.warning("not warmed up, the first requests may take long: %s", error)
 
 
 def _vector_of(position: int, document: object) -> Mapping[str, float]:
