@@ -20,7 +20,7 @@ def warmup(
         Path | None,
         typer.Argument(
             metavar="INDEX",
-            help="Compile only what this index needs: a fifth to a half of all.",
+            help="Compile only what this index needs: about a third of all.",
             show_default=False,
         ),
     ] = None,

@@ -47,12 +47,9 @@ _SAMPLE_WINDOWS = 4
 _SAMPLED_SEGMENT = 32_768
 """Segments of fewer documents are searched faster than sampled."""
 
-_SAMPLED_K = 64
-"""With a smaller k, the first window of documents gives as good a threshold at once."""
-
-_SORTED_K = 64
-"""From this k on, NumPy's sort is worth its call: with vector instructions, it is ten times as fast
-as a compiled one."""
+_MANY_HITS = 64
+"""From this k on a sample gives a better threshold than the first window of documents, and NumPy's
+sort, ten times as fast as a compiled one, is worth its call."""
 
 Work = Callable[[int, int], None]
 """Searches queries ``start .. stop - 1``."""
@@ -111,7 +108,8 @@ class QueryPlan:
 
 def plan_queries(snapshot: Snapshot, vectors: SparseVectors, max_code: int) -> QueryPlan:
     """Find the terms of queries `without_zeros` in every segment; choose units and multipliers."""
-    offsets, terms, weights = vectors.offsets, vectors.term_ids, vectors.weights
+    offsets = vectors.offsets.copy()  # to be written to: see `kernels.compiling`
+    terms, weights = vectors.term_ids, vectors.weights
     units = np.empty(len(offsets) - 1)
     located = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
     multipliers = tuple([np.empty(len(terms), np.int64) for _ in snapshot.segments])
@@ -183,11 +181,11 @@ def search_snapshot(
 
 def _way_of_searching(snapshot: Snapshot, k: int, allowed: Allowed) -> WayOfSearching:
     """Return the quickest: one call for all, where there is one segment and nothing special."""
-    if len(snapshot.segments) > 1:
+    if len(snapshot.segments) > 1 or k >= _MANY_HITS:
         return _in_segments
     if snapshot.has_forward_index:
         return _in_segments if allowed.few is not None else _in_one_segment
-    return _in_segments if k >= _SAMPLED_K else _in_one_counted
+    return _in_one_counted
 
 
 def _in_one_counted(
@@ -329,7 +327,7 @@ def _search_lists(works: list[SegmentQueries], tops: Tops, start: int, stop: int
 
 def _sort(keys: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> None:
     """Sort the keys of each query in use, the best last."""
-    if keys.shape[1] < 2 * _SORTED_K:
+    if keys.shape[1] < 2 * _MANY_HITS:
         sort_keys(keys, sizes)
         return
     for own, size in zip(keys, sizes.tolist(), strict=True):
@@ -353,7 +351,7 @@ def _guess(
     works: list[SegmentQueries], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
 ) -> bool:
     """Guess thresholds from a sample of the largest segment, where that is worth it."""
-    if k < _SAMPLED_K:
+    if k < _MANY_HITS:
         return False
     largest = max(works, key=lambda work: work.segment.n_documents)
     total = sum(work.segment.n_documents for work in works)

@@ -34,7 +34,7 @@ def warm_up(progress: Callable[[int, int], None] | None = None, index: Index | N
     progress : callable, optional
         Called with the number of steps done and of all.
     index : Index, optional
-        What kernels are compiled for: a fifth to a half of all. Those for segments of more than
+        What kernels are compiled for: about a third of all. Those for segments of more than
         65,536 terms are among them if it has half as many.
 
     Raises

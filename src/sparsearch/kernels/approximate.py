@@ -13,9 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.intrinsics import prefetch
+from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
 
@@ -59,7 +61,8 @@ def _choose_lists(strong, located, multipliers, mass, n_documents):  # type: ign
             # The fourth root: between "what it adds" and "what it adds per posting". The constant
             # keeps short lists, which all cost next to nothing, in order of what they add.
             worth[i] = bounds[i] / np.sqrt(np.sqrt(length + n_documents / 1000))
-    order = np.argsort(-worth, kind="mergesort")
+    order = np.arange(located.size)
+    sort_best_first(worth, order)
     wanted = mass * bounds.sum()
     reached = 0.0
     for i in range(order.size):
@@ -350,7 +353,7 @@ def score_candidates(forward, base, candidates, queries, tops, scratch, start, s
                 count += 1
         sizes[i], thresholds[i] = score_documents(
             forward, base, rows[:count], weights, keys.shape[1] // 2, keys[i], sizes[i],
-            thresholds[i], 1,
+            thresholds[i], np.int64(1),
         )  # fmt: skip
         for j in range(low, high):
             if located[j] >= 0:
@@ -377,8 +380,8 @@ def search_candidates(strong, forward, allowed, queries, effort, tops, scratch, 
     bars = np.zeros(stop - start, np.uint16)
     scales = np.full(stop - start, np.inf)
     gather_candidates(
-        strong, allowed, 0, n_documents, queries, (mass, scales), (keys, sizes, bars), scratch,
+        strong, allowed, ZERO, n_documents, queries, (mass, scales), (keys, sizes, bars), scratch,
         start, stop,
     )  # fmt: skip
     keep_best(keys, sizes, count)
-    score_candidates(forward, 0, (keys, sizes), queries, tops, scratch, start, stop)
+    score_candidates(forward, ZERO, (keys, sizes), queries, tops, scratch, start, stop)

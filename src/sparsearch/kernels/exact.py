@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.compiling import inner
+from sparsearch.kernels.compiling import ZERO, inner
 from sparsearch.kernels.filtering import BLOCKED, block_others
 from sparsearch.kernels.intrinsics import LANES, above_in_block, above_in_row, lowest_bit
 from sparsearch.kernels.lists import (
@@ -170,7 +170,7 @@ def _find_near(planes, maxima, allowed, query, n_others, part, bar, sums, bounds
         # Once more: adding may have brought it over the end of the integers.
         block_others(sums, low, high, allowed, first)
         bounds[low // BLOCK * LANES : -(-high // BLOCK) * LANES] = 0
-        count = _collect(sums, bounds, low, high, bar, WINDOW, candidates)
+        count = _collect(sums, bounds, low, high, bar, np.int64(WINDOW), candidates)
     while i < n_lists and count > 0:
         row, factor = query[i, DENSE], query[i, FACTOR]
         _probe_row(planes, row, factor, origin, candidates, count, sums)
@@ -258,7 +258,7 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
     sums = np.empty(WINDOW, np.int32)
     bounds = np.empty(WINDOW // BLOCK * LANES, np.int32)
     candidates = np.empty(WINDOW, np.uint32)
-    walked = end = low = origin = 0
+    walked = end = low = origin = ZERO
     width = _FIRST_PART if threshold == 0 else WINDOW
     while True:
         if low == end:

@@ -173,7 +173,8 @@ def count_layers(forward, scales, windows, thresholds, starts):  # type: ignore[
                 number = np.int64(numbers[i])
                 weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
                 counts[number + weak * n_lists] += 1
-        starts[:, window + 1] = counts
+        for number in range(2 * n_lists):  # an assignment to the column takes 2 s to compile
+            starts[number, window + 1] = counts[number]
 
 
 @njit(nogil=True, cache=True)

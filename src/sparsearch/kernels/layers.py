@@ -17,8 +17,10 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.approximate import add_postings, score_documents
+from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.filtering import clear_others
 from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import select_best
 
@@ -69,15 +71,16 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
     numbers = np.empty(2 * n, np.int64)
     factors = np.empty(2 * n, np.int32)
     bounds = np.empty(n, np.int64)
-    lengths = np.empty(n, np.float64)
+    worth = np.empty(n, np.float64)
     for i in range(n):
         numbers[i] = located[positive[i]]
         factors[i] = multipliers[positive[i]]
         weak = n_lists + numbers[i]
         bounds[i] = multipliers[positive[i]] * np.int64(tops[weak])
-        lengths[i] = offsets[weak + 1] - offsets[weak] + 1
-    # Between "what it adds" and "what it adds per posting".
-    order = np.argsort(-bounds / np.sqrt(lengths), kind="mergesort")
+        # Between "what it adds" and "what it adds per posting".
+        worth[i] = bounds[i] / np.sqrt(max(offsets[weak + 1] - offsets[weak], 0) + 1)
+    order = np.arange(n)
+    sort_best_first(worth, order)
     rest = np.zeros(2 * n + 1, np.int64)
     for i in range(n - 1, -1, -1):
         numbers[n + i] = n_lists + numbers[order[i]]
@@ -134,7 +137,7 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
         clear_others(accumulators, allowed, first)
         count = _sweep(accumulators, bar, first, n_rows, base, allowed, documents)
         size, threshold = score_documents(
-            forward, base, documents[:count], weights, k, keys, size, threshold, 0
+            forward, base, documents[:count], weights, k, keys, size, threshold, ZERO
         )
     return size, threshold
 

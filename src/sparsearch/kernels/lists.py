@@ -33,6 +33,7 @@ from numba import njit
 
 from sparsearch.kernels.compiling import inner
 from sparsearch.kernels.intrinsics import LANES, ROWS
+from sparsearch.kernels.sorting import sort_best_first
 
 __all__ = [
     "BLOCK",
@@ -143,19 +144,9 @@ def _fill_starts(offsets, rows, long_lists, starts):  # type: ignore[no-untyped-
 
 
 @inner
-def _sort_by_bound(bounds, order):  # type: ignore[no-untyped-def]
-    """Sort bounds, largest first, and the entries of ``order`` with them."""
-    # Shell sort: as short as an insertion sort, and still quick for queries of thousands of terms.
-    gap = bounds.size // 2
-    while gap > 0:
-        for i in range(gap, bounds.size):
-            bound, entry, position = bounds[i], order[i], i
-            while position >= gap and bounds[position - gap] < bound:
-                bounds[position] = bounds[position - gap]
-                order[position] = order[position - gap]
-                position -= gap
-            bounds[position], order[position] = bound, entry
-        gap //= 2
+def _put(row, term, factor, bound, dense, kind):  # type: ignore[no-untyped-def]
+    # Assigning a tuple to a row takes seconds to compile.
+    row[0], row[1], row[2], row[3], row[4] = term, factor, bound, dense, kind
 
 
 @njit(nogil=True, cache=True)
@@ -173,14 +164,14 @@ def _terms_of(lists, located, multipliers):  # type: ignore[no-untyped-def]
         top = np.int64(max_codes[term])
         at = np.searchsorted(dense_lists, term)
         if at == n_dense or dense_lists[at] != term:
-            found[count] = term, factor, factor * top, -1, _SPARSE
+            _put(found[count], term, factor, factor * top, -1, _SPARSE)
         elif not split:
-            found[count] = term, factor, factor * top, at, _UPPER
+            _put(found[count], term, factor, factor * top, at, _UPPER)
         else:
             upper, lower = factor << LOW_BITS, factor * ((1 << LOW_BITS) - 1)
-            found[count] = term, factor, lower, n_dense + at, _LOWER
+            _put(found[count], term, factor, lower, n_dense + at, _LOWER)
             count += 1
-            found[count] = term, upper, upper * (top >> LOW_BITS), at, _UPPER
+            _put(found[count], term, upper, upper * (top >> LOW_BITS), at, _UPPER)
         count += 1
     return found[:count]
 
@@ -219,7 +210,7 @@ def open_lists(lists, located, multipliers):  # type: ignore[no-untyped-def]
             if found[i, 4] == kind:
                 order[stop], bounds[stop] = i, found[i, 2]
                 stop += 1
-        _sort_by_bound(bounds[start:stop], order[start:stop])
+        sort_best_first(bounds[start:stop], order[start:stop])
         kind_ends[kind] = stop
     suffix = np.zeros(count + 1, np.int64)
     query = np.empty((count, 6), np.int64)

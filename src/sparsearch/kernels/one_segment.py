@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.approximate import search_candidates
+from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.exact import search_segment
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.plan import plan_for_one
@@ -25,7 +26,7 @@ def _search_exactly(segment, allowed, first, queries, tops, scratch, start, stop
     strong = lists, max_codes
     search_candidates(strong, forward, allowed, queries, first, tops, scratch, start, stop)
     set_thresholds(tops)
-    search_layers((lists, forward, shift), allowed, 0, queries, tops, scratch, start, stop)
+    search_layers((lists, forward, shift), allowed, ZERO, queries, tops, scratch, start, stop)
 
 
 @njit(nogil=True, cache=True)
@@ -34,7 +35,7 @@ def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):
     walk, first = efforts
     keys, sizes, thresholds = tops
     strong = lists, max_codes
-    search_candidates(strong, forward, allowed, queries, walk, tops, scratch, 0, n)
+    search_candidates(strong, forward, allowed, queries, walk, tops, scratch, ZERO, n)
     for i in range(n):
         # Whatever was missed, k documents are returned where there are as many.
         if sizes[i] < keys.shape[1] // 2:
@@ -92,7 +93,7 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
     keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
     tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
     if walk[1] == 0:
-        _search_exactly(segment, allowed, first, queries, tops, scratch, 0, n)
+        _search_exactly(segment, allowed, first, queries, tops, scratch, ZERO, n)
     else:
         _search_approximately(segment, allowed, (walk, first), queries, tops, scratch, n)
     _unpack(tops, units, found, start, stop)
@@ -118,5 +119,5 @@ def search_one_counted(vectors, segment, allowed, settings, found, start, stop):
     queries, units = _plan(vectors, (terms, scales), max_code, start, stop)
     keys = np.empty((n, 2 * found[0].shape[1]), np.int64)
     tops = keys, np.zeros(n, np.int64), np.zeros(n, np.int64)
-    search_segment(lists, allowed, n_rows, 0, queries, tops, 0, n)
+    search_segment(lists, allowed, n_rows, ZERO, queries, tops, ZERO, n)
     _unpack(tops, units, found, start, stop)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.compiling import inner
+from sparsearch.kernels.compiling import ZERO, inner
+from sparsearch.kernels.sorting import sort_ascending
 
 __all__ = ["LAST_DOCUMENT", "make_key", "select_best", "sort_keys", "unpack"]
 
@@ -26,11 +27,11 @@ def make_key(score, document):  # type: ignore[no-untyped-def]
     return (np.int64(score) << _DOCUMENT_BITS) | (LAST_DOCUMENT - np.int64(document))
 
 
-@njit(nogil=True, cache=True)
+@inner
 def sort_keys(keys, sizes):  # type: ignore[no-untyped-def]
-    """Sort the first ``sizes[q]`` keys of each query, the best last."""
+    """Sort the first ``sizes[q]`` keys of each query, some dozens at most, the best last."""
     for query in range(sizes.size):
-        keys[query, : sizes[query]].sort()
+        sort_ascending(keys[query], sizes[query])
 
 
 @inner
@@ -87,7 +88,7 @@ def select_best(keys, size, k):  # type: ignore[no-untyped-def]
     int
         The k-th largest key, now at ``keys[k - 1]``.
     """
-    low, high, target = 0, size - 1, k - 1
+    low, high, target = ZERO, size - 1, k - 1
     while low < high:
         # The median of three, so that sorted input is no worst case.
         middle = (low + high) // 2
