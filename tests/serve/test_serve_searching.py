@@ -130,7 +130,7 @@ def test_who_leaves_while_waiting_makes_room() -> None:
         assert await asyncio.gather(first, staying, late) == ["held", 1, "late"]
         assert pool.pending == 0
 
-    asyncio.run(leave())
+    run(leave())
     pool.close()
 
 
@@ -170,5 +170,5 @@ def test_who_waits_is_told_in_time() -> None:
         assert await first == "held"
         assert await pool.run(lambda: "later") == "later"
 
-    asyncio.run(wait())
+    run(wait())
     pool.close()

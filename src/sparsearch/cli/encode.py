@@ -71,7 +71,10 @@ def encode(
     text_field: TextField = None,
     backend: Annotated[
         Literal["onnx", "torch"] | None,
-        typer.Option(help="What runs the model.  [default: onnx]", show_default=False),
+        typer.Option(
+            help="What runs the model; torch takes a GPU if there is one.  [default: onnx]",
+            show_default=False,
+        ),
     ] = None,
     recipe: Recipe = None,
     quantize: Quantize = True,

@@ -227,7 +227,8 @@ class Encoder(ABC):
             sparsearch.
         backend : {"onnx", "torch"}, optional
             What runs the model. By default ONNX: a model in another form is exported once, which
-            needs the extra ``train``, and kept in the user's cache folder. Decoders run in torch.
+            needs the extra ``train``, and kept in the user's cache folder. Decoders run in torch,
+            which takes a GPU if there is one.
         recipe : {"splade"}, optional
             What to make of a masked language model without pooling of its own.
         quantize : bool

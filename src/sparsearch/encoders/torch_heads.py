@@ -78,7 +78,7 @@ class TermWeightHead(nn.Module):  # type: ignore[misc]
         scores = functional.linear(states, self.weight, self.bias).squeeze(-1)
         weights = torch.relu(ELEMENTWISE[self.activation](scores))
         weights = weights * (mask.bool() & self.heard[input_ids]).to(weights.dtype)
-        nothing = torch.zeros((input_ids.shape[0], self.terms), dtype=weights.dtype)
+        nothing = weights.new_zeros((input_ids.shape[0], self.terms))
         return nothing.scatter_reduce(1, input_ids, weights, reduce="amax")
 
 

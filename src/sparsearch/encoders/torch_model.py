@@ -191,7 +191,7 @@ class CheckpointParts:
 
 
 class TorchModel:
-    """A sparse network in torch; runs as `OnnxModel` does.
+    """A sparse network in torch, on a GPU if torch has one; runs as `OnnxModel` does.
 
     Parameters
     ----------
@@ -200,7 +200,8 @@ class TorchModel:
     """
 
     def __init__(self, network: SparseNetwork, pad_id: int) -> None:
-        self._network = network
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network = network.to(self._device)
         self._pad_id = pad_id
 
     def run(self, windows: Sequence[NDArray[np.int32]]) -> SparseEntries:
@@ -229,7 +230,10 @@ class TorchModel:
     ) -> torch.Tensor:
         """Return the weights of all terms, ``[windows, terms]``."""
         tokens, mask = padded(inputs, self._pad_id)
-        return self._network.weights(*map(torch.from_numpy, (tokens, mask, mask)))
+        return self._network.weights(*self._tensors(tokens, mask, mask))
+
+    def _tensors(self, *arrays: NDArray[np.int64]) -> list[torch.Tensor]:
+        return [torch.from_numpy(array).to(self._device) for array in arrays]
 
     def _run_batch(
         self,
@@ -239,7 +243,7 @@ class TorchModel:
     ) -> SparseEntries:
         with torch.inference_mode():
             outputs = self._network.entries(self._weights(windows, inputs))
-        rows, term_ids, weights = (output.numpy() for output in outputs)
+        rows, term_ids, weights = (output.cpu().numpy() for output in outputs)
         if not np.isfinite(weights).all():
             folder = shorten(str(self._network.network.folder))
             raise EncoderError(f"{folder} gave a weight that is no finite number")
@@ -263,7 +267,7 @@ class EchoModel(TorchModel):
         counted = mask.copy()
         for row, window in enumerate(windows):
             counted[row, : len(window)] = 0
-        return self._network.weights(*map(torch.from_numpy, (tokens, mask, counted)))
+        return self._network.weights(*self._tensors(tokens, mask, counted))
 
 
 class PromptedModel(TorchModel):
@@ -298,7 +302,7 @@ class PromptedModel(TorchModel):
         occurring = torch.zeros_like(weights)
         for row, window in enumerate(windows):
             text = self._tokenizer.decode(window.tolist(), skip_special_tokens=True)
-            occurring[row, self._token_ids(content_words(text))] = 1.0
+            occurring[row, self._token_ids(content_words(text)).tolist()] = 1.0
         return weights * occurring
 
     def _token_ids(self, text: str) -> NDArray[np.int32]:

@@ -18,17 +18,26 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsearch.errors import MissingExtraError, StorageUnavailableError, TrainingError
+from sparsearch.encoders import Encoder
+from sparsearch.errors import (
+    EncoderError,
+    MissingExtraError,
+    StorageUnavailableError,
+    TrainingError,
+)
 from sparsearch.index import Index
 from sparsearch.training.config import TeacherConfig, TeachersConfig
 from sparsearch.training.examples import Example
 from sparsearch.training.output import digest_of_model
+from sparsearch.vectors import SparseVectors
 
 __all__ = ["ScoreCache", "Teacher", "combine", "normalised", "open_teacher", "score_examples"]
 
 _PORTION = 512
 Pair = tuple[str, str]
 """A query and a document."""
+_Row = tuple[NDArray[np.uint32], NDArray[np.float32]]
+"""Term ids and weights of a vector."""
 
 
 class Teacher(Protocol):
@@ -115,7 +124,7 @@ def open_teacher(config: TeacherConfig, documents: Iterable[str]) -> Teacher:
     if config.kind == "bm25":
         return _Bm25Teacher(documents)
     try:
-        from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+        from sentence_transformers import CrossEncoder, SentenceTransformer
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "train") from error
     path = config.model or ""
@@ -125,11 +134,11 @@ def open_teacher(config: TeacherConfig, documents: Iterable[str]) -> Teacher:
     loaders: dict[str, Callable[[], Teacher]] = {
         "cross-encoder": lambda: _CrossEncoderTeacher(name, CrossEncoder(path)),
         "dense": lambda: _EmbeddingTeacher(name, SentenceTransformer(path)),
-        "sparse": lambda: _EmbeddingTeacher(name, SparseEncoder(path)),
+        "sparse": lambda: _SparseTeacher(name, Encoder.load(path, backend="torch")),
     }
     try:
         return loaders[config.kind]()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EncoderError) as error:
         raise TrainingError(
             f"the {config.kind} teacher {path} cannot be loaded: {error}"
         ) from error
@@ -216,21 +225,48 @@ class _Bm25Teacher:
         self._folder.cleanup()
 
     def score(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
-        queries = list(dict.fromkeys(query for query, _ in pairs))
-        encoded = self._index.encode_queries(queries)
-        weights = np.zeros(max(self._vectors.dimension, encoded.dimension), dtype=np.float32)
-        by_query: dict[str, list[int]] = {}
-        for number, (query, _) in enumerate(pairs):
-            by_query.setdefault(query, []).append(number)
-        scores = np.zeros(len(pairs), dtype=np.float32)
-        for row, query in enumerate(queries):
-            terms, values = encoded.row(row)
-            weights[terms] = values
-            for number in by_query[query]:
-                held, impacts = self._vectors.row(self._rows[pairs[number][1]])
-                scores[number] = weights[held] @ impacts
-            weights[terms] = 0
-        return scores
+        return _inner_products(
+            pairs, self._index.encode_queries, lambda text: self._vectors.row(self._rows[text])
+        )
+
+
+class _SparseTeacher:
+    """A sparse encoder, which reads long documents in windows.
+
+    The vector of each document is kept, since many queries ask about the same documents.
+    """
+
+    def __init__(self, name: str, encoder: Encoder) -> None:
+        self.name = name
+        self._encoder = encoder
+        self._documents: dict[str, _Row] = {}
+
+    def score(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        new = list(dict.fromkeys(text for _, text in pairs if text not in self._documents))
+        vectors = self._encoder.encode_documents(new)
+        self._documents.update((text, vectors.row(row)) for row, text in enumerate(new))
+        return _inner_products(pairs, self._encoder.encode_queries, self._documents.__getitem__)
+
+
+def _inner_products(
+    pairs: Sequence[Pair],
+    encode_queries: Callable[[Sequence[str]], SparseVectors],
+    document: Callable[[str], _Row],
+) -> NDArray[np.float32]:
+    by_query: dict[str, list[int]] = {}
+    for number, (query, _) in enumerate(pairs):
+        by_query.setdefault(query, []).append(number)
+    scores = np.zeros(len(pairs), dtype=np.float32)
+    encoded = encode_queries(list(by_query))
+    for row, numbers in enumerate(by_query.values()):
+        terms, values = encoded.row(row)
+        for number in numbers:
+            held, impacts = document(pairs[number][1])
+            _, of_query, of_document = np.intersect1d(
+                terms, held, assume_unique=True, return_indices=True
+            )
+            scores[number] = values[of_query] @ impacts[of_document]
+    return scores
 
 
 class _CrossEncoderTeacher:
@@ -251,7 +287,7 @@ class _CrossEncoderTeacher:
 
 
 class _EmbeddingTeacher:
-    """A bi-encoder of sentence-transformers, dense or sparse, with its own similarity.
+    """A dense bi-encoder of sentence-transformers, with its own similarity.
 
     The vector of each document is kept, since many queries ask about the same documents.
     """
