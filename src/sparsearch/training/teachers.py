@@ -256,16 +256,18 @@ def _inner_products(
     by_query: dict[str, list[int]] = {}
     for number, (query, _) in enumerate(pairs):
         by_query.setdefault(query, []).append(number)
-    scores = np.zeros(len(pairs), dtype=np.float32)
     encoded = encode_queries(list(by_query))
+    rows = [document(text) for _, text in pairs]
+    last = max((int(terms[-1]) for terms, _ in rows if len(terms)), default=0)
+    weights = np.zeros(max(encoded.dimension, last + 1), dtype=np.float32)
+    scores = np.zeros(len(pairs), dtype=np.float32)
     for row, numbers in enumerate(by_query.values()):
         terms, values = encoded.row(row)
+        weights[terms] = values
         for number in numbers:
-            held, impacts = document(pairs[number][1])
-            _, of_query, of_document = np.intersect1d(
-                terms, held, assume_unique=True, return_indices=True
-            )
-            scores[number] = values[of_query] @ impacts[of_document]
+            held, impacts = rows[number]
+            scores[number] = weights[held] @ impacts
+        weights[terms] = 0
     return scores
 
 
