@@ -50,7 +50,7 @@ def announce_compilation() -> None:
         def on_start(self, event: object) -> None:
             if not self.said:
                 self.said = True
-                note("compiling for this machine, once: half a minute at most ...")
+                note("compiling for this machine, once: seconds, up to a minute for a service ...")
 
         def on_end(self, event: object) -> None:
             """Nothing to say."""

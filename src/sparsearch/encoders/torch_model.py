@@ -191,7 +191,7 @@ class CheckpointParts:
 
 
 class TorchModel:
-    """A sparse network in torch, on a GPU if torch has one; runs as `OnnxModel` does.
+    """A sparse network in torch, wherever that is; runs as `OnnxModel` does.
 
     Parameters
     ----------
@@ -200,8 +200,7 @@ class TorchModel:
     """
 
     def __init__(self, network: SparseNetwork, pad_id: int) -> None:
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._network = network.to(self._device)
+        self._network = network
         self._pad_id = pad_id
 
     def run(self, windows: Sequence[NDArray[np.int32]]) -> SparseEntries:
@@ -233,7 +232,7 @@ class TorchModel:
         return self._network.weights(*self._tensors(tokens, mask, mask))
 
     def _tensors(self, *arrays: NDArray[np.int64]) -> list[torch.Tensor]:
-        return [torch.from_numpy(array).to(self._device) for array in arrays]
+        return [torch.from_numpy(array).to(self._network.device) for array in arrays]
 
     def _run_batch(
         self,
@@ -311,7 +310,7 @@ class PromptedModel(TorchModel):
 
 
 def torch_encoder(parts: CheckpointParts) -> NetworkEncoder:
-    """Return the encoder of a checkpoint that runs in torch."""
+    """Return the encoder of a checkpoint that runs in torch, on a GPU if there is one."""
     prompts = parts.checkpoint.document_prompt, parts.checkpoint.query_prompt
     documents = _model(parts, parts.documents, prompts[0])
     shared = parts.queries is parts.documents and prompts[0] == prompts[1]
@@ -322,6 +321,7 @@ def torch_encoder(parts: CheckpointParts) -> NetworkEncoder:
 
 def _model(parts: CheckpointParts, network: SparseNetwork, prompt: str) -> TorchModel:
     pad_id = parts.settings.pad_id
+    network.to("cuda" if torch.cuda.is_available() else "cpu")
     if network.network.reading != "prompted":
         kind = TorchModel if network.network.reading == "once" else EchoModel
         return kind(network, pad_id)

@@ -84,6 +84,12 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         return int(self.transformer.config.vocab_size)
 
     @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        device: torch.device = self.transformer.device
+        return device
+
+    @property
     def max_positions(self) -> int | None:
         """Longest input that its position embeddings allow; None when it has none."""
         for name, module in self.transformer.named_modules():
