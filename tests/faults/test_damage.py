@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -125,18 +126,21 @@ def test_verify_of_an_open_index_reads_what_is_on_the_disk(folder: Path) -> None
         assert index.verify()
 
 
-def _damage_rows(folder: Path) -> None:
-    """Make the last row of a posting list one that no segment has."""
+def _spoil(folder: Path, name: str) -> None:
+    """Make the last number of an array as large as it can be."""
     for path in folder.glob("segments/*/arrays.bin"):
-        facts = json.loads(path.with_name("meta.json").read_bytes())["arrays"]["rows"]
-        last = facts["data"] + 4 * (facts["shape"][0] - 1)
+        facts = json.loads(path.with_name("meta.json").read_bytes())["arrays"][name]
+        n_bytes = int(facts["dtype"][-1])
+        last = facts["data"] + n_bytes * (math.prod(facts["shape"]) - 1)
+        largest = 2 ** (8 * n_bytes - (facts["dtype"][1] == "i")) - 1
         data = bytearray(path.read_bytes())
-        data[last : last + 4] = (2**32 - 5).to_bytes(4, "little")
+        data[last : last + n_bytes] = largest.to_bytes(n_bytes, "little")
         path.write_bytes(data)
 
 
-def test_a_damaged_posting_does_not_damage_the_process(folder: Path) -> None:
-    _damage_rows(folder)
+@pytest.mark.parametrize("name", ["offsets", "places", "windows", "long_before"])
+def test_a_damaged_posting_does_not_damage_the_process(folder: Path, name: str) -> None:
+    _spoil(folder, name)
     script = (
         "import sys, sparsearch\n"
         "index = sparsearch.Index.open(sys.argv[1])\n"
@@ -215,10 +219,10 @@ def test_damaged_arrays_end_in_a_typed_error_or_an_answer(
 def test_damage_is_not_merged_into_a_whole_segment(folder: Path) -> None:
     with Index.open(folder) as index:
         before = index.info().generation
-        _damage_rows(folder)
+        _spoil(folder, "places")
         index.delete([next(index.documents()).id])
         with pytest.raises(
-            IndexCorruptError, match=r"checksum of rows differs.*restore it from a backup"
+            IndexCorruptError, match=r"checksum of places differs.*restore it from a backup"
         ):
             index.optimize()
         assert index.info().generation <= before + 1

@@ -11,7 +11,8 @@ import pytest
 
 from sparsearch import Index, SparseVectors
 from sparsearch.errors import IndexVersionError
-from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.index import segment
+from sparsearch.index.segment import Segment
 from sparsearch.storage import FORMAT_VERSION
 
 DATA = Path(__file__).resolve().parent.parent / "data"
@@ -41,13 +42,16 @@ def test_an_index_of_an_earlier_version(written: Path, tmp_path: Path) -> None:
         assert text.verify() == []
 
 
-def test_windows_of_another_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unreleased versions had smaller ones, whose places would be taken for other documents."""
-    n_documents = LIST_WINDOW + 1
-    with Index.create(tmp_path / "index", encoder=None) as index:
-        vectors = SparseVectors.from_dicts([{0: 1.0}] * n_documents)
-        index.add_vectors([str(i) for i in range(n_documents)], vectors)
-        index.optimize()
-    monkeypatch.setattr("sparsearch.index.segment.LIST_WINDOW", 2 * LIST_WINDOW)
-    with pytest.raises(IndexVersionError, match="windows of another size: index the documents"):
+@pytest.mark.parametrize(("encoder", "window"), [(None, "LIST_WINDOW"), ("bm25", "WINDOW")])
+def test_posting_lists_of_an_unreleased_version(
+    encoder: str | None, window: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They had smaller windows, whose places would be taken for other documents."""
+    with Index.create(tmp_path / "index", encoder) as index:
+        if encoder is None:
+            index.add_vectors(["a"], SparseVectors.from_dicts([{0: 1.0}]))
+        else:
+            index.add([{"id": "a", "text": "word " * 200}])
+    monkeypatch.setattr(Segment, "n_documents", 1 + getattr(segment, window))
+    with pytest.raises(IndexVersionError, match="of another form: index the documents again"):
         Index.open(tmp_path / "index")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sparsearch.kernels import exact, reference
-from sparsearch.kernels.lists import plane_maxima, split_codes, window_starts
+from sparsearch.kernels.lists import plane_maxima, split_codes
+from sparsearch.kernels.places import pack_rows
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
 
@@ -35,7 +36,7 @@ class Lists:
         codes = np.concatenate([np.empty(0), *(codes for _, codes in self.postings)])
         return offsets, rows.astype(np.uint32), codes.astype(self.dtype)
 
-    def for_kernel(self) -> tuple[np.ndarray, ...]:
+    def for_kernel(self) -> tuple[Any, ...]:
         offsets, rows, codes = self.arrays
         max_codes = np.array([codes.max(initial=0) for _, codes in self.postings], self.dtype)
         dense_codes = np.zeros((len(self.dense), self.n_rows), self.dtype)
@@ -44,10 +45,17 @@ class Lists:
         dense_lists = np.array(self.dense, np.int64)
         planes = split_codes(dense_codes)
         dense = (dense_lists, planes, plane_maxima(planes[: len(dense_lists)]))
-        return offsets, rows, codes, max_codes, *dense, *window_starts(offsets, rows, self.n_rows)
+        return places(offsets, rows, self.n_rows), codes, max_codes, *dense
 
     def mask(self) -> np.ndarray:
         return self.allowed if len(self.allowed) else np.ones(self.n_rows, np.bool_)
+
+
+def places(offsets: np.ndarray, rows: np.ndarray, n_rows: int) -> tuple[np.ndarray, ...]:
+    """Return the documents of posting lists as kernels take them."""
+    packed = pack_rows(offsets, rows, n_rows)
+    names = ("places", "long_lists", "window_starts", "long_before", "windows")
+    return offsets, *(packed[name] for name in names)
 
 
 Query = list[tuple[int, int]]

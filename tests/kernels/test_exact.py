@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists, search, search_exhaustively
 
 from sparsearch.kernels.intrinsics import LANES
-from sparsearch.kernels.lists import BLOCK, WINDOW, plane_maxima
+from sparsearch.kernels.lists import BLOCK, plane_maxima
+from sparsearch.kernels.places import WINDOW
 
 MAX_SUM = 2**31 - 1
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kernel_cases import places
 
 from sparsearch.kernels import invert as kernels
 from sparsearch.kernels import reference
@@ -68,8 +69,9 @@ def test_merge_lists(segments: list[tuple[np.ndarray, ...]]) -> None:
     ends = starts.copy()
     rows = np.zeros(counts.sum(), np.uint32)
     values = np.zeros(counts.sum(), np.float32)
-    for segment in segments:
-        kernels.merge_lists(ends, *segment, rows, values)
+    for targets, own, own_rows, own_values, new_rows in segments:
+        packed = places(own, own_rows, len(new_rows))
+        kernels.merge_lists(ends, targets, packed, own_values, new_rows, rows, values)
     offsets, expected_rows, expected_values = reference.merge_lists(segments, 10)
     for term in range(10):
         part, expected = slice(starts[term], ends[term]), slice(offsets[term], offsets[term + 1])

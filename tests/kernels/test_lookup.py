@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import example, given
 from hypothesis import strategies as st
+from kernel_cases import places
 
 from sparsearch.kernels.lookup import find_strings, postings_of
 from sparsearch.kernels.reference import postings_of as reference
@@ -32,7 +33,7 @@ def check(lists: Lists, wanted: set[int]) -> None:
     offsets = np.cumsum([0, *map(len, lists)])
     rows = np.array([row for each in lists for row in sorted(each)], np.uint32)
     documents: npt.NDArray[np.int64] = np.array(sorted(wanted), np.int64)
-    found = postings_of(offsets, rows, documents)
+    found = postings_of(places(offsets, rows, int(rows.max(initial=0)) + 1), documents)
     np.testing.assert_array_equal(found, reference(offsets, rows, documents))
 
 

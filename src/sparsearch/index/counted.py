@@ -14,7 +14,8 @@ from sparsearch.index.config import code_dtype
 from sparsearch.index.layered import choose_scales, table_places
 from sparsearch.index.segment import LENGTHS, Segment
 from sparsearch.kernels.invert import merge_lists, transpose
-from sparsearch.kernels.lists import plane_maxima, split_codes, window_starts
+from sparsearch.kernels.lists import plane_maxima, split_codes
+from sparsearch.kernels.places import pack_rows
 from sparsearch.storage import release_pages
 from sparsearch.vectors import SparseVectors
 
@@ -148,19 +149,16 @@ def _posting_arrays(
         max_codes[first:last] = np.maximum.reduceat(codes[part], starts)
     dense_lists = np.flatnonzero(np.diff(lists.offsets) * _DENSE_SHARE >= n_documents)
     planes = _planes(lists, codes, dense_lists, n_documents)
-    long_lists, starts = window_starts(lists.offsets, lists.rows, n_documents)
     return {
         "terms": lists.terms,
         "offsets": lists.offsets,
-        "rows": lists.rows,
+        **pack_rows(lists.offsets, lists.rows, n_documents),
         "codes": codes,
         "scales": scales,
         "max_codes": max_codes,
         "dense_lists": dense_lists,
         "planes": planes,
         "maxima": plane_maxima(planes[: len(dense_lists)]),
-        "long_lists": long_lists,
-        "window_starts": starts,
         "counts": _as_counts(lists.values[lists.counted(saturation) :]),
         LENGTHS: lengths,
     }
@@ -220,9 +218,8 @@ def _merge_lists(
     rows = np.empty(int(starts[-1]), np.uint32)
     merged = np.empty(int(starts[-1]), np.result_type(*values))
     for segment, target, new_rows, value in zip(segments, targets, moves, values, strict=True):
-        arrays = segment.arrays
-        merge_lists(ends, target, arrays["offsets"], arrays["rows"], value, new_rows, rows, merged)
-        release_pages(arrays["rows"])
+        merge_lists(ends, target, segment.places, value, new_rows, rows, merged)
+        release_pages(segment.arrays["places"])
         release_pages(value)
     return _close_gaps(_Lists(terms, starts, rows, merged), ends)
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from sparsearch.errors import IndexCorruptError, IndexVersionError
 from sparsearch.index.columns import Column, unpack_columns
 from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
-from sparsearch.kernels.lists import plane_maxima
 from sparsearch.kernels.lookup import postings_of
+from sparsearch.kernels.places import WINDOW, find_posting
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
 from sparsearch.vectors.ranges import places_of
@@ -24,17 +24,8 @@ __all__ = ["LENGTHS", "LISTS", "Segment", "hash_ids"]
 
 Array = npt.NDArray[Any]
 
-_COUNT_LISTS = (
-    "offsets",
-    "rows",
-    "codes",
-    "max_codes",
-    "dense_lists",
-    "planes",
-    "maxima",
-    "long_lists",
-    "window_starts",
-)
+_PLACES = ("offsets", "places", "long_lists", "window_starts", "long_before", "windows")
+_COUNT_LISTS = ("codes", "max_codes", "dense_lists", "planes", "maxima")
 
 _FORWARD = ("forward_offsets", "forward_lists", "forward_codes")
 LISTS = ("list_offsets", "list_places", "list_codes", "list_starts", "list_tops")
@@ -80,12 +71,15 @@ class Segment:
         """Memory-map a segment; raises as `SegmentFiles.open` does."""
         arrays, attributes = files.open(stored)
         segment = cls(stored, arrays, attributes)
-        n_windows = -(-segment.n_documents // LIST_WINDOW)
-        if segment.has_forward_index and segment.lists[3].shape[1] != n_windows + 1:
+        starts, window = (
+            ("list_starts", LIST_WINDOW) if segment.has_forward_index else ("window_starts", WINDOW)
+        )
+        n_windows = -(-segment.n_documents // window)
+        if "rows" in arrays or arrays[starts].shape[1] != n_windows + 1:
             folder = files.folder / stored.uid
             raise IndexVersionError(
-                f"{folder} was written by an unreleased sparsearch, in windows of another size: "
-                "index the documents again"
+                f"{folder} was written by an unreleased sparsearch, with posting lists of another "
+                "form: index the documents again"
             )
         return segment
 
@@ -118,13 +112,14 @@ class Segment:
         return self.arrays["terms"], self.arrays["scales"]
 
     @cached_property
-    def count_lists(self) -> tuple[Array, ...]:
+    def count_lists(self) -> tuple[Any, ...]:
         """The posting lists of a saturating encoder as the kernels take them."""
-        arrays = dict(self.arrays)
-        if "maxima" not in arrays:
-            # Segments did not have them at first.
-            arrays["maxima"] = plane_maxima(arrays["planes"][: len(arrays["dense_lists"])])
-        return tuple(arrays[name] for name in _COUNT_LISTS)
+        return self.places, *(self.arrays[name] for name in _COUNT_LISTS)
+
+    @cached_property
+    def places(self) -> tuple[Array, ...]:
+        """The documents of the posting lists of a saturating encoder as the kernels take them."""
+        return tuple(self.arrays[name] for name in _PLACES)
 
     @cached_property
     def searched_counts(self) -> tuple[Any, ...]:
@@ -230,16 +225,14 @@ class Segment:
 
     def code(self, list_number: int, row: int) -> int:
         """Return a document's code in a posting list, 0 if it is not in it."""
-        if self.has_forward_index:
-            offsets, entries, codes = self.forward
-            wanted, bounds = list_number, offsets[row : row + 2]
-        else:
-            entries, codes = self.arrays["rows"], self.arrays["codes"]
-            wanted, bounds = row, self.arrays["offsets"][list_number : list_number + 2]
-        start, stop = bounds.tolist()
-        at = start + int(np.searchsorted(entries[start:stop], wanted))
+        if not self.has_forward_index:
+            at = int(find_posting(self.places, list_number, row))
+            return 0 if at < 0 else int(self.arrays["codes"][at])
+        offsets, lists, codes = self.forward
+        start, stop = offsets[row : row + 2].tolist()
+        at = start + int(np.searchsorted(lists[start:stop], list_number))
         try:
-            return int(codes[at]) if at < stop and entries[at] == wanted else 0
+            return int(codes[at]) if at < stop and lists[at] == list_number else 0
         except IndexError as error:
             raise self.damage("postings") from error
 
@@ -272,12 +265,11 @@ class Segment:
 
     def _inverted(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """Return the lists and codes of the postings of documents, and how many each has."""
-        arrays = self.arrays
-        places, lists, at = postings_of(arrays["offsets"], arrays["rows"], rows)
+        places, lists, at = postings_of(self.places, rows)
         # Postings stand in order of terms, so a stable sort by document leaves each row in order.
         order = np.argsort(places, kind="stable")
         counts = np.bincount(places, minlength=len(rows))
-        return lists[order], arrays["codes"][at[order]], counts
+        return lists[order], self.arrays["codes"][at[order]], counts
 
     def _row_of(self, document_id: str, value: np.uint64, at: int) -> int:
         # Entries of one hash ascend by row; the last with this very id is the newest.

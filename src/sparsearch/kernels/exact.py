@@ -29,15 +29,15 @@ from sparsearch.kernels.lists import (
     DENSE,
     END,
     FACTOR,
-    WINDOW,
     add_bounds,
     add_row,
     add_sparse,
-    lower_bound,
+    next_row,
     open_lists,
     stretch,
     walk,
 )
+from sparsearch.kernels.places import PLACES, WINDOW, lower_bound
 from sparsearch.kernels.sweeping import clear
 from sparsearch.kernels.topk import make_key, select_best
 
@@ -119,14 +119,15 @@ def _keep_above(sums, bounds, bar, candidates, count):  # type: ignore[no-untype
 
 
 @inner
-def _probe_sparse(rows, codes, start, stop, factor, origin, candidates, count, sums):  # type: ignore[no-untyped-def]
+def _probe_sparse(postings, start, stop, factor, candidates, count, sums):  # type: ignore[no-untyped-def]
     """Add a list's weights for the candidates only."""
+    places, codes, _, _ = postings
     for i in range(count):
         place = candidates[i]
-        start = lower_bound(rows, start, stop, origin + place)
+        start = lower_bound(places, start, stop, place)
         if start == stop:
             break
-        if rows[start] == origin + place:
+        if places[start] == place:
             sums[place] += np.int32(factor) * np.int32(codes[start])
 
 
@@ -181,19 +182,19 @@ def _find_near(planes, maxima, allowed, query, n_others, part, bar, sums, bounds
 
 
 @inner
-def _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums):  # type: ignore[no-untyped-def]
+def _probe(postings, planes, query, i, part, candidates, count, sums):  # type: ignore[no-untyped-def]
     """Add what list ``i`` holds of the candidates of a part, the cheapest way."""
     first, end = part
-    origin = first // WINDOW * WINDOW
     row, factor = query[i, DENSE], query[i, FACTOR]
     if row >= 0:
+        origin = first // WINDOW * WINDOW
         _probe_row(planes, row, factor, origin, candidates, count, sums)
     else:
-        start, stop = stretch(rows, starts, query, i, first, end)
+        start, stop = stretch(postings, query, i, first, end)
         if count * _PROBE_COST < stop - start:
-            _probe_sparse(rows, codes, start, stop, factor, origin, candidates, count, sums)
+            _probe_sparse(postings, start, stop, factor, candidates, count, sums)
         else:
-            add_sparse(rows, codes, start, stop, factor, sums)
+            add_sparse(postings, start, stop, factor, sums)
         query[i, CURSOR] = stop
 
 
@@ -217,7 +218,7 @@ def _offer(sums, bounds, candidates, count, document, keys, size, k, threshold):
 
 
 @inner
-def _next_row(rows, query, suffix, threshold, frontier, n_rows):  # type: ignore[no-untyped-def]
+def _next_row(postings, query, suffix, threshold, frontier, n_rows):  # type: ignore[no-untyped-def]
     """Return the first row, from ``frontier`` on, that an essential list may hold."""
     first = n_rows
     for i in range(query.shape[0]):
@@ -226,7 +227,7 @@ def _next_row(rows, query, suffix, threshold, frontier, n_rows):  # type: ignore
         if query[i, DENSE] >= 0:
             return frontier
         if query[i, CURSOR] < query[i, END]:
-            first = min(first, np.int64(rows[query[i, CURSOR]]))
+            first = min(first, next_row(postings, query, i, frontier))
     return max(first, frontier)
 
 
@@ -253,16 +254,17 @@ def _n_walked(suffix, n_sparse, n_others, threshold):  # type: ignore[no-untyped
 
 @njit(nogil=True, cache=True)
 def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, threshold):  # type: ignore[no-untyped-def]
-    _, rows, codes, _, _, planes, maxima, _, starts = lists
+    (_, places, _, window_starts, _, windows), codes, _, _, planes, maxima = lists
+    postings = places, codes, window_starts, windows
     query, suffix, n_sparse, n_others = open_lists(lists, query_terms[0], query_terms[1])
-    sums = np.empty(WINDOW, np.int32)
+    sums = np.empty(PLACES, np.int32)
     bounds = np.empty(WINDOW // BLOCK * LANES, np.int32)
     candidates = np.empty(WINDOW, np.uint32)
     walked = end = low = origin = ZERO
     width = _FIRST_PART if threshold == 0 else WINDOW
     while True:
         if low == end:
-            low = _next_row(rows, query, suffix, threshold, end, n_rows)
+            low = _next_row(postings, query, suffix, threshold, end, n_rows)
             if low >= n_rows:
                 return size, threshold
             for start in range(0, min(n_rows, WINDOW), _CLEARED):
@@ -271,7 +273,7 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
             origin = low // WINDOW * WINDOW
             end = min(origin + WINDOW, n_rows)
             walked = _n_walked(suffix, n_sparse, n_others, threshold)
-            walk(rows, codes, starts, query, walked, low, end, sums)
+            walk(postings, query, walked, low, origin + WINDOW, sums)
             sums[end - origin : -(-(end - origin) // BLOCK) * BLOCK] = BLOCKED
             _add_all_bounds(maxima, query, n_others, low, end, bounds)
         part = low, min(low + width, end)
@@ -282,7 +284,7 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
         for i in range(walked, n_others):
             if count == 0:
                 break
-            _probe(rows, codes, starts, planes, query, i, part, candidates, count, sums)
+            _probe(postings, planes, query, i, part, candidates, count, sums)
             bar = threshold - (suffix[i + 1] - suffix[n_others])
             count = _keep_above(sums, bounds, bar, candidates, count)
         size, threshold = _offer(
@@ -294,23 +296,24 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
 
 @njit(nogil=True, cache=True)
 def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  # type: ignore[no-untyped-def]
-    _, rows, codes, _, _, planes, _, _, starts = lists
+    (_, places, _, window_starts, _, windows), codes, _, _, planes, _ = lists
+    postings = places, codes, window_starts, windows
     query, _, n_sparse, _ = open_lists(lists, located, multipliers)
-    sums = np.zeros(SAMPLE_WINDOW, np.int32)
+    sums = np.zeros(PLACES, np.int32)
     scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
     count = 0
     for window in range(n_windows):
         # At the start of a window, where the lists need not be searched for it.
         first = (n_rows - SAMPLE_WINDOW) * window // n_windows // WINDOW * WINDOW
         end = first + SAMPLE_WINDOW
-        walk(rows, codes, starts, query, n_sparse, first, end, sums)
+        walk(postings, query, n_sparse, first, end, sums)
         for i in range(n_sparse, query.shape[0]):
             add_row(planes, query[i, DENSE], query[i, FACTOR], first, end, sums)
         for i in range(SAMPLE_WINDOW):
             if sums[i] > 0 and (allowed.size == 0 or allowed[first + i]):
                 scores[count] = sums[i]
                 count += 1
-        sums[:] = 0
+        sums[:SAMPLE_WINDOW] = 0
     return select_best(scores, count, rank) - 1 if count >= rank else np.int64(0)
 
 

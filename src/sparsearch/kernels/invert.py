@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparsearch.kernels.places import number_rows
+
 __all__ = ["merge_lists", "transpose"]
 
 
@@ -44,7 +46,7 @@ def transpose(offsets, columns, values, n_columns, rows):  # type: ignore[no-unt
 
 
 @njit(nogil=True, cache=True)
-def merge_lists(ends, targets, offsets, rows, values, new_rows, out_rows, out_values):  # type: ignore[no-untyped-def]
+def merge_lists(ends, targets, places, values, new_rows, out_rows, out_values):  # type: ignore[no-untyped-def]
     """Append one segment's live postings to the merged lists.
 
     Parameters
@@ -53,20 +55,23 @@ def merge_lists(ends, targets, offsets, rows, values, new_rows, out_rows, out_va
         Where each merged list ends so far; advanced in place.
     targets : ndarray of int64 [terms]
         Merged position of each of the segment's terms.
-    offsets, rows, values
-        The segment's lists.
+    places : tuple
+        The documents of the segment's lists (see `kernels.places`).
+    values : ndarray [postings]
     new_rows : ndarray of int64 [documents]
         Row of each document in the merged segment; -1 for deleted ones.
     out_rows, out_values : ndarray
         The merged lists, filled in place.
     """
+    rows = np.empty(new_rows.size, np.uint32)
     for term in range(targets.size):
         target = targets[term]
         position = ends[target]
-        for i in range(offsets[term], offsets[term + 1]):
+        first = places[0][term]
+        for i in range(number_rows(places, term, rows)):
             row = new_rows[rows[i]]
             if row >= 0:
                 out_rows[position] = row
-                out_values[position] = values[i]
+                out_values[position] = values[first + i]
                 position += 1
         ends[target] = position

@@ -2,8 +2,8 @@
 
 A segment's lists are a tuple of
 
-- ``offsets, rows, codes, max_codes``: int64 [terms + 1]; uint32 and uint8 or uint16 [postings]; the
-  largest code of each list [terms].
+- ``places``: which documents each list holds (see `kernels.places`).
+- ``codes, max_codes``: of each posting, uint8 or uint16 [postings]; the largest of each list [terms].
 - ``dense_lists, planes``: which lists are stored as dense rows as well, int64 [dense], and those
   rows, uint8: one code a document, 0 where a document is not in the list. Codes of more than 8 bits
   are split: row ``i`` of the planes holds the upper bits, row ``dense + i`` the lower `LOW_BITS`.
@@ -13,12 +13,10 @@ A segment's lists are a tuple of
   group is one of the `LANES` lanes of a block of `BLOCK` documents: every sixteenth of them, so
   that vector instructions compare whole lanes. They tell in which few groups a document may need
   what the dense rows would add.
-- ``long_lists, window_starts``: the lists of at least `LONG` postings, int64 [long], and where in
-  the list each window of `WINDOW` documents starts, uint32 [long, windows + 1].
 
-An open query is an array, int64 [lists, 6], with the columns `START`, `CURSOR`, `END`: where the
+An open query is an array, int64 [lists, 7], with the columns `START`, `CURSOR`, `END`: where the
 list starts, where it stands, where it ends; `FACTOR`: its multiplier; `DENSE`: its row in the
-planes or -1; `SKIP`: its row in ``window_starts`` or -1. Sparse lists come first, then the dense
+planes or -1; `SKIP`: its row in ``window_starts`` or -1; `BEFORE`: what ``long_before`` has for it. Sparse lists come first, then the dense
 rows of lower bits, then those of upper bits; among themselves the one with the largest upper bound
 first.
 """
@@ -33,6 +31,7 @@ from numba import njit
 
 from sparsearch.kernels.compiling import inner
 from sparsearch.kernels.intrinsics import LANES, ROWS
+from sparsearch.kernels.places import WINDOW, find_stretch, locate, lower_bound
 from sparsearch.kernels.sorting import sort_best_first
 
 __all__ = [
@@ -41,32 +40,24 @@ __all__ = [
     "DENSE",
     "END",
     "FACTOR",
-    "LONG",
     "LOW_BITS",
-    "WINDOW",
     "add_bounds",
     "add_row",
     "add_sparse",
-    "lower_bound",
+    "next_row",
     "open_lists",
     "plane_maxima",
     "split_codes",
     "stretch",
     "walk",
-    "window_starts",
 ]
-
-WINDOW = 32768
-"""Documents whose accumulators (int32) are worked on at a time: 128 KiB, a second-level cache. Part
-of the file format, as the windows that `window_starts` knows."""
 
 BLOCK = ROWS * LANES
 """Documents of a block, whose groups are its lanes. Part of the file format."""
 
-LONG = 128
 LOW_BITS = 4
 
-START, CURSOR, END, FACTOR, DENSE, SKIP = range(6)
+START, CURSOR, END, FACTOR, DENSE, SKIP, BEFORE = range(7)
 """Columns of an open query."""
 
 _SPARSE, _LOWER, _UPPER = range(3)
@@ -104,46 +95,6 @@ def plane_maxima(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 @inner
-def lower_bound(rows, start, stop, row):  # type: ignore[no-untyped-def]
-    """Gallop to the first position in ``[start, stop)`` whose row is at least ``row``."""
-    step = 1
-    low = start
-    high = start
-    while high < stop and rows[high] < row:
-        low = high + 1
-        high += step
-        step *= 2
-    high = min(high, stop)
-    while low < high:
-        middle = (low + high) // 2
-        if rows[middle] < row:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def window_starts(
-    offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.uint32], n_rows: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint32]]:
-    """Return ``long_lists`` and ``window_starts`` of a segment's lists."""
-    long_lists = np.flatnonzero(np.diff(offsets) >= LONG)
-    starts = np.empty((len(long_lists), -(-n_rows // WINDOW) + 1), np.uint32)
-    _fill_starts(offsets, rows, long_lists, starts)
-    return long_lists, starts
-
-
-@njit(nogil=True, cache=True)
-def _fill_starts(offsets, rows, long_lists, starts):  # type: ignore[no-untyped-def]
-    for i in range(long_lists.size):
-        first, stop = offsets[long_lists[i]], offsets[long_lists[i] + 1]
-        position = first
-        for window in range(starts.shape[1]):
-            position = lower_bound(rows, position, stop, window * WINDOW)
-            starts[i, window] = position - first
-
-
-@inner
 def _put(row, term, factor, bound, dense, kind):  # type: ignore[no-untyped-def]
     # Assigning a tuple to a row takes seconds to compile.
     row[0], row[1], row[2], row[3], row[4] = term, factor, bound, dense, kind
@@ -152,7 +103,7 @@ def _put(row, term, factor, bound, dense, kind):  # type: ignore[no-untyped-def]
 @njit(nogil=True, cache=True)
 def _terms_of(lists, located, multipliers):  # type: ignore[no-untyped-def]
     """Return for each list of a query its term, multiplier, bound, dense row or -1, and kind."""
-    _, _, _, max_codes, dense_lists, planes, _, _, _ = lists
+    _, _, max_codes, dense_lists, planes, _ = lists
     n_dense = dense_lists.size
     split = planes.shape[0] > n_dense
     found = np.empty((2 * located.size, 5), np.int64)
@@ -190,14 +141,13 @@ def open_lists(lists, located, multipliers):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    query : ndarray of int64 [lists, 6]
+    query : ndarray of int64 [lists, 7]
         The open query.
     suffix : ndarray of int64
         ``suffix[i]`` is the most that lists ``i`` and later can add to a score.
     n_sparse, n_others : int
         How many lists are sparse, and how many no dense rows of upper bits.
     """
-    offsets, long_lists = lists[0], lists[7]
     found = _terms_of(lists, located, multipliers)
     count = found.shape[0]
     order = np.empty(count, np.int64)
@@ -213,74 +163,91 @@ def open_lists(lists, located, multipliers):  # type: ignore[no-untyped-def]
         sort_best_first(bounds[start:stop], order[start:stop])
         kind_ends[kind] = stop
     suffix = np.zeros(count + 1, np.int64)
-    query = np.empty((count, 6), np.int64)
+    query = np.empty((count, 7), np.int64)
     for i in range(count - 1, -1, -1):
         suffix[i] = suffix[i + 1] + max(bounds[i], 0)
         own = found[order[i]]
-        term = own[0]
-        at = np.searchsorted(long_lists, term)
-        skip = at if at < long_lists.size and long_lists[at] == term else -1
-        query[i, START] = query[i, CURSOR] = offsets[term]
-        query[i, END] = offsets[term + 1]
-        query[i, FACTOR], query[i, DENSE], query[i, SKIP] = own[1], own[3], skip
+        start, stop, skip, before = locate(lists[0], own[0])
+        query[i, START], query[i, CURSOR], query[i, END] = start, start, stop
+        query[i, SKIP], query[i, BEFORE] = skip, before
+        query[i, FACTOR], query[i, DENSE] = own[1], own[3]
     return query, suffix, kind_ends[_SPARSE], kind_ends[_LOWER]
 
 
 @inner
-def add_sparse(rows, codes, start, stop, factor, sums):  # type: ignore[no-untyped-def]
+def add_sparse(postings, start, stop, factor, sums):  # type: ignore[no-untyped-def]
     """Add the postings ``start .. stop - 1`` of a list to the sums of a window.
 
-    There are a power of two of them, and row r is added to ``sums[r % sums.size]``: so a damaged
-    row cannot damage the process.
+    There are `places.PLACES` of them.
     """
-    last = np.uint32(sums.size - 1)
+    places, codes, _, _ = postings
     multiplier = np.int32(factor)
     # Unsigned, because a signed index would be checked for counting from the end.
     for i in range(np.uint64(start), np.uint64(stop)):
-        sums[np.uint64(rows[i] & last)] += multiplier * np.int32(codes[i])
+        sums[np.uint64(places[i])] += multiplier * np.int32(codes[i])
 
 
 @inner
-def stretch(rows, starts, query, i, first, end):  # type: ignore[no-untyped-def]
+def stretch(postings, query, i, first, end):  # type: ignore[no-untyped-def]
     """Return where in list ``i`` the postings of rows ``first .. end - 1`` start and stop.
 
     The rows must lie in one window, and may not precede those of earlier calls.
     """
-    low, high, skip = query[i, CURSOR], query[i, END], query[i, SKIP]
-    if skip >= 0:
-        window = first // WINDOW
-        low = max(low, query[i, START] + np.int64(starts[skip, window]))
-        high = query[i, START] + np.int64(starts[skip, window + 1])
-    start = lower_bound(rows, low, high, first)
-    stop = high
-    if skip < 0 or end % WINDOW > 0:
-        stop = lower_bound(rows, start, high, end)
-    return start, stop
+    places, _, window_starts, windows = postings
+    skip = query[i, SKIP]
+    # Windows before the cursor's need not be gone through again.
+    start = query[i, START] if skip >= 0 else query[i, CURSOR]
+    located = start, query[i, END], skip, query[i, BEFORE]
+    start, stop = find_stretch(located, first // WINDOW, window_starts, windows)
+    start = lower_bound(places, max(start, query[i, CURSOR]), stop, first % WINDOW)
+    if end % WINDOW > 0:
+        stop = lower_bound(places, start, stop, end % WINDOW)
+    # In order, unless a file was damaged, which must not damage the process.
+    return min(start, stop), stop
 
 
 @inner
-def walk(rows, codes, starts, query, count, first, end, sums):  # type: ignore[no-untyped-def]
+def walk(postings, query, count, first, end, sums):  # type: ignore[no-untyped-def]
     """Add what the first ``count`` lists, which are sparse, hold of rows ``first .. end - 1``.
 
     Parameters
     ----------
-    rows, codes, starts, query : ndarray
-        The segment's rows, codes and window starts, and the open query.
+    postings : tuple of (places, codes, window_starts, windows)
+    query : ndarray
+        Open.
     count, first, end : int
         As `stretch` takes them.
     sums : ndarray of int32
         As `add_sparse` takes them.
     """
     for i in range(count):
-        start, stop = stretch(rows, starts, query, i, first, end)
-        add_sparse(rows, codes, start, stop, query[i, FACTOR], sums)
+        start, stop = stretch(postings, query, i, first, end)
+        add_sparse(postings, start, stop, query[i, FACTOR], sums)
         query[i, CURSOR] = stop
+
+
+@inner
+def next_row(postings, query, i, frontier):  # type: ignore[no-untyped-def]
+    """Return the row where list ``i``, which is not at its end, stands, or an earlier one.
+
+    It is in the window of row ``frontier`` or later.
+    """
+    places, _, window_starts, windows = postings
+    cursor, skip = query[i, CURSOR], query[i, SKIP]
+    if skip < 0:
+        window = np.int64(windows[cursor - query[i, BEFORE]])
+    else:
+        window, last = frontier // WINDOW, window_starts.shape[1] - 2
+        own = cursor - query[i, START]
+        while window < last and np.int64(window_starts[skip, window + 1]) <= own:
+            window += 1
+    return window * WINDOW + np.int64(places[cursor])
 
 
 @inner
 def add_row(planes, row, factor, first, end, sums):  # type: ignore[no-untyped-def]
     """Add rows ``first .. end - 1`` of a dense row to the sums of a window."""
-    low = np.uint64(first % sums.size)
+    low = np.uint64(first % WINDOW)
     own, at, multiplier = np.uint64(row), np.uint64(first), np.int32(factor)
     for i in range(np.uint64(end - first)):
         sums[low + i] += multiplier * np.int32(planes[own, at + i])

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.compiling import inner
+from sparsearch.kernels.places import find_posting, number_rows
 
 __all__ = ["find_strings", "postings_of"]
 
@@ -17,7 +18,7 @@ _SPARSENESS = 64
 
 
 @njit(nogil=True, cache=True)
-def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
+def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     """Find the postings of some documents.
 
     Long lists are searched. Short ones are gone through, with a small table that tells of most
@@ -25,17 +26,17 @@ def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
 
     Parameters
     ----------
-    offsets : ndarray of int64 [lists + 1]
-    rows : ndarray of uint32 [postings]
-        Documents, ascending in each list.
+    places : tuple
+        The documents of the lists (see `kernels.places`).
     wanted : ndarray of int64 [documents]
         Ascending.
 
     Returns
     -------
     ndarray of int64 [3, found]
-        Place in `wanted`, list, and place in `rows` of each posting, list by list.
+        Place in `wanted`, list, and number of each posting, list by list.
     """
+    offsets = places[0]
     size = 1 << 12
     while size < _SPARSENESS * wanted.size:
         size <<= 1
@@ -43,29 +44,29 @@ def postings_of(offsets, rows, wanted):  # type: ignore[no-untyped-def]
     likely = np.zeros(size, np.bool_)
     for row in wanted:
         likely[np.uint32(row) & last] = True
+    rows = np.empty(_SEARCH_STEPS * wanted.size, np.uint32)
     found = np.empty((3, 256 * (wanted.size + 1)), np.int64)
     n_found = 0
     for number in range(offsets.size - 1):
-        # This is always so, and no list names a document twice, unless a file was damaged, which
-        # must not damage the process.
-        stop = max(min(offsets[number + 1], rows.size), 0)
-        start = min(max(offsets[number], 0), stop)
+        # No list names a document twice, unless a file was damaged, which must not damage the
+        # process.
         if n_found + wanted.size > found.shape[1]:
             larger = np.empty((3, 2 * (found.shape[1] + wanted.size)), np.int64)
             larger[:, :n_found] = found[:, :n_found]
             found = larger
-        if stop - start > _SEARCH_STEPS * wanted.size:
+        if offsets[number + 1] - offsets[number] > rows.size:
             for place in range(wanted.size):
-                start += np.searchsorted(rows[start:stop], wanted[place])
-                if start < stop and rows[start] == wanted[place]:
-                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, start
+                at = find_posting(places, number, wanted[place])
+                if at >= 0:
+                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
                     n_found += 1
             continue
-        for at in range(start, stop):
-            if likely[rows[at] & last]:
-                place = np.searchsorted(wanted, np.int64(rows[at]))
-                is_wanted = place < wanted.size and wanted[place] == rows[at]
+        for i in range(number_rows(places, number, rows)):
+            if likely[rows[i] & last]:
+                place = np.searchsorted(wanted, np.int64(rows[i]))
+                is_wanted = place < wanted.size and wanted[place] == rows[i]
                 if is_wanted and n_found < found.shape[1]:
+                    at = offsets[number] + i
                     found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
                     n_found += 1
     return found[:, :n_found]

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sparsearch.kernels.places import WINDOW
+
 __all__ = [
     "above_in_block",
     "find_terms",
     "merge_lists",
+    "number_rows",
     "postings_of",
     "search_segment",
     "transpose",
@@ -47,6 +50,18 @@ def merge_lists(
     counts = np.bincount(terms, minlength=n_terms)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     return offsets, np.concatenate(all_rows)[order], np.concatenate(all_values)[order]
+
+
+def number_rows(places: tuple[Array, ...]) -> Array:
+    """Twin of `kernels.places.number_rows`, of all lists one after the other."""
+    offsets, own, long_lists, window_starts, _, windows = places
+    numbers = np.empty(len(own), np.int64)
+    is_long = np.isin(np.arange(len(offsets) - 1), long_lists)
+    counts = np.diff(window_starts.astype(np.int64), axis=1)
+    every_window = np.tile(np.arange(counts.shape[1]), len(counts))
+    numbers[np.repeat(is_long, np.diff(offsets))] = np.repeat(every_window, counts.ravel())
+    numbers[np.repeat(~is_long, np.diff(offsets))] = windows
+    return numbers * WINDOW + own
 
 
 def postings_of(offsets: Array, rows: Array, wanted: Array) -> Array:
