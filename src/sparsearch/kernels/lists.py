@@ -3,7 +3,8 @@
 A segment's lists are a tuple of
 
 - ``places``: which documents each list holds (see `kernels.places`).
-- ``codes, max_codes``: of each posting, uint8 or uint16 [postings]; the largest of each list [terms].
+- ``codes, max_codes``: of each posting, uint8 or uint16 [postings]; the largest of each list
+  [lists].
 - ``dense_lists, planes``: which lists are stored as dense rows as well, int64 [dense], and those
   rows, uint8: one code a document, 0 where a document is not in the list. Codes of more than 8 bits
   are split: row ``i`` of the planes holds the upper bits, row ``dense + i`` the lower `LOW_BITS`.
@@ -16,9 +17,9 @@ A segment's lists are a tuple of
 
 An open query is an array, int64 [lists, 7], with the columns `START`, `CURSOR`, `END`: where the
 list starts, where it stands, where it ends; `FACTOR`: its multiplier; `DENSE`: its row in the
-planes or -1; `SKIP`: its row in ``window_starts`` or -1; `BEFORE`: what ``long_before`` has for it. Sparse lists come first, then the dense
-rows of lower bits, then those of upper bits; among themselves the one with the largest upper bound
-first.
+planes or -1; `SKIP` and `BEFORE`: as `places.locate` returns them. Sparse lists come first, then
+the dense rows of lower bits, then those of upper bits; among themselves the one with the largest
+upper bound first.
 """
 
 from __future__ import annotations

@@ -95,8 +95,10 @@ def pack_rows(
     starts = np.empty((len(long_lists), n_windows + 1), np.uint32)
     dtype = np.uint16 if n_windows <= 1 << 16 else np.uint32
     _fill_starts(offsets, rows, long_lists, starts)
+    places = rows.astype(np.uint16)
+    places %= WINDOW
     return {
-        "places": (rows % WINDOW).astype(np.uint16),
+        "places": places,
         "long_lists": long_lists,
         "window_starts": starts,
         "long_before": np.concatenate([[0], np.cumsum(sizes[is_long])]).astype(np.int64),
@@ -122,7 +124,7 @@ def locate(places, number):  # type: ignore[no-untyped-def]
     of long lists precede it. It lies within the arrays, and is empty if a file was damaged so
     that it would not, which must not damage the process.
     """
-    offsets, own, long_lists, window_starts, long_before, windows = places
+    offsets, own, long_lists, _, long_before, windows = places
     start, stop = offsets[number], offsets[number + 1]
     at = np.searchsorted(long_lists, number)
     before = long_before[at]
@@ -175,7 +177,7 @@ def find_posting(places, number, row):  # type: ignore[no-untyped-def]
 
 @njit(nogil=True, cache=True)
 def number_rows(places, number, rows):  # type: ignore[no-untyped-def]
-    """Number the rows of one list.
+    """Write down the rows of one list.
 
     Parameters
     ----------
@@ -184,12 +186,12 @@ def number_rows(places, number, rows):  # type: ignore[no-untyped-def]
     number : int
         The list.
     rows : ndarray of uint32
-        Filled in place, from the beginning; as many are filled as there is room for.
+        Filled in place from the beginning, as far as there is room.
 
     Returns
     -------
     int
-        How many.
+        How many rows were filled in.
     """
     _, own, _, window_starts, _, windows = places
     start, stop, skip, before = locate(places, number)

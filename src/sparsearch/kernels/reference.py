@@ -57,10 +57,11 @@ def number_rows(places: tuple[Array, ...]) -> Array:
     offsets, own, long_lists, window_starts, _, windows = places
     numbers = np.empty(len(own), np.int64)
     is_long = np.isin(np.arange(len(offsets) - 1), long_lists)
-    counts = np.diff(window_starts.astype(np.int64), axis=1)
+    counts: Array = np.diff(window_starts.astype(np.int64), axis=1)
+    sizes: Array = np.diff(offsets)
     every_window = np.tile(np.arange(counts.shape[1]), len(counts))
-    numbers[np.repeat(is_long, np.diff(offsets))] = np.repeat(every_window, counts.ravel())
-    numbers[np.repeat(~is_long, np.diff(offsets))] = windows
+    numbers[np.repeat(is_long, sizes)] = np.repeat(every_window, counts.ravel())
+    numbers[np.repeat(~is_long, sizes)] = windows
     return numbers * WINDOW + own
 
 
