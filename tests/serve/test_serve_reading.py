@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -247,6 +248,21 @@ BAD_BODIES = {
 def test_bad_json_is_refused(http: httpx.Client, body: bytes) -> None:
     answer = http.post("/search", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, error_of(answer)["code"]) == (400, "bad_json")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message"),
+    [
+        ("GET", "/document?id=1&filed=x", "query parameter 'filed': .* known are: id"),
+        ("GET", "/document?id=1&id=2", "query parameter 'id': it is given twice"),
+        ("POST", "/search?k=3", "query parameter 'k': .* known are: none"),
+        ("POST", "/documents/stream?term_id=true", "query parameter 'term_id': .* term_ids"),
+    ],
+)
+def test_query_parameters_that_nothing_reads(http: httpx.Client, method, path, message) -> None:
+    answer = http.request(method, path, json={"query": "x"} if method == "POST" else None)
+    assert (answer.status_code, error_of(answer)["code"]) == (422, "invalid")
+    assert re.match(message, error_of(answer)["message"])
 
 
 def test_unknown_places(served: Served, http: httpx.Client) -> None:

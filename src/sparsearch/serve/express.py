@@ -77,7 +77,7 @@ class Express:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         is_post = scope["type"] == "http" and scope["method"] == "POST"
-        if not is_post or not scope["path"].startswith(_PREFIX) or not _has_plain_body(scope):
+        if not is_post or not scope["path"].startswith(_PREFIX) or not _is_plain(scope):
             await self._app(scope, receive, send)
             return
         name, _, what = scope["path"].removeprefix(_PREFIX).partition("/")
@@ -94,7 +94,8 @@ class Express:
         await response(scope, receive, send)
 
 
-def _has_plain_body(scope: Scope) -> bool:
+def _is_plain(scope: Scope) -> bool:
     headers = dict(scope["headers"])
     is_json = headers.get(b"content-type") == b"application/json"
-    return is_json and headers.get(b"content-length", b"0") != b"0"
+    has_body = headers.get(b"content-length", b"0") != b"0"
+    return is_json and has_body and not scope["query_string"]

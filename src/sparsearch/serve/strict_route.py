@@ -1,16 +1,16 @@
-"""Routes whose JSON bodies are read strictly."""
+"""Routes whose JSON bodies and query parameters are read strictly."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 
-from sparsearch.errors import InvalidInputError
+from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.serve.access import admit
 from sparsearch.serve.errors import ServiceError
 from sparsearch.strict_json import parse_json
@@ -42,10 +42,23 @@ def _has_json(request: Request) -> bool:
     return no_body or kind == "application/json" or kind.endswith("+json")
 
 
+def _check_parameters(request: Request, known: Sequence[str]) -> None:
+    """Refuse query parameters that nothing reads, which may be others misspelt, or given twice."""
+    seen = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known:
+            reason = f"there is no such parameter here; known are: {', '.join(known) or 'none'}"
+            raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: {reason}")
+        if name in seen:
+            raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: it is given twice")
+        seen.add(name)
+
+
 class StrictRoute(APIRoute):
     """A route whose request is a `StrictRequest`, and has a key before its body is read.
 
-    A body of another type than JSON is refused, where one of JSON is asked for.
+    A body of another type than JSON is refused, where one of JSON is asked for, and so are unknown
+    query parameters.
 
     What the key is good for turns out later, when the collection is known.
     """
@@ -53,9 +66,11 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler of requests."""
         handler = super().get_route_handler()
+        known = [parameter.alias for parameter in self.dependant.query_params]
 
         async def strictly(request: Request) -> Response:
             admit(request, "read")
+            _check_parameters(request, known)
             if self.body_field is not None and not _has_json(request):
                 reason = "send the header 'Content-Type: application/json'"
                 raise ServiceError(415, "unsupported_media_type", reason)
