@@ -48,10 +48,12 @@ def _check_parameters(request: Request, known: Sequence[str]) -> None:
     for name, _ in request.query_params.multi_items():
         if name not in known:
             reason = f"there is no such parameter here; known are: {', '.join(known) or 'none'}"
-            raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: {reason}")
-        if name in seen:
-            raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: it is given twice")
-        seen.add(name)
+        elif name in seen:
+            reason = "it is given twice"
+        else:
+            seen.add(name)
+            continue
+        raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: {reason}")
 
 
 class StrictRoute(APIRoute):
