@@ -131,8 +131,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     ],
 )
 def test_large_segments_equal_brute_force(large: Index, weights: Row) -> None:
-    query = SparseVectors.from_dicts([weights])
-    scores, _, unit = integer_scores(large, query)
+    assert_large_equals_brute_force(large, SparseVectors.from_dicts([weights]))
+
+
+def assert_large_equals_brute_force(index: Index, query: SparseVectors) -> None:
+    """Assert it of an index whose documents' ``n`` is their number modulo 100."""
+    scores, _, unit = integer_scores(index, query)
     order = np.lexsort((np.arange(len(scores)), -scores))
     order = order[scores[order] > 0]
     for filter, kept in (
@@ -141,11 +145,35 @@ def test_large_segments_equal_brute_force(large: Index, weights: Row) -> None:
         ({"n": 7}, order[order % 100 == 7]),
     ):
         for k in (1, 10, 100, 3000):
-            top = large.top_k(query, k, filter)
+            top = index.top_k(query, k, filter)
             count = int(top.counts[0])
             assert count == min(k, len(kept))
             assert top.numbers[0, :count].tolist() == kept[:k].tolist()
             assert top.scores[0, :count].tolist() == (scores[kept[:k]] * unit).tolist()
+
+
+@pytest.fixture(scope="module")
+def large_of_words(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
+    """Index texts in many windows, some words in most of them and some in a few."""
+    rng = np.random.default_rng(22)
+    words = [f"w{i}x" for i in range(400)]
+    texts = [
+        " ".join(words[int(400 * u**3)] for u in rng.random(size)) + " late" * (row > 34_900)
+        for row, size in enumerate(rng.integers(1, 12, 35_000).tolist())
+    ]
+    folder = tmp_path_factory.mktemp("large") / "words"
+    with Index.create(folder, "bm25") as index:
+        documents = ({"id": str(i), "text": text, "n": i % 100} for i, text in enumerate(texts))
+        index.add(documents)
+        index.optimize()
+        yield index
+
+
+@pytest.mark.parametrize(
+    "text", ["w0x", "w0x w1x w2x", "late", "w0x late w399x", "w5x w40x w41x w300x", "w399x w398x"]
+)
+def test_large_segments_of_words_equal_brute_force(large_of_words: Index, text: str) -> None:
+    assert_large_equals_brute_force(large_of_words, large_of_words.encode_queries([text]))
 
 
 @pytest.mark.parametrize("weight_bits", [8, 12])

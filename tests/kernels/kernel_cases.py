@@ -70,6 +70,14 @@ def random_lists(rng: np.random.Generator, n_rows: int, sizes: list[int], max_co
     return Lists(postings, n_rows)
 
 
+def packed_queries(queries: list[Query], n_lists: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return queries as kernels take them; a list that is not there counts as absent."""
+    offsets = np.concatenate([[0], np.cumsum([len(query) for query in queries])]).astype(np.int64)
+    pairs: Any = [pair for query in queries for pair in query]
+    located, multipliers = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
+    return offsets, np.where(located < n_lists, located, -1), multipliers
+
+
 def search(
     segments: list[Lists], queries: list[Query], k: int, above: int = 0
 ) -> list[list[tuple[int, int]]]:
@@ -77,19 +85,14 @@ def search(
     keys = np.empty((len(queries), 2 * k), np.int64)
     sizes = np.zeros(len(queries), np.int64)
     tops = (keys, sizes, np.full(len(queries), above, np.int64))
-    offsets = np.concatenate([[0], np.cumsum([len(query) for query in queries])]).astype(np.int64)
-    pairs: Any = [pair for query in queries for pair in query]
-    located, multipliers = np.array(pairs, np.int64).reshape(-1, 2).T.copy()
     base = 0
     for segment in segments:
-        # A list that another segment has but this one lacks counts as absent.
-        here = np.where(located < len(segment.postings), located, -1)
         exact.search_segment(
             segment.for_kernel(),
             segment.allowed,
             segment.n_rows,
             base,
-            (offsets, here, multipliers),
+            packed_queries(queries, len(segment.postings)),
             tops,
             0,
             len(queries),

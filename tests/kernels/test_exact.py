@@ -6,11 +6,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import Lists, Query, random_lists, search, search_exhaustively
+from kernel_cases import (
+    Lists,
+    Query,
+    packed_queries,
+    random_lists,
+    search,
+    search_exhaustively,
+)
 
+from sparsearch.kernels.exact import SAMPLE_WINDOW, guess_thresholds
 from sparsearch.kernels.intrinsics import LANES
 from sparsearch.kernels.lists import BLOCK, plane_maxima
 from sparsearch.kernels.places import WINDOW
+from sparsearch.kernels.reference import guess_threshold, score_all
 
 MAX_SUM = 2**31 - 1
 
@@ -56,6 +65,27 @@ def test_a_threshold_to_begin_with_leaves_out_what_does_not_exceed_it(
     everything = search_exhaustively(segments, queries, k)
     expected = [[entry for entry in found if entry[1] > above] for found in everything]
     assert search(segments, queries, k, above) == expected
+
+
+@given(segments(), queries, st.integers(1, 4), st.integers(1, 60))
+@settings(max_examples=50)
+def test_a_guessed_threshold_is_that_of_a_sample(
+    segments: list[Lists], queries: list[Query], n_windows: int, rank: int
+) -> None:
+    lists = segments[-1]
+    lists.n_rows += SAMPLE_WINDOW  # a sample is taken of larger segments only
+    if len(lists.allowed):
+        lists.allowed = np.resize(lists.allowed, lists.n_rows)
+    offsets, located, multipliers = packed_queries(queries, len(lists.postings))
+    guessed = np.empty(len(queries), np.int64)
+    guess_thresholds(
+        lists.for_kernel(), lists.allowed, lists.n_rows, (offsets, located, multipliers),
+        (n_windows, rank), guessed, 0, len(queries),
+    )  # fmt: skip
+    for number, guess in enumerate(guessed.tolist()):
+        part = slice(offsets[number], offsets[number + 1])
+        scores = score_all(lists.arrays, lists.mask(), located[part], multipliers[part])
+        assert guess == guess_threshold(scores, [slice(SAMPLE_WINDOW)] * n_windows, rank)
 
 
 def assert_equal(segments: list[Lists], query: Query, ks: tuple[int, ...] = (1, 10, 1000)) -> None:

@@ -299,13 +299,14 @@ def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  
     (_, places, _, window_starts, _, windows), codes, _, _, planes, _ = lists
     postings = places, codes, window_starts, windows
     query, _, n_sparse, _ = open_lists(lists, located, multipliers)
-    sums = np.zeros(PLACES, np.int32)
+    sums = np.empty(PLACES, np.int32)
     scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
     count = 0
     for window in range(n_windows):
         # At the start of a window, where the lists need not be searched for it.
         first = (n_rows - SAMPLE_WINDOW) * window // n_windows // WINDOW * WINDOW
         end = first + SAMPLE_WINDOW
+        sums[:SAMPLE_WINDOW] = 0
         walk(postings, query, n_sparse, first, end, sums)
         for i in range(n_sparse, query.shape[0]):
             add_row(planes, query[i, DENSE], query[i, FACTOR], first, end, sums)
@@ -313,7 +314,6 @@ def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  
             if sums[i] > 0 and (allowed.size == 0 or allowed[first + i]):
                 scores[count] = sums[i]
                 count += 1
-        sums[:SAMPLE_WINDOW] = 0
     return select_best(scores, count, rank) - 1 if count >= rank else np.int64(0)
 
 

@@ -12,9 +12,11 @@ from sparsearch.kernels.places import WINDOW
 __all__ = [
     "above_in_block",
     "find_terms",
+    "guess_threshold",
     "merge_lists",
     "number_rows",
     "postings_of",
+    "score_all",
     "search_segment",
     "transpose",
 ]
@@ -87,6 +89,33 @@ def find_terms(terms: Array, query_terms: Array) -> Array:
     return np.array([positions.get(int(term), -1) for term in query_terms], dtype=np.int64)
 
 
+def score_all(
+    lists: tuple[Array, Array, Array], allowed: Array, located: Array, multipliers: Array
+) -> Array:
+    """Return every document's integer score, 0 for those that may not be returned.
+
+    Parameters
+    ----------
+    lists : (offsets, rows, codes)
+    allowed : ndarray of bool [documents]
+    located, multipliers : ndarray of int64 [query terms]
+    """
+    offsets, rows, codes = lists
+    scores = np.zeros(len(allowed), dtype=np.int64)
+    for position, multiplier in zip(located, multipliers, strict=True):
+        if position >= 0:
+            part = slice(offsets[position], offsets[position + 1])
+            np.add.at(scores, rows[part], multiplier * codes[part].astype(np.int64))
+    scores[~allowed] = 0
+    return scores
+
+
+def guess_threshold(scores: Array, stretches: list[slice], rank: int) -> int:
+    """Twin of `kernels.exact.guess_thresholds` for one query, from all its documents' scores."""
+    sample = np.sort(np.concatenate([scores[stretch] for stretch in stretches]))[::-1]
+    return int(sample[rank - 1]) - 1 if np.count_nonzero(sample > 0) >= rank else 0
+
+
 def search_segment(
     lists: tuple[Array, Array, Array],
     allowed: Array,
@@ -98,18 +127,11 @@ def search_segment(
 
     Parameters
     ----------
-    lists : (offsets, rows, codes)
-    allowed : ndarray of bool [documents]
-    located, multipliers : ndarray of int64 [query terms]
+    lists, allowed, located, multipliers
+        As for `score_all`.
     k : int
     """
-    offsets, rows, codes = lists
-    scores = np.zeros(len(allowed), dtype=np.int64)
-    for position, multiplier in zip(located, multipliers, strict=True):
-        if position >= 0:
-            part = slice(offsets[position], offsets[position + 1])
-            np.add.at(scores, rows[part], multiplier * codes[part].astype(np.int64))
-    scores[~allowed] = 0
+    scores = score_all(lists, allowed, located, multipliers)
     best = np.lexsort((np.arange(len(scores)), -scores))[:k]
     best = best[scores[best] > 0]
     return best, scores[best]
