@@ -61,3 +61,4 @@ def test_only_what_an_index_needs(environment, papers, tmp_path):
         assert (b"compiling" in done.stderr) == (arguments[0] == "warmup"), arguments
     assert done.stdout.startswith(b"deleted 1 document")
     assert not list((tmp_path / "cache").rglob("layers.search_layers*")), "it has no layers"
+    assert list((tmp_path / "cache").rglob("exact.guess_thresholds*")), "should it grow"

@@ -9,7 +9,7 @@ import numpy as np
 from sparsearch import Index, SparseVectors
 from sparsearch.index.search import plan_queries
 from sparsearch.index.segment import Segment
-from sparsearch.kernels.reference import number_rows
+from sparsearch.kernels.reference import unpack_rows
 
 Matches = Callable[[str], bool]
 
@@ -23,7 +23,7 @@ def postings(segment: Segment, place: int) -> tuple[np.ndarray, np.ndarray]:
         rows = np.repeat(np.arange(segment.n_documents), np.diff(offsets))[inside]
         return rows, codes[inside].astype(np.int64)
     part = slice(*arrays["offsets"][place : place + 2])
-    return number_rows(segment.places)[part], arrays["codes"][part].astype(np.int64)
+    return unpack_rows(segment.places)[part], arrays["codes"][part].astype(np.int64)
 
 
 def integer_scores(index: Index, query: SparseVectors) -> tuple[np.ndarray, np.ndarray, float]:

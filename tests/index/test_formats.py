@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from sparsearch import Index, SparseVectors
 from sparsearch.errors import IndexVersionError
 from sparsearch.index import segment
 from sparsearch.index.segment import Segment
-from sparsearch.storage import FORMAT_VERSION
+from sparsearch.storage import FORMAT_VERSION, SegmentFiles, StoredSegment
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 sys.path.append(str(DATA))
@@ -53,5 +54,20 @@ def test_posting_lists_of_an_unreleased_version(
         else:
             index.add([{"id": "a", "text": "word " * 200}])
     monkeypatch.setattr(Segment, "n_documents", 1 + getattr(segment, window))
+    with pytest.raises(IndexVersionError, match="of another form: index the documents again"):
+        Index.open(tmp_path / "index")
+
+
+def test_posting_lists_of_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unreleased versions wrote these, in place of ``places``."""
+    with Index.create(tmp_path / "index", "bm25") as index:
+        index.add([{"id": "a", "text": "word"}])
+    open_files = SegmentFiles.open
+
+    def with_rows(files: SegmentFiles, stored: StoredSegment) -> tuple[dict[str, Any], Any]:
+        arrays, attributes = open_files(files, stored)
+        return {**arrays, "rows": arrays["places"]}, attributes
+
+    monkeypatch.setattr(SegmentFiles, "open", with_rows)
     with pytest.raises(IndexVersionError, match="of another form: index the documents again"):
         Index.open(tmp_path / "index")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from kernel_cases import (
     Lists,
@@ -67,13 +67,20 @@ def test_a_threshold_to_begin_with_leaves_out_what_does_not_exceed_it(
     assert search(segments, queries, k, above) == expected
 
 
-@given(segments(), queries, st.integers(1, 4), st.integers(1, 60))
+@given(
+    segments(), queries, st.integers(1, 4), st.integers(1, 60),
+    st.sampled_from([SAMPLE_WINDOW, WINDOW, 3 * WINDOW]),
+)  # fmt: skip
+@example([Lists([(np.arange(10), np.full(10, 5))], 344)], [[(0, 1)]], 4, 20, SAMPLE_WINDOW)
 @settings(max_examples=50)
 def test_a_guessed_threshold_is_that_of_a_sample(
-    segments: list[Lists], queries: list[Query], n_windows: int, rank: int
+    segments: list[Lists], queries: list[Query], n_windows: int, rank: int, extra: int
 ) -> None:
     lists = segments[-1]
-    lists.n_rows += SAMPLE_WINDOW  # a sample is taken of larger segments only
+    lists.n_rows += extra  # a sample is taken of larger segments only
+    if extra >= WINDOW:
+        postings = lists.postings
+        lists.postings = [(np.append(rows, rows + WINDOW), np.tile(c, 2)) for rows, c in postings]
     if len(lists.allowed):
         lists.allowed = np.resize(lists.allowed, lists.n_rows)
     offsets, located, multipliers = packed_queries(queries, len(lists.postings))
@@ -82,10 +89,13 @@ def test_a_guessed_threshold_is_that_of_a_sample(
         lists.for_kernel(), lists.allowed, lists.n_rows, (offsets, located, multipliers),
         (n_windows, rank), guessed, 0, len(queries),
     )  # fmt: skip
+    spread = [(lists.n_rows - SAMPLE_WINDOW) * i // n_windows for i in range(n_windows)]
+    firsts = sorted({first // WINDOW * WINDOW for first in spread})
+    stretches = [slice(first, first + SAMPLE_WINDOW) for first in firsts]
     for number, guess in enumerate(guessed.tolist()):
         part = slice(offsets[number], offsets[number + 1])
         scores = score_all(lists.arrays, lists.mask(), located[part], multipliers[part])
-        assert guess == guess_threshold(scores, [slice(SAMPLE_WINDOW)] * n_windows, rank)
+        assert guess == guess_threshold(scores, stretches, rank)
 
 
 def assert_equal(segments: list[Lists], query: Query, ks: tuple[int, ...] = (1, 10, 1000)) -> None:

@@ -29,6 +29,11 @@ def test_more_postings_than_were_made_room_for() -> None:
     check([set(range(2000))] * 3, set(range(0, 2000, 3)))
 
 
+def test_documents_in_several_windows() -> None:
+    wanted = {3, 8190, 9000, 9001, 24_000, 29_997, 29_998}
+    check([set(range(0, 30_000, 3)), {9000}, set(range(9000, 29_999, 2))], wanted)
+
+
 def check(lists: Lists, wanted: set[int]) -> None:
     offsets = np.cumsum([0, *map(len, lists)])
     rows = np.array([row for each in lists for row in sorted(each)], np.uint32)

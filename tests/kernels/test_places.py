@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from kernel_cases import places
 
 from sparsearch.kernels import reference
-from sparsearch.kernels.places import WINDOW, find_posting, number_rows
+from sparsearch.kernels.places import WINDOW, find_posting, unpack_rows
 
 N_ROWS = 3 * WINDOW - 5
 LONG = 128
@@ -30,12 +30,12 @@ def test_rows_come_back(lists: list[list[int]], row: int) -> None:
     offsets = np.cumsum([0, *map(len, expected)])
     rows = np.array([row for each in expected for row in each], np.uint32)
     packed = places(offsets, rows, N_ROWS)
-    assert np.array_equal(reference.number_rows(packed), rows)
+    assert np.array_equal(reference.unpack_rows(packed), rows)
     found = np.empty(N_ROWS, np.uint32)
     for number, each in enumerate(expected):
-        count = number_rows(packed, number, found)
+        count = unpack_rows(packed, number, found)
         assert found[:count].tolist() == each
-        assert number_rows(packed, number, found[:2]) == min(len(each), 2)
+        assert unpack_rows(packed, number, found[:2]) == min(len(each), 2)
         for wanted in (row, *each[:3], *each[-3:]):
             at = offsets[number] + each.index(wanted) if wanted in each else -1
             assert find_posting(packed, number, wanted) == at
@@ -43,7 +43,7 @@ def test_rows_come_back(lists: list[list[int]], row: int) -> None:
 
 def test_a_segment_without_lists() -> None:
     packed = places(np.zeros(1, np.int64), np.empty(0, np.uint32), 3)
-    assert len(reference.number_rows(packed)) == 0
+    assert len(reference.unpack_rows(packed)) == 0
 
 
 @given(
@@ -55,6 +55,6 @@ def test_damaged_numbers_lead_nowhere_outside(which: int, wrong: int, is_long: b
     arrays[which][...] = np.array(wrong).astype(arrays[which].dtype)
     damaged = tuple(arrays)
     for number in (0, 1):
-        assert 0 <= number_rows(damaged, number, np.empty(N_ROWS, np.uint32)) <= len(rows)
+        assert 0 <= unpack_rows(damaged, number, np.empty(N_ROWS, np.uint32)) <= len(rows)
         for row in (0, 5, N_ROWS - 1):
             assert -1 <= find_posting(damaged, number, row) < len(rows)

@@ -219,7 +219,8 @@ def _merge_lists(
     merged = np.empty(int(starts[-1]), np.result_type(*values))
     for segment, target, new_rows, value in zip(segments, targets, moves, values, strict=True):
         merge_lists(ends, target, segment.places, value, new_rows, rows, merged)
-        release_pages(segment.arrays["places"])
+        for name in ("places", "windows", "window_starts"):
+            release_pages(segment.arrays[name])
         release_pages(value)
     return _close_gaps(_Lists(terms, starts, rows, merged), ends)
 

@@ -15,6 +15,8 @@ from sparsearch.encoders import Bm25Config, Bm25Encoder
 from sparsearch.index.config import IndexConfig
 from sparsearch.index.feedback import Feedback
 from sparsearch.index.index import Index
+from sparsearch.index.search import plan_queries
+from sparsearch.kernels.exact import guess_thresholds
 from sparsearch.vectors import SparseVectors, Vocabulary
 
 __all__ = ["warm_up"]
@@ -84,6 +86,18 @@ class _Words:
             index.optimize()
             _search(index, index.encode_queries(["some words", "1"]))
             index.explain("some words", "1")
+            self._sample(index)
+
+    def _sample(self, index: Index) -> None:
+        """Take a sample as a search for many hits does of many thousand documents."""
+        snapshot = index._snapshot
+        plan = plan_queries(snapshot, index.encode_queries(["1"]), index.config.max_code)
+        queries = plan.offsets, plan.located[0], plan.multipliers[0]
+        segment, everything = snapshot.segments[0], np.empty(0, np.bool_)
+        thresholds = np.zeros(1, np.int64)
+        guess_thresholds(
+            segment.count_lists, everything, segment.n_documents, queries, (1, 1), thresholds, 0, 1
+        )
 
 
 @dataclass(frozen=True)

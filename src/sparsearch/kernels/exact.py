@@ -302,9 +302,12 @@ def _guess_one(lists, allowed, n_rows, located, multipliers, n_windows, rank):  
     sums = np.empty(PLACES, np.int32)
     scores = np.empty(n_windows * SAMPLE_WINDOW, np.int64)
     count = 0
+    end = ZERO
     for window in range(n_windows):
-        # At the start of a window, where the lists need not be searched for it.
+        # At the start of a window, where the lists need not be searched for it; each once.
         first = (n_rows - SAMPLE_WINDOW) * window // n_windows // WINDOW * WINDOW
+        if first < end:
+            continue
         end = first + SAMPLE_WINDOW
         sums[:SAMPLE_WINDOW] = 0
         walk(postings, query, n_sparse, first, end, sums)

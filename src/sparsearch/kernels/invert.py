@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.places import number_rows
+from sparsearch.kernels.places import unpack_rows
 
 __all__ = ["merge_lists", "transpose"]
 
@@ -68,7 +68,7 @@ def merge_lists(ends, targets, places, values, new_rows, out_rows, out_values): 
         target = targets[term]
         position = ends[target]
         first = places[0][term]
-        for i in range(number_rows(places, term, rows)):
+        for i in range(unpack_rows(places, term, rows)):
             row = new_rows[rows[i]]
             if row >= 0:
                 out_rows[position] = row

@@ -179,7 +179,7 @@ def open_lists(lists, located, multipliers):  # type: ignore[no-untyped-def]
 def add_sparse(postings, start, stop, factor, sums):  # type: ignore[no-untyped-def]
     """Add the postings ``start .. stop - 1`` of a list to the sums of a window.
 
-    There are `places.PLACES` of them.
+    There are `places.PLACES` sums, whatever the places.
     """
     places, codes, _, _ = postings
     multiplier = np.int32(factor)

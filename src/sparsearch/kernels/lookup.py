@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.compiling import inner
-from sparsearch.kernels.places import find_posting, number_rows
+from sparsearch.kernels.places import WINDOW, find_stretch, locate, lower_bound, unpack_rows
 
 __all__ = ["find_strings", "postings_of"]
 
@@ -34,9 +34,9 @@ def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     Returns
     -------
     ndarray of int64 [3, found]
-        Place in `wanted`, list, and number of each posting, list by list.
+        Where in `wanted`, list, and number of each posting, list by list.
     """
-    offsets = places[0]
+    _, own, _, window_starts, _, windows = places
     size = 1 << 12
     while size < _SPARSENESS * wanted.size:
         size <<= 1
@@ -44,30 +44,37 @@ def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     likely = np.zeros(size, np.bool_)
     for row in wanted:
         likely[np.uint32(row) & last] = True
-    rows = np.empty(_SEARCH_STEPS * wanted.size, np.uint32)
+    most = _SEARCH_STEPS * wanted.size
+    rows = np.empty(min(most, (window_starts.shape[1] - 1) * WINDOW), np.uint32)
     found = np.empty((3, 256 * (wanted.size + 1)), np.int64)
     n_found = 0
-    for number in range(offsets.size - 1):
+    for number in range(places[0].size - 1):
         # No list names a document twice, unless a file was damaged, which must not damage the
         # process.
         if n_found + wanted.size > found.shape[1]:
             larger = np.empty((3, 2 * (found.shape[1] + wanted.size)), np.int64)
             larger[:, :n_found] = found[:, :n_found]
             found = larger
-        if offsets[number + 1] - offsets[number] > rows.size:
-            for place in range(wanted.size):
-                at = find_posting(places, number, wanted[place])
-                if at >= 0:
-                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
+        located = locate(places, number)
+        if located[1] - located[0] > most:
+            at, stop, window = located[0], located[0], -1
+            for i in range(wanted.size):
+                if wanted[i] // WINDOW != window:
+                    window = wanted[i] // WINDOW
+                    at, stop = find_stretch(located, window, window_starts, windows)
+                place = wanted[i] % WINDOW
+                at = lower_bound(own, at, stop, place)
+                if at < stop and own[at] == place:
+                    found[0, n_found], found[1, n_found], found[2, n_found] = i, number, at
                     n_found += 1
             continue
-        for i in range(number_rows(places, number, rows)):
+        for i in range(unpack_rows(places, number, rows)):
             if likely[rows[i] & last]:
-                place = np.searchsorted(wanted, np.int64(rows[i]))
-                is_wanted = place < wanted.size and wanted[place] == rows[i]
+                which = np.searchsorted(wanted, np.int64(rows[i]))
+                is_wanted = which < wanted.size and wanted[which] == rows[i]
                 if is_wanted and n_found < found.shape[1]:
-                    at = offsets[number] + i
-                    found[0, n_found], found[1, n_found], found[2, n_found] = place, number, at
+                    at = located[0] + i
+                    found[0, n_found], found[1, n_found], found[2, n_found] = which, number, at
                     n_found += 1
     return found[:, :n_found]
 

@@ -1,10 +1,10 @@
 """The documents of posting lists, in two bytes each: places in windows of documents.
 
 The documents of a segment, its rows, are worked on in windows of `WINDOW`. A posting stores the
-place of its row in its window. Which window that is tells
+place of its row in its window. The window follows
 
-- for a long list: where in it each window starts;
-- for any other: a window number beside each of its postings.
+- in a long list from where in it each window starts;
+- in any other from a window number beside each of its postings.
 
 So the bulk of postings are added to the sums of a window without a look at anything but their
 places and codes.
@@ -36,8 +36,8 @@ __all__ = [
     "find_stretch",
     "locate",
     "lower_bound",
-    "number_rows",
     "pack_rows",
+    "unpack_rows",
 ]
 
 Array = npt.NDArray[Any]
@@ -92,17 +92,20 @@ def pack_rows(
     n_windows = -(-n_rows // WINDOW)
     is_long = sizes >= max(_LONG, _LONG_WINDOWS * n_windows)
     long_lists = np.flatnonzero(is_long)
+    long_before = np.concatenate([[0], np.cumsum(sizes[is_long])]).astype(np.int64)
     starts = np.empty((len(long_lists), n_windows + 1), np.uint32)
-    dtype = np.uint16 if n_windows <= 1 << 16 else np.uint32
     _fill_starts(offsets, rows, long_lists, starts)
     places = rows.astype(np.uint16)
     places %= WINDOW
+    dtype = np.uint16 if n_windows <= 1 << 16 else np.uint32
+    windows = np.empty(len(rows) - long_before[-1], dtype)
+    _fill_windows(offsets, rows, is_long, windows)
     return {
         "places": places,
         "long_lists": long_lists,
         "window_starts": starts,
-        "long_before": np.concatenate([[0], np.cumsum(sizes[is_long])]).astype(np.int64),
-        "windows": (rows[np.repeat(~is_long, sizes)] // WINDOW).astype(dtype),
+        "long_before": long_before,
+        "windows": windows,
     }
 
 
@@ -114,6 +117,16 @@ def _fill_starts(offsets, rows, long_lists, starts):  # type: ignore[no-untyped-
         for window in range(starts.shape[1]):
             position = lower_bound(rows, position, stop, window * WINDOW)
             starts[i, window] = position - first
+
+
+@njit(nogil=True, cache=True)
+def _fill_windows(offsets, rows, is_long, windows):  # type: ignore[no-untyped-def]
+    count = 0
+    for number in range(is_long.size):
+        if not is_long[number]:
+            for i in range(offsets[number], offsets[number + 1]):
+                windows[count] = rows[i] // WINDOW
+                count += 1
 
 
 @inner
@@ -176,7 +189,7 @@ def find_posting(places, number, row):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def number_rows(places, number, rows):  # type: ignore[no-untyped-def]
+def unpack_rows(places, number, rows):  # type: ignore[no-untyped-def]
     """Write down the rows of one list.
 
     Parameters

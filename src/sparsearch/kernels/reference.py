@@ -14,11 +14,11 @@ __all__ = [
     "find_terms",
     "guess_threshold",
     "merge_lists",
-    "number_rows",
     "postings_of",
     "score_all",
     "search_segment",
     "transpose",
+    "unpack_rows",
 ]
 
 Array = npt.NDArray[Any]
@@ -54,8 +54,8 @@ def merge_lists(
     return offsets, np.concatenate(all_rows)[order], np.concatenate(all_values)[order]
 
 
-def number_rows(places: tuple[Array, ...]) -> Array:
-    """Twin of `kernels.places.number_rows`, of all lists one after the other."""
+def unpack_rows(places: tuple[Array, ...]) -> Array:
+    """Twin of `kernels.places.unpack_rows`, of all lists one after the other."""
     offsets, own, long_lists, window_starts, _, windows = places
     numbers = np.empty(len(own), np.int64)
     is_long = np.isin(np.arange(len(offsets) - 1), long_lists)
