@@ -31,7 +31,7 @@ from common import data_folder, machine, markdown_table, write_results
 from sparsearch.encoders import AnalysisConfig, Analyzer
 from sparsearch.readers import open_source
 
-ROUNDS = 5
+ROUNDS = 25
 SINGLE_QUERIES = 300
 
 

@@ -86,18 +86,7 @@ class _Words:
             index.optimize()
             _search(index, index.encode_queries(["some words", "1"]))
             index.explain("some words", "1")
-            self._sample(index)
-
-    def _sample(self, index: Index) -> None:
-        """Take a sample as a search for many hits does of many thousand documents."""
-        snapshot = index._snapshot
-        plan = plan_queries(snapshot, index.encode_queries(["1"]), index.config.max_code)
-        queries = plan.offsets, plan.located[0], plan.multipliers[0]
-        segment, everything = snapshot.segments[0], np.empty(0, np.bool_)
-        thresholds = np.zeros(1, np.int64)
-        guess_thresholds(
-            segment.count_lists, everything, segment.n_documents, queries, (1, 1), thresholds, 0, 1
-        )
+            _sample(index)
 
 
 @dataclass(frozen=True)
@@ -140,6 +129,18 @@ def _search(index: Index, queries: SparseVectors) -> None:
             for recall in (None, 0.9):
                 index.search_batch(queries, k, condition, recall=recall)
     index.search_batch(queries, feedback=Feedback())
+
+
+def _sample(index: Index) -> None:
+    """Take a sample as a search for many hits does of many thousand documents."""
+    snapshot = index._snapshot
+    plan = plan_queries(snapshot, index.encode_queries(["1"]), index.config.max_code)
+    queries = plan.offsets, plan.located[0], plan.multipliers[0]
+    segment, everything = snapshot.segments[0], np.empty(0, np.bool_)
+    thresholds = np.zeros(1, np.int64)
+    guess_thresholds(
+        segment.count_lists, everything, segment.n_documents, queries, (1, 1), thresholds, 0, 1
+    )
 
 
 _Use = _Words | _Vectors

@@ -17,6 +17,27 @@ _SPARSENESS = 64
 """Places of the table a document: few entries that are not wanted are looked at twice."""
 
 
+@inner
+def _search_list(places, number, wanted, found, n_found):  # type: ignore[no-untyped-def]
+    """Find some documents in a long list; return how many were found in all by then.
+
+    There is room in `found` for all of them.
+    """
+    _, own, _, window_starts, _, windows = places
+    located = locate(places, number)
+    at, stop, window = located[0], located[0], -1
+    for i in range(wanted.size):
+        if wanted[i] // WINDOW != window:
+            window = wanted[i] // WINDOW
+            at, stop = find_stretch(located, window, window_starts, windows)
+        place = wanted[i] % WINDOW
+        at = lower_bound(own, at, stop, place)
+        if at < stop and own[at] == place:
+            found[0, n_found], found[1, n_found], found[2, n_found] = i, number, at
+            n_found += 1
+    return n_found
+
+
 @njit(nogil=True, cache=True)
 def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     """Find the postings of some documents.
@@ -36,7 +57,6 @@ def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     ndarray of int64 [3, found]
         Where in `wanted`, list, and number of each posting, list by list.
     """
-    _, own, _, window_starts, _, windows = places
     size = 1 << 12
     while size < _SPARSENESS * wanted.size:
         size <<= 1
@@ -45,7 +65,7 @@ def postings_of(places, wanted):  # type: ignore[no-untyped-def]
     for row in wanted:
         likely[np.uint32(row) & last] = True
     most = _SEARCH_STEPS * wanted.size
-    rows = np.empty(min(most, (window_starts.shape[1] - 1) * WINDOW), np.uint32)
+    rows = np.empty(min(most, (places[3].shape[1] - 1) * WINDOW), np.uint32)
     found = np.empty((3, 256 * (wanted.size + 1)), np.int64)
     n_found = 0
     for number in range(places[0].size - 1):
@@ -57,16 +77,7 @@ def postings_of(places, wanted):  # type: ignore[no-untyped-def]
             found = larger
         located = locate(places, number)
         if located[1] - located[0] > most:
-            at, stop, window = located[0], located[0], -1
-            for i in range(wanted.size):
-                if wanted[i] // WINDOW != window:
-                    window = wanted[i] // WINDOW
-                    at, stop = find_stretch(located, window, window_starts, windows)
-                place = wanted[i] % WINDOW
-                at = lower_bound(own, at, stop, place)
-                if at < stop and own[at] == place:
-                    found[0, n_found], found[1, n_found], found[2, n_found] = i, number, at
-                    n_found += 1
+            n_found = _search_list(places, number, wanted, found, n_found)
             continue
         for i in range(unpack_rows(places, number, rows)):
             if likely[rows[i] & last]:

@@ -44,14 +44,13 @@ def _has_json(request: Request) -> bool:
 
 def _check_parameters(request: Request, known: Sequence[str]) -> None:
     """Refuse query parameters that nothing reads, which may be others misspelt, or given twice."""
-    seen = set()
-    for name, _ in request.query_params.multi_items():
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
         if name not in known:
             reason = f"there is no such parameter here; known are: {', '.join(known) or 'none'}"
-        elif name in seen:
+        elif names.count(name) > 1:
             reason = "it is given twice"
         else:
-            seen.add(name)
             continue
         raise ServiceError(422, "invalid", f"query parameter {shorten(name)}: {reason}")
 
