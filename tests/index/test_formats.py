@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sparsearch import Index, SparseVectors
@@ -58,16 +59,25 @@ def test_posting_lists_of_an_unreleased_version(
         Index.open(tmp_path / "index")
 
 
-def test_posting_lists_of_whole_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unreleased versions wrote these, in place of ``places``."""
-    with Index.create(tmp_path / "index", "bm25") as index:
-        index.add([{"id": "a", "text": "word"}])
+@pytest.mark.parametrize(
+    ("encoder", "old", "new"), [("bm25", "rows", "places"), (None, "list_codes", "list_codes")]
+)
+def test_posting_lists_of_whole_rows_and_of_all_codes(
+    encoder: str | None, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unreleased versions wrote rows in place of places, and codes of weak postings, too."""
+    with Index.create(tmp_path / "index", encoder) as index:
+        if encoder is None:
+            index.add_vectors(["a"], SparseVectors.from_dicts([{0: 1.0, 1: 0.1}]))
+        else:
+            index.add([{"id": "a", "text": "word"}])
     open_files = SegmentFiles.open
 
-    def with_rows(files: SegmentFiles, stored: StoredSegment) -> tuple[dict[str, Any], Any]:
+    def open_old(files: SegmentFiles, stored: StoredSegment) -> tuple[dict[str, Any], Any]:
         arrays, attributes = open_files(files, stored)
-        return {**arrays, "rows": arrays["places"]}, attributes
+        changed = np.append(arrays[new], arrays[new])
+        return {**{k: v for k, v in arrays.items() if k != new}, old: changed}, attributes
 
-    monkeypatch.setattr(SegmentFiles, "open", with_rows)
+    monkeypatch.setattr(SegmentFiles, "open", open_old)
     with pytest.raises(IndexVersionError, match="of another form: index the documents again"):
         Index.open(tmp_path / "index")

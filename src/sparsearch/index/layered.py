@@ -172,24 +172,24 @@ def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) 
     shares = list(pairwise(cuts))
     thresholds = np.empty(n_documents, np.float64)
     starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
-    places = np.empty(len(forward[2]), np.uint16)
-    codes = np.empty(len(forward[2]), np.uint8)
+    layering = scales, thresholds, shift
 
     with ThreadPoolExecutor(len(shares)) as pool:
 
-        def count(windows: tuple[int, int]) -> None:
-            count_layers(forward, scales, windows, thresholds, starts)
-
-        list(pool.map(count, shares))
-        offsets = add_up_counts(starts)
-
-        def fill(windows: tuple[int, int]) -> Array:
+        def count(windows: tuple[int, int]) -> Array:
             tops = np.zeros(2 * n_lists, np.uint8)
-            lists = offsets, places, codes, starts, tops
-            fill_layers(forward, (scales, thresholds, shift), windows, lists)
+            count_layers(forward, layering, windows, starts, tops)
             return tops
 
-        tops = np.maximum.reduce(list(pool.map(fill, shares)))
+        tops = np.maximum.reduce(list(pool.map(count, shares)))
+        offsets = add_up_counts(starts)
+        places = np.empty(offsets[-1], np.uint16)
+        codes = np.empty(offsets[n_lists], np.uint8)
+
+        def fill(windows: tuple[int, int]) -> None:
+            fill_layers(forward, layering, windows, (offsets, places, codes, starts, tops))
+
+        list(pool.map(fill, shares))
     return offsets, places, codes, starts, tops
 
 

@@ -71,17 +71,25 @@ class Segment:
         """Memory-map a segment; raises as `SegmentFiles.open` does."""
         arrays, attributes = files.open(stored)
         segment = cls(stored, arrays, attributes)
-        starts, window = (
-            ("list_starts", LIST_WINDOW) if segment.has_forward_index else ("window_starts", WINDOW)
-        )
-        n_windows = -(-segment.n_documents // window)
-        if "rows" in arrays or arrays[starts].shape[1] != n_windows + 1:
+        if not segment._has_known_form():
             folder = files.folder / stored.uid
             raise IndexVersionError(
                 f"{folder} was written by an unreleased sparsearch, with posting lists of another "
                 "form: index the documents again"
             )
         return segment
+
+    def _has_known_form(self) -> bool:
+        """Whether posting lists are as kernels take them: some of unreleased versions were not."""
+        if self.has_forward_index:
+            starts, window = "list_starts", LIST_WINDOW
+            n_codes = self.arrays["list_offsets"][len(self.arrays["terms"])]
+            known = len(self.arrays["list_codes"]) == n_codes
+        else:
+            starts, window = "window_starts", WINDOW
+            known = "places" in self.arrays
+        n_windows = -(-self.n_documents // window)
+        return bool(known) and self.arrays[starts].shape[1] == n_windows + 1
 
     @cached_property
     def n_documents(self) -> int:

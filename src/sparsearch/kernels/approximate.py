@@ -23,6 +23,7 @@ from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
 
 __all__ = [
     "add_postings",
+    "clip",
     "fit_scales",
     "gather_candidates",
     "keep_best",
@@ -105,7 +106,8 @@ def _open_strong(strong, located, multipliers, mass, n_documents, scale):  # typ
 
 
 @njit(nogil=True, cache=True)
-def _clip(start, stop, size):  # type: ignore[no-untyped-def]
+def clip(start, stop, size):  # type: ignore[no-untyped-def]
+    """Return the part of a range that lies below ``size``."""
     stop = max(min(stop, size), 0)
     return min(max(start, 0), stop), stop
 
@@ -116,7 +118,7 @@ def add_postings(places, codes, start, stop, factor, accumulators):  # type: ign
     number = accumulators.dtype.type
     size = np.uint64(accumulators.size)
     # All of this is always so, unless a file was damaged, which must not damage the process.
-    start, stop = _clip(start, stop, codes.size)
+    start, stop = clip(start, stop, codes.size)
     for i in range(np.uint64(start), np.uint64(stop)):
         place = np.uint64(places[i])
         if place < size:
@@ -264,7 +266,7 @@ def keep_best(keys, sizes, count):  # type: ignore[no-untyped-def]
 def _fetch(forward, row):  # type: ignore[no-untyped-def]
     """Ask for a document's vector to be brought into the cache."""
     offsets, numbers, codes = forward
-    start, stop = _clip(offsets[row], offsets[row + 1], codes.size)
+    start, stop = clip(offsets[row], offsets[row + 1], codes.size)
     for i in range(start, stop, _CACHE_LINE // numbers.itemsize):
         prefetch(numbers, i)  # type: ignore[call-arg]
     for i in range(start, stop, _CACHE_LINE // codes.itemsize):
@@ -303,7 +305,7 @@ def score_documents(forward, base, candidates, weights, k, keys, size, threshold
         row = candidates[i] - base
         score = np.int64(0)
         # All of this is always so, unless a file was damaged, which must not damage the process.
-        start, stop = _clip(offsets[row], offsets[row + 1], codes.size)
+        start, stop = clip(offsets[row], offsets[row + 1], codes.size)
         for j in range(np.uint64(start), np.uint64(stop)):
             number = np.uint64(numbers[j])
             if number < n_lists:

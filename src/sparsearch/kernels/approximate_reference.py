@@ -48,7 +48,11 @@ def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tupl
     tops = np.zeros(2 * n_lists, np.int64)
     np.maximum.at(tops, lists, upper)
     list_offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
-    return list_offsets, rows % LIST_WINDOW, upper, starts, tops
+    places = rows % LIST_WINDOW
+    weak = lists >= n_lists
+    quarters = np.ceil(np.outer(tops, [0.25, 0.5, 0.75]))
+    places[weak] += LIST_WINDOW * (upper[:, None] > quarters[lists]).sum(axis=1)[weak]
+    return list_offsets, places, upper[~weak], starts, tops
 
 
 def copy_entries(

@@ -11,6 +11,8 @@ own weights needs no sorting and does not depend on other documents.
   n are list ``i``, its weak ones list ``n + i``. int64 [2 n + 1]; the document's place in its
   window of `LIST_WINDOW` documents, uint16; the upper 8 bits of its code, uint8; where in the list
   each window starts, uint32 [2 n, windows + 1]; the largest of the list's codes, uint8 [2 n].
+  There are codes for strong postings only. The two bits that a place leaves free tell the level of
+  a weak one: which quarter of the codes up to the list's largest it lies in (see `level_top`).
 """
 
 from __future__ import annotations
@@ -21,24 +23,33 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from sparsearch.kernels.compiling import inner
 from sparsearch.kernels.lists import LOW_BITS
 
 __all__ = [
+    "LEVELS",
     "LIST_WINDOW",
+    "PLACE_BITS",
     "STRONG_SHARE",
     "add_up_counts",
     "copy_entries",
     "count_layers",
     "fill_layers",
     "largest_codes",
+    "level_top",
     "quantise",
     "raise_largest",
     "upper_shift",
 ]
 
-LIST_WINDOW = 16384
+PLACE_BITS = 14
+"""Bits of a place in a window. A weak posting has the level of its code in those above."""
+
+LIST_WINDOW = 1 << PLACE_BITS
 """Documents to a window: accumulators of 16 bits fit a first-level cache, those of 32 bits a
 second-level one. Part of the file format."""
+
+LEVELS = 4
 
 STRONG_SHARE = 0.8
 """A posting is strong if it weighs at least this share of the mean weight of a unit of mass, which
@@ -142,24 +153,39 @@ def copy_entries(forward, rows, places, steps, numbers, codes):  # type: ignore[
             end += 1
 
 
+@inner
+def level_top(level, top):  # type: ignore[no-untyped-def]
+    """Return the largest code of a level, 0 to 3, of a list whose largest code is ``top``."""
+    return ((level + 1) * np.int64(top) + LEVELS - 1) // LEVELS
+
+
+@inner
+def _upper(code, shift):  # type: ignore[no-untyped-def]
+    """Return the upper bits of a code; what is left of a small one must still count as present."""
+    return np.uint8(max(np.int64(code) >> shift, 1))
+
+
 @njit(nogil=True, cache=True)
-def count_layers(forward, scales, windows, thresholds, starts):  # type: ignore[no-untyped-def]
-    """Count the postings of each list in some windows of documents.
+def count_layers(forward, layering, windows, starts, tops):  # type: ignore[no-untyped-def]
+    """Count the postings of each list in some windows of documents, and find their largest codes.
 
     Parameters
     ----------
     forward : tuple
         The forward index.
-    scales : ndarray of float32 [lists]
-        What one step of a code is worth.
+    layering : tuple of (scales, thresholds, shift)
+        What one step of a code is worth, float32 [lists]; the weight from which a document's
+        postings are strong, float64 [documents], filled in place for these windows; by how many
+        bits codes are shifted to fit the lists, as `upper_shift` returns.
     windows : tuple of (first, stop)
-    thresholds : ndarray of float64 [documents]
-        Filled in place, for these windows: the weight from which a document's postings are strong.
     starts : ndarray of uint32 [2 lists, windows + 1]
         Column ``i + 1`` is filled in place with how many postings each layered list has in window
         ``i``.
+    tops : ndarray of uint8 [2 lists]
+        Raised in place to the largest codes.
     """
     offsets, numbers, codes = forward
+    scales, thresholds, shift = layering
     n_lists, n_rows = scales.size, offsets.size - 1
     # Of its own, because a column of a large array takes a cache line for each count.
     counts = np.empty(2 * n_lists, np.uint32)
@@ -172,7 +198,9 @@ def count_layers(forward, scales, windows, thresholds, starts):  # type: ignore[
             for i in range(offsets[row], offsets[row + 1]):
                 number = np.int64(numbers[i])
                 weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
-                counts[number + weak * n_lists] += 1
+                number += weak * n_lists
+                counts[number] += 1
+                tops[number] = max(tops[number], _upper(codes[i], shift))
         for number in range(2 * n_lists):  # an assignment to the column takes 2 s to compile
             starts[number, window + 1] = counts[number]
 
@@ -208,9 +236,17 @@ def _sort_window(forward, layering, window, starts, buffers):  # type: ignore[no
             number += weak * n_lists
             at = ends[number]
             sorted_places[at] = row - first
-            # What is left of a small code after the shift must still count as present.
-            sorted_codes[at] = max(np.int64(codes[i]) >> shift, 1)
+            sorted_codes[at] = _upper(codes[i], shift)
             ends[number] = at + 1
+
+
+@inner
+def _add_level(place, code, top):  # type: ignore[no-untyped-def]
+    """Return a place with the level of a code in the bits above."""
+    level = 0
+    for i in range(LEVELS - 1):
+        level += code > level_top(i, top)
+    return np.uint16(place | level << PLACE_BITS)
 
 
 @njit(nogil=True, cache=True)
@@ -221,12 +257,10 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
     ----------
     forward : tuple
         The forward index.
-    layering : tuple of (scales, thresholds, shift)
-        As for `count_layers`; as it leaves them; as `upper_shift` returns.
-    windows : tuple of (first, stop)
+    layering, windows
+        As `count_layers` leaves them, and for the same windows.
     lists : tuple
-        The layered lists. Offsets and starts are read, places and codes filled in place. Tops are
-        raised in place to the largest codes that were written.
+        The layered lists. Places and codes are filled in place, the rest is read.
     """
     row_offsets, n_rows = forward[0], forward[0].size - 1
     offsets, places, upper_codes, starts, tops = lists
@@ -242,8 +276,14 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
         start = np.int64(0)
         for number in range(tops.size):
             target = offsets[number] + np.int64(starts[number, window])
-            for i in range(ends[number] - start):
-                places[target + i] = sorted_places[start + i]
-                upper_codes[target + i] = sorted_codes[start + i]
-                tops[number] = max(tops[number], sorted_codes[start + i])
+            if number < tops.size // 2:
+                for i in range(ends[number] - start):
+                    places[target + i] = sorted_places[start + i]
+                    upper_codes[target + i] = sorted_codes[start + i]
+            else:
+                for i in range(ends[number] - start):
+                    at = start + i
+                    places[target + i] = _add_level(
+                        sorted_places[at], sorted_codes[at], tops[number]
+                    )
             start = np.int64(ends[number])

@@ -16,10 +16,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.approximate import add_postings, score_documents
+from sparsearch.kernels.approximate import add_postings, clip, score_documents
 from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.filtering import clear_others
-from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.forward import LEVELS, LIST_WINDOW, PLACE_BITS, level_top
 from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import select_best
@@ -59,8 +59,11 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    numbers, factors : ndarray of int64 [2 n], int32 [2 n]
-        Strong lists first, then weak ones: those that add most and cost least.
+    numbers, factors : ndarray of int64 [2 n], int32 [n]
+        Strong lists first, then weak ones: those that add most and cost least. What a code of a
+        strong list is multiplied by.
+    values : ndarray of int32 [4 n]
+        What a posting of each weak list adds at most, by its level.
     rest : ndarray of int64 [2 n + 1]
         What lists ``i`` and later can add to the sum of upper codes; only right from n on.
     """
@@ -69,7 +72,8 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
     positive = np.flatnonzero((located >= 0) & (multipliers > 0))
     n = positive.size
     numbers = np.empty(2 * n, np.int64)
-    factors = np.empty(2 * n, np.int32)
+    factors = np.empty(n, np.int32)
+    values = np.empty(LEVELS * n, np.int32)
     bounds = np.empty(n, np.int64)
     worth = np.empty(n, np.float64)
     for i in range(n):
@@ -84,9 +88,22 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
     rest = np.zeros(2 * n + 1, np.int64)
     for i in range(n - 1, -1, -1):
         numbers[n + i] = n_lists + numbers[order[i]]
-        factors[n + i] = factors[order[i]]
+        for level in range(LEVELS):
+            top = level_top(level, tops[numbers[n + i]])
+            values[LEVELS * i + level] = factors[order[i]] * top
         rest[n + i] = rest[n + i + 1] + bounds[order[i]]
-    return numbers, factors, rest
+    return numbers, factors, values, rest
+
+
+@njit(nogil=True, cache=True)
+def _add_weak(places, start, stop, values, first, sums):  # type: ignore[no-untyped-def]
+    """Add to each place what its level is worth: ``values[first]`` and the three that follow."""
+    # Always so, unless a file was damaged, which must not damage the process.
+    start, stop = clip(start, stop, places.size)
+    mask = np.uint64(LIST_WINDOW - 1)
+    for i in range(np.uint64(start), np.uint64(stop)):
+        place = np.uint64(places[i])
+        sums[place & mask] += values[np.uint64(first) + (place >> np.uint64(PLACE_BITS))]
 
 
 @njit(nogil=True, cache=True)
@@ -113,14 +130,15 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
     lists, forward, shift = layers
     offsets, places, codes, starts, _ = lists
     n_rows = forward[0].size - 1
-    numbers, factors, rest = opened
+    numbers, factors, values, rest = opened
+    n_strong = factors.size
     accumulators, documents = buffers
     k = keys.size // 2
     share = _REST_SHARE / (1 + k / _REST_K)
     walked = numbers.size
     for window in range(starts.shape[1] - 1):
         # Scores only rise, so fewer and fewer lists need be walked.
-        while walked > numbers.size // 2 and rest[walked - 1] << shift <= threshold * share:
+        while walked > n_strong and rest[walked - 1] << shift <= threshold * share:
             walked -= 1
         missing = (rest[walked] << shift) + slack
         # A document in none of the lists has no score, if all are walked.
@@ -129,7 +147,10 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
         for i in range(walked):
             start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
             stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
-            add_postings(places, codes, start, stop, factors[i], accumulators)
+            if i < n_strong:
+                add_postings(places, codes, start, stop, factors[i], accumulators)
+            else:
+                _add_weak(places, start, stop, values, LEVELS * (i - n_strong), accumulators)
             added += max(stop - start, 0)
         if added == 0 and bar >= 0:
             continue
