@@ -27,6 +27,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vectors") / "index"
+    rows = [{f"t{i * p % 17}": 0.1 + i * p % 1009 / 97 for p in (1, 3, 7)} for i in range(40)]
+    fields = [{**document(i), "id": f"d{i}"} for i in range(40)]
+    with Index.create(folder, None, IndexConfig(segment_documents=16, weight_bits=8)) as index:
+        ids = [field.pop("id") for field in fields]
+        index.add_vectors(ids, SparseVectors.from_dicts(rows), fields)
+        index.delete(["d3"])
+    return folder
+
+
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path) -> Path:
     shutil.copytree(whole, tmp_path / "index")
@@ -138,15 +150,28 @@ def _spoil(folder: Path, name: str) -> None:
         path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["offsets", "places", "windows", "long_before"])
-def test_a_damaged_posting_does_not_damage_the_process(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *(("whole", name) for name in ("offsets", "places", "windows", "long_before")),
+        *(("vectors", name) for name in ("list_offsets", "list_places", "list_starts")),
+        *(("vectors", name) for name in ("list_tops", "forward_offsets", "forward_lists")),
+    ],
+)
+def test_a_damaged_posting_does_not_damage_the_process(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, name: str
+) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(request.getfixturevalue(kind), folder)
     _spoil(folder, name)
     script = (
         "import sys, sparsearch\n"
         "index = sparsearch.Index.open(sys.argv[1])\n"
         "for document in list(index.documents()):\n"
+        "    text = document.text or 'x'\n"
+        "    query = text if index.info().encoder else {f't{i}': 1.0 for i in range(17)}\n"
         "    for k in (1, 1000):\n"
-        "        index.search(document.text or 'x', k)\n"
+        "        index.search(query, k)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, folder], capture_output=True, check=False)
     assert done.returncode in (0, 1), done.stderr  # a signal would give a negative one
@@ -171,18 +196,6 @@ CALLS: list[Callable[[Index], object]] = [
 
 def query_of(index: Index) -> str | dict[str, float]:
     return QUERY if index.info().encoder else {"t3": 1.0, "t5": 0.5}
-
-
-@pytest.fixture(scope="module")
-def vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("vectors") / "index"
-    rows = [{f"t{i * p % 17}": 0.1 + i * p % 1009 / 97 for p in (1, 3, 7)} for i in range(40)]
-    fields = [{**document(i), "id": f"d{i}"} for i in range(40)]
-    with Index.create(folder, None, IndexConfig(segment_documents=16, weight_bits=8)) as index:
-        ids = [field.pop("id") for field in fields]
-        index.add_vectors(ids, SparseVectors.from_dicts(rows), fields)
-        index.delete(["d3"])
-    return folder
 
 
 def _damage_an_array(segment: Path, rng: np.random.Generator) -> None:

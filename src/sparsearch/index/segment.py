@@ -28,7 +28,7 @@ _PLACES = ("offsets", "places", "long_lists", "window_starts", "long_before", "w
 _COUNT_LISTS = ("codes", "max_codes", "dense_lists", "planes", "maxima")
 
 _FORWARD = ("forward_offsets", "forward_lists", "forward_codes")
-LISTS = ("list_offsets", "list_places", "list_codes", "list_starts", "list_tops")
+LISTS = ("list_offsets", "list_places", "strong_codes", "list_starts", "list_tops")
 """Names of the layered lists' arrays, in the order in which the kernels take them."""
 
 LENGTHS = "lengths"
@@ -82,14 +82,11 @@ class Segment:
     def _has_known_form(self) -> bool:
         """Whether posting lists are as kernels take them: some of unreleased versions were not."""
         if self.has_forward_index:
-            starts, window = "list_starts", LIST_WINDOW
-            n_codes = self.arrays["list_offsets"][len(self.arrays["terms"])]
-            known = len(self.arrays["list_codes"]) == n_codes
+            starts, window, lately = "list_starts", LIST_WINDOW, "strong_codes"
         else:
-            starts, window = "window_starts", WINDOW
-            known = "places" in self.arrays
+            starts, window, lately = "window_starts", WINDOW, "places"
         n_windows = -(-self.n_documents // window)
-        return bool(known) and self.arrays[starts].shape[1] == n_windows + 1
+        return lately in self.arrays and self.arrays[starts].shape[1] == n_windows + 1
 
     @cached_property
     def n_documents(self) -> int:

@@ -9,10 +9,10 @@ own weights needs no sorting and does not depend on other documents.
   posting's list, ascending within a document, uint16 or uint32; its code, uint8 or uint16.
 - Layered lists are ``(offsets, places, codes, starts, tops)``. The strong postings of term ``i`` of
   n are list ``i``, its weak ones list ``n + i``. int64 [2 n + 1]; the document's place in its
-  window of `LIST_WINDOW` documents, uint16; the upper 8 bits of its code, uint8; where in the list
-  each window starts, uint32 [2 n, windows + 1]; the largest of the list's codes, uint8 [2 n].
-  There are codes for strong postings only. The two bits that a place leaves free tell the level of
-  a weak one: which quarter of the codes up to the list's largest it lies in (see `level_top`).
+  window of `LIST_WINDOW` documents, uint16; the upper 8 bits of its code, uint8 [strong postings];
+  where in the list each window starts, uint32 [2 n, windows + 1]; the largest of the list's codes,
+  uint8 [2 n]. Of weak postings only the level is known, which quarter of the codes up to the list's
+  largest the code lies in (see `level_top`): it stands in the two upper bits of the place.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ LIST_WINDOW = 1 << PLACE_BITS
 """Documents to a window: accumulators of 16 bits fit a first-level cache, those of 32 bits a
 second-level one. Part of the file format."""
 
-LEVELS = 4
+LEVELS = 1 << (16 - PLACE_BITS)
 
 STRONG_SHARE = 0.8
 """A posting is strong if it weighs at least this share of the mean weight of a unit of mass, which
@@ -263,7 +263,7 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
         The layered lists. Places and codes are filled in place, the rest is read.
     """
     row_offsets, n_rows = forward[0], forward[0].size - 1
-    offsets, places, upper_codes, starts, tops = lists
+    offsets, places, strong_codes, starts, tops = lists
     largest = 0
     for window in range(windows[0], windows[1]):
         stop = row_offsets[min((window + 1) * LIST_WINDOW, n_rows)]
@@ -275,15 +275,13 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
         _sort_window(forward, layering, window, starts, (ends, sorted_places, sorted_codes))
         start = np.int64(0)
         for number in range(tops.size):
-            target = offsets[number] + np.int64(starts[number, window])
+            to = offsets[number] + np.int64(starts[number, window]) - start
+            end = np.int64(ends[number])
             if number < tops.size // 2:
-                for i in range(ends[number] - start):
-                    places[target + i] = sorted_places[start + i]
-                    upper_codes[target + i] = sorted_codes[start + i]
+                for i in range(start, end):
+                    places[to + i] = sorted_places[i]
+                    strong_codes[to + i] = sorted_codes[i]
             else:
-                for i in range(ends[number] - start):
-                    at = start + i
-                    places[target + i] = _add_level(
-                        sorted_places[at], sorted_codes[at], tops[number]
-                    )
-            start = np.int64(ends[number])
+                for i in range(start, end):
+                    places[to + i] = _add_level(sorted_places[i], sorted_codes[i], tops[number])
+            start = end

@@ -5,7 +5,8 @@ Every posting stands in one of its term's two lists, the strong or the weak one 
 search. The strong lists are walked, and of the weak ones those that can add most, until the rest
 can add only a share of that score. A document whose partial score, with all that may be missing
 from it, does not exceed the score to beat is not among the best k; the few others are scored in
-full from the forward index. So the lists may hold codes of 8 bits where the forward index has 12.
+full from the forward index. So the lists may hold codes of 8 bits where the forward index has 12,
+and of weak postings only the quarter of the codes that theirs lies in.
 
 It is MaxScore (Turtle and Flood 1995) with lists in two layers of impact, and with a forward index
 in place of looking documents up in the lists left out.
