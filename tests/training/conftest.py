@@ -130,6 +130,19 @@ def tiny_decoder(tokenizer, decoder_sizes, tmp_path_factory: pytest.TempPathFact
     return _saved(model, tokenizer, tmp_path_factory.mktemp("tiny") / "llama")
 
 
+@pytest.fixture(scope="session")
+def unpadded_decoder(tiny_decoder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Folder of the same decoder in half precision, without a token to pad with: as many are."""
+    from transformers import AutoTokenizer, LlamaForCausalLM
+
+    model = LlamaForCausalLM.from_pretrained(tiny_decoder, dtype=torch.bfloat16)
+    model.config.pad_token_id = None
+    tokenizer = AutoTokenizer.from_pretrained(tiny_decoder)
+    tokenizer.add_special_tokens({"eos_token": tokenizer.pad_token})
+    tokenizer.pad_token = None
+    return _saved(model, tokenizer, tmp_path_factory.mktemp("unpadded") / "llama")
+
+
 def _saved(model, tokenizer, folder: Path) -> str:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -15,6 +15,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import SpladePooling, Transformer
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 import sparsearch as ss
 from sparsearch.encoders import Encoder
@@ -42,6 +43,28 @@ OF_SENTENCE_TRANSFORMERS = (
     "df-flops",
 )
 """Recipes whose models need no module of ours."""
+
+
+def test_weights_that_are_trained_have_32_bits(tiny_bert: str, tmp_path) -> None:
+    half = AutoModelForMaskedLM.from_pretrained(tiny_bert, dtype=torch.bfloat16)
+    half.save_pretrained(tmp_path / "half")
+    AutoTokenizer.from_pretrained(tiny_bert).save_pretrained(tmp_path / "half")
+    for name in ("splade", "deepimpact", "sparta"):
+        base = Base(str(tmp_path / "half"), query_length=16, document_length=48)
+        model = build_model(RECIPES[name], base, TEXTS, "cpu")
+        assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["echo-mistral-splade", "promptreps"])
+def test_decoders_without_a_padding_token(name: str, unpadded_decoder: str, tmp_path) -> None:
+    base = Base(unpadded_decoder, query_length=16, document_length=48)
+    model = build_model(RECIPES[name], base, TEXTS, "cpu")
+    together = LiveEncoder(model).encode_documents(TEXTS)
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    loaded = SparseEncoder(str(tmp_path / "model"), device="cpu", trust_remote_code=True)
+    theirs = loaded.encode_document(TEXTS)
+    dense = together.to_torch(columns=theirs.shape[1]).to_dense()
+    np.testing.assert_allclose(dense, theirs.to_dense().float(), rtol=0.05, atol=0.05)
 
 
 def base_of(name: str, tiny_bert: str, tiny_decoder: str) -> Base:

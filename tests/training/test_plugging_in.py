@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -174,6 +175,23 @@ def test_the_command_reports_a_wrong_setting(tmp_path: Path) -> None:
     assert "error: " in done.stderr
     assert "stpes: no such setting" in done.stderr
     assert CliRunner().invoke(app, ["train"]).exit_code == 2
+
+
+def test_plots_that_cannot_be_drawn_are_refused_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = {"recipe": "promptreps", "model": "m", "data": "d", "output": str(tmp_path / "run")}
+    command = ["train", str(tmp_path / "config.yaml"), "--plot"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 2
+    assert "promptreps is not trained" in done.stderr
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "recipe": "splade"}))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 1
+    assert "pip install 'sparsearch[eval]'" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_command_lists_recipes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -61,7 +62,9 @@ def launch(config: TrainConfig, count: int) -> subprocess.CompletedProcess[str]:
 
 
 def parameters(config: TrainConfig) -> dict[str, torch.Tensor]:
-    return load_file(Path(config.output) / "best.safetensors")
+    output = Path(config.output)
+    best = json.loads((output / "result.json").read_text())["best_step"]
+    return load_file(output / f"best-{best:08d}.safetensors")
 
 
 def figures(config: TrainConfig) -> list[float]:

@@ -70,13 +70,18 @@ def test_scores_for_some_examples_only(config: TrainConfig, examples: list[Examp
     assert result.steps == 2  # which has no use for scores
 
 
-def test_triplets_may_share_a_negative(config: TrainConfig, examples: list[Example]) -> None:
-    triplets = [replace(e, documents=(e.positive, "no answer")) for e in examples[:20]]
+def test_triplets_may_share_a_negative_but_an_answer_only_where_no_other_s_is_wrong(
+    config: TrainConfig, examples: list[Example]
+) -> None:
     optimizer = replace(config.optimizer, steps=1)
     config = replace(config, sparsity=SparsityConfig(), optimizer=optimizer)
-    assert train(replace(config, recipe="deepimpact"), examples=triplets).steps == 1
-    with pytest.raises(InvalidInputError, match="'no answer' is in 20 of them"):
-        train(replace(config, output=config.output + "2"), examples=triplets)
+    triplets = [replace(e, documents=(e.positive, "no answer")) for e in examples[:20]]
+    assert train(config, examples=triplets).steps == 1
+    shared = [replace(e, documents=("the answer", e.positive)) for e in examples[:20]]
+    own = replace(config, recipe="deepimpact", output=config.output + "2")
+    assert train(own, examples=shared).steps == 1
+    with pytest.raises(InvalidInputError, match="'the answer' is in 20 of them"):
+        train(replace(config, output=config.output + "3"), examples=shared)
 
 
 def test_settings_of_no_use_to_a_recipe_are_refused(config: TrainConfig) -> None:

@@ -147,7 +147,26 @@ def test_no_text_is_twice_in_a_batch(texts, size: int, seed: int) -> None:
     assert [Batches(examples, size, seed)[step] for step in (7, 2)] == [found[7], found[2]]
 
 
-SHARED = [Example(f"query {n}", (f"document {n}", "of all")) for n in range(40)]
+SHARED = [Example(f"query {n}", ("of all", f"document {n}")) for n in range(40)]
+
+
+def test_documents_that_are_wrong_for_several_do_not_keep_these_apart() -> None:
+    examples = [Example(f"query {n}", (f"document {n}", "of all")) for n in range(40)]
+    batches = Batches(examples, 8, 0)
+    assert {e.query for step in range(5) for e in batches[step]} == {e.query for e in examples}
+
+
+def test_the_answer_of_one_is_not_wrong_for_another_of_its_batch() -> None:
+    rng = np.random.default_rng(0)
+    examples = [
+        Example(f"query {n}", tuple(f"document {i}" for i in (n, *rng.integers(0, 60, 3))))
+        for n in range(60)
+    ]
+    batches = Batches(examples, 8, 0)
+    for batch in (batches[step] for step in range(30)):
+        for example in batch:
+            others = {text for e in batch if e is not example for text in e.documents}
+            assert example.positive not in others
 
 
 def test_a_text_that_fills_no_batch_is_named() -> None:

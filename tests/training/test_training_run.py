@@ -241,6 +241,7 @@ def test_training_stops_early_and_keeps_the_best(
     assert result.best == max(measures.values())
     assert measures[result.best_step] == result.best
     assert result.steps == result.best_step + 4
+    assert 1 <= len(list(Path(config.output).glob("best-*.safetensors"))) <= 2
     assert read_start(Path(config.output)) == result.start
     drawn: list[Any] = []
     show = plotting._measures
@@ -351,9 +352,11 @@ def test_a_damaged_base_model_is_named(config: TrainConfig, tmp_path: Path) -> N
 
 def test_learning_rates_rise_and_fall() -> None:
     shares = [learning_rate_share(step, 10, 0.4) for step in range(10)]
-    assert shares == pytest.approx(
-        [1 / 4, 2 / 4, 3 / 4, 7 / 6, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
-    )
+    assert shares == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    for warmup in (0.0, 0.01, 0.25, 0.33, 0.9, 0.99, 1.0):
+        shares = [learning_rate_share(step, 10, warmup) for step in range(10)]
+        assert max(shares) == 1
+        assert min(shares) > 0
 
 
 def test_ramps_are_quadratic() -> None:

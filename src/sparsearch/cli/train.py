@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +14,10 @@ import typer
 
 from sparsearch.cli._arguments import JsonOutput
 from sparsearch.cli._console import note, quoted, write_json
+from sparsearch.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from sparsearch.training import DevelopmentConfig, StepReport, TrainResult
+    from sparsearch.training import DevelopmentConfig, Recipe, StepReport, TrainResult
 
 EXAMPLES = (
     "sparsearch train splade.yaml",
@@ -55,10 +57,12 @@ def train(
         raise typer.BadParameter("give a configuration file, or --recipes", param_hint="CONFIG")
     from dataclasses import replace
 
-    from sparsearch.training import plot_run, read_config
+    from sparsearch.training import RECIPES, plot_run, read_config
     from sparsearch.training import train as run
 
     settings = read_config(config)
+    if plot:
+        _check_plot(RECIPES[settings.recipe])
     if output is not None:
         settings = replace(settings, output=str(output))
     with _shown() if _is_first() else nullcontext() as report:
@@ -72,6 +76,15 @@ def train(
         write_json({"model": str(result.model), "steps": result.steps, **measures})
     else:
         _print_result(result, settings.development)
+
+
+def _check_plot(recipe: Recipe) -> None:
+    """Refuse before the training what would fail after it."""
+    if not recipe.losses:
+        reason = f"recipe {recipe.name} is not trained, so there is no run to draw"
+        raise typer.BadParameter(reason, param_hint="--plot")
+    if find_spec("matplotlib") is None:
+        raise MissingExtraError("matplotlib", "eval")
 
 
 def _is_first() -> bool:

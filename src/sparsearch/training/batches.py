@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,7 @@ __all__ = ["Batches"]
 
 
 class Batches:
-    """The batch of each step: shuffled epochs, and if need be no text twice in a batch.
+    """The batch of each step: shuffled epochs, and if need be no answer among wrong ones.
 
     A batch is a function of the seed and the number of the step alone, so that a run that is taken
     up again sees what it would have seen. What is left at the end of an epoch and fills no batch is
@@ -27,8 +28,9 @@ class Batches:
         Examples a batch.
     seed : int
     distinct : bool
-        Whether two examples that share a text are kept out of one batch, as they must be where the
-        document of one counts as a wrong answer to the other. What does not fit goes into the next
+        Whether documents of one example count as wrong answers to another one of the batch. Then
+        two examples are kept out of one batch where the query or the answer of one is a text of the
+        other; a document that is wrong for both does no harm. What does not fit goes into the next
         batch.
 
     Raises
@@ -43,7 +45,8 @@ class Batches:
         self._examples = examples
         self._size = size
         self._seed = seed
-        self._texts = _text_numbers(examples) if distinct else [frozenset()] * len(examples)
+        nothing = _Texts(frozenset(), frozenset())
+        self._texts = _text_numbers(examples) if distinct else [nothing] * len(examples)
         self._starts: list[int] = [0]
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
@@ -75,8 +78,9 @@ class Batches:
         if len(self._examples) < self._size:
             return f"{reason}; {advice}"
         counts = Counter(text for example in self._examples for text in _texts(example))
-        ((text, count),) = counts.most_common(1)
-        reason += f" without a text twice: {shorten(text)} is in {count} of them"
+        own = dict.fromkeys(text for example in self._examples for text in _own(example))
+        text = max(own, key=counts.__getitem__)
+        reason += f" without a text twice: {shorten(text)} is in {counts[text]} of them"
         return f"{reason}; {advice}"
 
     def _fill(self, epoch: int) -> Iterator[list[int]]:
@@ -84,13 +88,16 @@ class Batches:
         left = deque(random.permutation(len(self._examples)).tolist())
         while left:
             batch: list[int] = []
-            seen: set[int] = set()
+            own: set[int] = set()
+            every: set[int] = set()
             postponed = []
             while left and len(batch) < self._size:
                 number = left.popleft()
-                if seen.isdisjoint(self._texts[number]):
+                texts = self._texts[number]
+                if every.isdisjoint(texts.own) and own.isdisjoint(texts.every):
                     batch.append(number)
-                    seen.update(self._texts[number])
+                    own.update(texts.own)
+                    every.update(texts.every)
                 else:
                     postponed.append(number)
             if len(batch) < self._size:
@@ -99,15 +106,29 @@ class Batches:
             yield batch
 
 
-def _text_numbers(examples: Sequence[Example]) -> list[frozenset[int]]:
+@dataclass(frozen=True)
+class _Texts:
+    """Numbers of an example's texts: of its query and its answer, and of all."""
+
+    own: frozenset[int]
+    every: frozenset[int]
+
+
+def _text_numbers(examples: Sequence[Example]) -> list[_Texts]:
     """Return for each example the numbers of its texts; equal texts have equal numbers."""
     numbers: dict[str, int] = {}
-    return [
-        frozenset(numbers.setdefault(text, len(numbers)) for text in _texts(example))
-        for example in examples
-    ]
+
+    def number(texts: tuple[str, ...]) -> frozenset[int]:
+        return frozenset(numbers.setdefault(text, len(numbers)) for text in texts)
+
+    return [_Texts(number(_own(example)), number(_texts(example))) for example in examples]
 
 
-def _texts(example: Example) -> dict[str, None]:
+def _own(example: Example) -> tuple[str, ...]:
+    """Return the query of an example and the document that answers it."""
+    return example.query, example.positive
+
+
+def _texts(example: Example) -> tuple[str, ...]:
     """Return the texts of an example, each once."""
-    return dict.fromkeys((example.query, *example.documents))
+    return tuple(dict.fromkeys((example.query, *example.documents)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,12 +56,15 @@ class Base:
     query_model : str, optional
         Another one for queries, for recipes that do not share a model.
     query_length, document_length : int
+    dtype : torch.dtype or str
+        Of the weights; chosen by `build_model`.
     """
 
     model: str
     query_model: str | None = None
     query_length: int = 32
     document_length: int = 256
+    dtype: torch.dtype | str = "auto"
 
 
 def build_model(
@@ -89,6 +92,9 @@ def build_model(
         When the checkpoint cannot be loaded or has no head of the kind that the recipe needs.
     """
     texts = list(texts)
+    # A step of an optimizer is too small for weights of 16 bits; adapters are apart from these.
+    trains_all = recipe.losses and recipe.lora_rank is None
+    base = replace(base, dtype=torch.float32 if trains_all else "auto")
     document = _chain(recipe.document, base.model, base)
     if recipe.shared:
         modules = document
@@ -200,12 +206,14 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
             transformer = kind(
                 path,
                 transformer_task=task,
+                model_kwargs={"dtype": base.dtype},
                 query_length=base.query_length,
                 document_length=base.document_length,
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise TrainingError(f"the model {path} cannot be loaded: {error}") from error
     _check_lengths(transformer, path, base, copies=1 if kind is Transformer else 2)
+    _set_padding(transformer.tokenizer, path)
     terms = len(transformer.tokenizer)
     if transformer.model.get_input_embeddings().weight.shape[0] > terms:
         # Rows beyond the tokenizer's terms (padding to a round number) are no terms.
@@ -221,6 +229,14 @@ def _check_lengths(transformer: Transformer, path: str, base: Base, copies: int)
             raise TrainingError(
                 f"{name} is {tokens}, but {path} takes at most {longest // copies} tokens"
             )
+
+
+def _set_padding(tokenizer: Any, path: str) -> None:
+    """Pad with the end of a text where there is no token for it, as decoders often have none."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token is None:
+        raise TrainingError(f"the tokenizer of {path} has no token to pad with, nor one of an end")
 
 
 def _has_head(config: Any, ending: str) -> bool:

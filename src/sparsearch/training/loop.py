@@ -90,6 +90,7 @@ class Trainer:
         self._encoding = Encoding(model, config.optimizer.precision, config.fused_head)
         self._watch = CollapseWatch(config.sparsity.patience)
         self._development = development
+        self._saved_best = self._best
 
     def run(
         self, examples: Sequence[Example], report: Callable[[StepReport], None] | None = None
@@ -138,7 +139,7 @@ class Trainer:
 
     @property
     def _best(self) -> Path:
-        return self._folder / "best.safetensors"
+        return self._folder / f"best-{self.progress.best_step:08d}.safetensors"
 
     def _step(self, step: int) -> StepReport:
         started = time.perf_counter()
@@ -232,8 +233,15 @@ class Trainer:
         if progress.best is None or value > progress.best:
             progress.best, progress.best_step, progress.waited = value, progress.step, 0
             if is_first:
-                checkpoints.save_weights(self._best, self.model)
+                self._save_best()
         return value
+
+    def _save_best(self) -> None:
+        """Save the weights, and keep those that a run taken up from the last checkpoint needs."""
+        checkpoints.save_weights(self._best, self.model)
+        for path in self._folder.glob("best-*.safetensors"):
+            if path not in (self._best, self._saved_best):
+                path.unlink()
 
     def _out_of_patience(self) -> bool:
         config = self.config.development
@@ -255,6 +263,7 @@ class Trainer:
         }
         folder = self._folder / "checkpoints"
         checkpoints.save(folder, self.progress.step, everything, self._optimizer, state)
+        self._saved_best = self._best
 
     def _resume(self, everything: nn.Module) -> None:
         path = checkpoints.latest(self._folder / "checkpoints")
@@ -262,6 +271,9 @@ class Trainer:
             return
         state = checkpoints.load(path, everything, self._optimizer)
         self.progress = Progress(**state["progress"])
+        self._saved_best = self._best
+        if not self._best.exists():  # an older checkpoint than the last: it is looked for anew
+            self.progress.best, self.progress.waited = None, 0
         self._watch.empty = state["empty"]
         for side, values in state["controllers"].items():
             self.objective.penalties[side].controller = NnzController(**values)

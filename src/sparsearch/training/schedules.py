@@ -16,9 +16,9 @@ def learning_rate_share(step: int, steps: int, warmup: float) -> float:
     Linear from 0 over the first ``warmup * steps`` steps, then linear to 0 at the end.
     """
     rise = warmup * steps
-    if step + 1 < rise:
+    if step + 1 <= rise:
         return (step + 1) / rise
-    return (steps - step) / max(1.0, steps - rise) if steps > rise else 1.0
+    return min(1.0, (steps - step) / max(1.0, steps - rise))
 
 
 def ramp(step: int, steps: int, share: float) -> float:
