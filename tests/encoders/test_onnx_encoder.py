@@ -297,4 +297,5 @@ def test_the_settings_can_be_written(tiny: OnnxEncoder) -> None:
         **SETTINGS,
         "max_batch": None,
         "idf_exponent": 1.0,
+        "max_query_terms": None,
     }

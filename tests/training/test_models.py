@@ -67,6 +67,25 @@ def test_decoders_without_a_padding_token(name: str, unpadded_decoder: str, tmp_
     np.testing.assert_allclose(dense, theirs.to_dense().float(), rtol=0.05, atol=0.05)
 
 
+@pytest.mark.parametrize("backend", ["torch", None])
+@pytest.mark.parametrize("name", ["splade", "li-lsr", "splade-doc"])
+def test_only_the_heaviest_terms_are_kept_by_tables_too(
+    name: str, backend: str | None, tiny_bert: str, tiny_decoder: str, documents, tmp_path
+) -> None:
+    texts = [str(d["text"]) for d in documents]
+    recipe = replace(RECIPES[name], top_k=4)
+    base = replace(base_of(name, tiny_bert, tiny_decoder), query_length=48)
+    model = build_model(recipe, base, texts, "cpu")
+    model.save(str(tmp_path / "model"), create_model_card=False)
+    queries = [" ".join(text.split()[:12]) for text in texts[:20]]
+    expected = model.encode_query(queries).to_dense().numpy()
+    encoder = Encoder.load(tmp_path / "model", backend=backend, quantize=False)
+    found = encoder.encode_queries(queries).to_torch(columns=expected.shape[1]).to_dense()
+    assert (expected > 0).sum(axis=1).max() == 4
+    # Which of equal weights are kept is left open.
+    np.testing.assert_allclose(np.sort(found), np.sort(expected), rtol=1e-3, atol=1e-4)
+
+
 def base_of(name: str, tiny_bert: str, tiny_decoder: str) -> Base:
     decoder = RECIPES[name].document.kind in ("echo", "prompt_reps")
     return Base(tiny_decoder if decoder else tiny_bert, query_length=16, document_length=48)

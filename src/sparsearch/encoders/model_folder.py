@@ -76,6 +76,8 @@ class ModelSettings:
         its ranges are those of the batch, and a vector must not depend on its neighbours.
     idf_exponent : float
         Power that inverse document frequency is raised to where `queries` is ``"idf"``; above 0.
+    max_query_terms : int, optional
+        Most terms of a query where no model encodes it; the heaviest are kept.
 
     Raises
     ------
@@ -96,6 +98,7 @@ class ModelSettings:
     query_prompt: str = ""
     max_batch: int | None = None
     idf_exponent: float = 1.0
+    max_query_terms: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -117,8 +120,9 @@ class ModelSettings:
         _check_choice("queries", self.queries, ("model", "weights", "idf"))
         if self.terms == "latents" and self.queries != "model":
             raise InvalidInputError(f"queries is {self.queries!r}, which needs terms 'tokens'")
-        if self.max_batch is not None:
-            _check_integer("max_batch", self.max_batch, 1)
+        for name in ("max_batch", "max_query_terms"):
+            if getattr(self, name) is not None:
+                _check_integer(name, getattr(self, name), 1)
         exponent = self.idf_exponent
         if isinstance(exponent, bool) or not isinstance(exponent, (int, float)):
             raise InvalidInputError(f"idf_exponent is {shorten(exponent)}, not a number")

@@ -256,6 +256,9 @@ class NetworkEncoder(Encoder):
                 raise EncoderError(f"{self.settings.name}: {reason}")
             idf = inverse_document_frequencies(term_ids.astype(np.uint32), statistics)
             weights = weights * idf**self.settings.idf_exponent
+        if self.settings.max_query_terms is not None:
+            kept = _heaviest(keys // dimension, weights, self.settings.max_query_terms)
+            keys, weights = keys[kept], weights[kept]
         return self._vectors(keys, weights.astype(np.float32), len(texts)).drop_zeros()
 
     def _vectors(
@@ -301,3 +304,12 @@ class OnnxEncoder(NetworkEncoder):
 def _prompted(texts: Sequence[str], prompt: str) -> list[str]:
     checked = checked_texts(texts)
     return [prompt + text for text in checked] if prompt else checked
+
+
+def _heaviest(
+    rows: NDArray[np.int64], weights: NDArray[np.floating[Any]], count: int
+) -> NDArray[np.intp]:
+    """Return the places of each row's heaviest entries, ascending; `rows` is."""
+    order = np.lexsort((-weights, rows))
+    ranks = np.arange(len(rows)) - np.searchsorted(rows, rows)
+    return np.sort(order[ranks < count])

@@ -118,6 +118,7 @@ class CheckpointParts:
                 queries="weights" if isinstance(queries, Table) else "model",
                 document_prompt=self._prompt_of(self.network, self.checkpoint.document_prompt),
                 query_prompt=self._prompt_of(queries, self.checkpoint.query_prompt),
+                max_query_terms=self.checkpoint.max_active if isinstance(queries, Table) else None,
             )
         except InvalidInputError as error:
             raise EncoderUnavailableError(f"{self.checkpoint.root}: {error}") from error
