@@ -15,7 +15,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sparse_encoder.modules import SpladePooling, Transformer
-from transformers import AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    MobileBertConfig,
+    MobileBertForMaskedLM,
+)
 
 import sparsearch as ss
 from sparsearch.encoders import Encoder
@@ -147,6 +152,28 @@ def test_the_fused_head_gives_the_vectors_and_gradients_of_the_plain_one(
     assert fused_gradients.keys() == plain_gradients.keys()
     for parameter, gradient in plain_gradients.items():
         torch.testing.assert_close(fused_gradients[parameter], gradient, rtol=1e-4, atol=1e-6)
+
+
+def test_a_head_that_is_not_called_is_not_fused(tiny_bert: str, tmp_path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    config = MobileBertConfig(
+        vocab_size=len(tokenizer),
+        embedding_size=32,
+        hidden_size=64,
+        intra_bottleneck_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    MobileBertForMaskedLM(config).save_pretrained(tmp_path / "mobile")
+    tokenizer.save_pretrained(tmp_path / "mobile")
+    base = Base(str(tmp_path / "mobile"), query_length=16, document_length=48)
+    model = build_model(RECIPES["splade"], base, TEXTS, "cpu").eval()
+    features = tokenize(model, TEXTS, "document", "cpu")
+    with torch.no_grad():
+        expected = embed(model, features, "document", fused=False)
+        torch.testing.assert_close(embed(model, features, "document"), expected)
+    assert expected.any()
 
 
 def test_a_live_encoder_is_known_by_its_weights(tiny_bert: str, tmp_path) -> None:

@@ -77,8 +77,10 @@ def _fusible(modules: Sequence[nn.Module]) -> Callable[[Features], Tensor] | Non
             transformer(features), (head.weight, head.bias), pooling, activation
         )
     if len(before) == 1 and isinstance(before[0], Transformer):
-        decoder = before[0].model.get_output_embeddings()
-        if before[0].transformer_task == "fill-mask" and isinstance(decoder, nn.Linear):
+        model = before[0].model
+        decoder = model.get_output_embeddings()
+        is_head = isinstance(decoder, nn.Linear) and len(decoder.weight) == model.config.vocab_size
+        if before[0].transformer_task == "fill-mask" and is_head:
             return lambda features: _masked_lm(before[0], decoder, features, pooling, activation)
     return None
 
@@ -90,17 +92,29 @@ def _masked_lm(
     pooling: nn.Module,
     activation: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    with _passing_through(decoder):
+    with _passing_through(decoder) as calls:
         features = transformer(features)  # its "logits" are what the decoder would be given
+    if not calls:  # it multiplies by the weights itself, as MobileBERT does
+        vectors: Tensor = pooling(features)["sentence_embedding"]
+        return vectors
     return _pooled(features, (decoder.weight, decoder.bias), pooling, activation)
 
 
 @contextmanager
-def _passing_through(layer: nn.Module) -> Iterator[None]:
-    """Make a layer return its input, by an attribute that hides the method of its class."""
-    layer.forward = lambda hidden: hidden
+def _passing_through(layer: nn.Module) -> Iterator[list[None]]:
+    """Make a layer return its input, by an attribute that hides the method of its class.
+
+    Yields a list that has one item for each time that it was called.
+    """
+    calls: list[None] = []
+
+    def forward(hidden: Tensor) -> Tensor:
+        calls.append(None)
+        return hidden
+
+    layer.forward = forward
     try:
-        yield
+        yield calls
     finally:
         del layer.forward
 
