@@ -94,6 +94,12 @@ def test_settings_of_no_use_to_a_recipe_are_refused(config: TrainConfig) -> None
     # What counts is what trains, a recipe of one's own as well.
     with pytest.raises(InvalidInputError, match="splade learns from no scores"):
         train(replace(config, recipe="li-lsr", teachers=bm25), recipe=RECIPES["splade"])
+    for name in ("deepct", "promptreps"):
+        with pytest.raises(InvalidInputError, match=f"negatives: recipe {name} learns from none"):
+            train(replace(config, recipe=name, negatives=NegativesConfig()))
+    two = replace(config, recipe="efficient-splade", query_model=config.model)
+    with pytest.raises(InvalidInputError, match="query_model: recipe splade has no model of its"):
+        train(two, recipe=RECIPES["splade"])
     table = replace(config, recipe="li-lsr", teachers=bm25, negatives=NegativesConfig())
     assert train(replace(table, optimizer=replace(rate, steps=1))).steps == 1
 

@@ -24,6 +24,12 @@ def check_use(config: TrainConfig, recipe: Recipe) -> None:
     if config.teachers is not None and not recipe.needs_scores:
         reason = f"recipe {recipe.name} learns from no scores, so teachers would score for nothing"
         raise InvalidInputError(f"teachers: {reason}; leave them out, or take another recipe")
+    if config.negatives is not None and not recipe.uses_negatives:
+        reason = f"recipe {recipe.name} learns from none, so they would be mined for nothing"
+        raise InvalidInputError(f"negatives: {reason}; leave them out, or take another recipe")
+    if config.query_model is not None and not recipe.has_query_model:
+        reason = f"recipe {recipe.name} has no model of its own for queries"
+        raise InvalidInputError(f"query_model: {reason}; leave it out")
     rate = config.optimizer.table_learning_rate
     if rate is not None and not recipe.has_table:
         reason = f"recipe {recipe.name} has no learned table of query weights"

@@ -253,7 +253,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         check_types(self)
         recipe = recipe_named(self.recipe)
-        if self.query_model is not None and (recipe.shared or recipe.query.inference_free):
+        if self.query_model is not None and not recipe.has_query_model:
             reason = f"query_model is {shorten(self.query_model)}, but recipe {self.recipe} has no"
             raise InvalidInputError(f"{reason} model of its own for queries; leave it out")
         _positive("", self, "checkpoint_every")

@@ -158,6 +158,16 @@ class Recipe:
         return self.needs_scores or any(loss.kind == "candidates" for loss in self.losses)
 
     @property
+    def uses_negatives(self) -> bool:
+        """Whether it learns anything from documents that do not answer a query."""
+        return self.needs_negatives or self.uses_others_documents
+
+    @property
+    def has_query_model(self) -> bool:
+        """Whether queries have a model of their own."""
+        return not self.shared and not self.query.inference_free
+
+    @property
     def has_table(self) -> bool:
         """Whether a weight for each term of queries is learned, in place of a model for them."""
         return self.query.kind == "table"
