@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
@@ -41,6 +41,9 @@ __all__ = ["Base", "build_model"]
 
 _SPLADE_NAMES = {ours: theirs for theirs, ours in SPLADE_ACTIVATIONS.items()}
 
+_Dtype: TypeAlias = torch.dtype | str
+"""Of weights; "auto" is what the checkpoint has."""
+
 _ACTIVE_SHARE = 0.03
 _CALIBRATION_TEXTS, _CALIBRATION_BATCH = 256, 32
 
@@ -56,15 +59,12 @@ class Base:
     query_model : str, optional
         Another one for queries, for recipes that do not share a model.
     query_length, document_length : int
-    dtype : torch.dtype or str
-        Of the weights; chosen by `build_model`.
     """
 
     model: str
     query_model: str | None = None
     query_length: int = 32
     document_length: int = 256
-    dtype: torch.dtype | str = "auto"
 
 
 def build_model(
@@ -93,9 +93,8 @@ def build_model(
     """
     texts = list(texts)
     # A step of an optimizer is too small for weights of 16 bits; adapters are apart from these.
-    trains_all = recipe.losses and recipe.lora_rank is None
-    base = replace(base, dtype=torch.float32 if trains_all else "auto")
-    document = _chain(recipe.document, base.model, base)
+    dtype = torch.float32 if recipe.losses and recipe.lora_rank is None else "auto"
+    document = _chain(recipe.document, base.model, base, dtype)
     if recipe.shared:
         modules = document
     else:
@@ -104,7 +103,7 @@ def build_model(
         if recipe.query.inference_free:
             query: list[nn.Module] = [_static(recipe.query, tokenizer, texts)]
         else:
-            query = _chain(recipe.query, query_base, base)
+            query = _chain(recipe.query, query_base, base, dtype)
             _check_same_vocabulary(tokenizer, _tokenizer(query[0]), base)
         modules = [Router.for_query_document(query_modules=query, document_modules=document)]
     model = SparseEncoder(
@@ -146,14 +145,14 @@ def _static(part: EncoderPart, tokenizer: Any, texts: Iterable[str]) -> SparseSt
     return SparseStaticEmbedding(tokenizer, weights, frozen=part.kind != "table")
 
 
-def _chain(part: EncoderPart, path: str, base: Base) -> list[nn.Module]:
+def _chain(part: EncoderPart, path: str, base: Base, dtype: _Dtype) -> list[nn.Module]:
     """Return the modules that make vectors of texts, one after the other."""
     if part.kind == "masked_lm":
-        return [_transformer(Transformer, path, base, "fill-mask"), _pooling(part)]
+        return [_transformer(Transformer, path, base, dtype, "fill-mask"), _pooling(part)]
     if part.kind == "prompt_reps":
-        return [_transformer(PromptTransformer, path, base, "text-generation")]
+        return [_transformer(PromptTransformer, path, base, dtype, "text-generation")]
     kind = EchoTransformer if part.kind == "echo" else Transformer
-    transformer = _transformer(kind, path, base, "feature-extraction")
+    transformer = _transformer(kind, path, base, dtype, "feature-extraction")
     embeddings = transformer.model.get_input_embeddings().weight
     terms, size = embeddings.shape
     if part.kind == "term_weights":
@@ -190,7 +189,9 @@ def _pooling(part: EncoderPart) -> nn.Module:
     return VocabularyPooling(part.pooling, part.activation)
 
 
-def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> Transformer:
+def _transformer(
+    kind: type[Transformer], path: str, base: Base, dtype: _Dtype, task: str
+) -> Transformer:
     if not Path(path).is_dir() and not is_hub_name(path):
         reason = f"{path} does not exist; give the folder of a model, or its name"
         raise TrainingError(reason)
@@ -206,7 +207,7 @@ def _transformer(kind: type[Transformer], path: str, base: Base, task: str) -> T
             transformer = kind(
                 path,
                 transformer_task=task,
-                model_kwargs={"dtype": base.dtype},
+                model_kwargs={"dtype": dtype},
                 query_length=base.query_length,
                 document_length=base.document_length,
             )
