@@ -34,6 +34,7 @@ from sparsearch.training import (
     train,
 )
 from sparsearch.training.config import DevelopmentConfig
+from sparsearch.training.development import Development
 from sparsearch.training.run_log import RunLog, StepReport, read_log, read_start
 from sparsearch.training.schedules import (
     CollapseWatch,
@@ -221,6 +222,34 @@ def test_the_number_of_non_zeros_is_steered(config: TrainConfig) -> None:
     start, end = (sum(r.document_nnz for r in part) / 20 for part in (reports[:20], reports[-20:]))
     assert start > 45
     assert 24 < end < 38
+
+
+def test_a_run_taken_up_again_ends_with_the_weights_that_its_result_names(
+    config: TrainConfig, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not with those that it had found better after its last checkpoint, but does not now."""
+    config = replace(
+        config,
+        development=DevelopmentConfig(str(development), every=2),
+        optimizer=replace(config.optimizer, steps=8),
+        checkpoint_every=4,
+    )
+    measures = iter([0.1, 0.2, 0.3, 0.4, 0.0, 0.0])
+    monkeypatch.setattr(Development, "measure", lambda self, model: next(measures))
+
+    def stop(report: StepReport) -> None:
+        if report.step == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, report=stop)
+    result = train(config)
+    assert (result.best_step, result.best) == (4, 0.3)
+    stored = load_file(Path(config.output) / "checkpoints" / "step-00000004" / "model.safetensors")
+    for name, tensor in weights(config.output).items():
+        ending = name.rpartition(":")[2]
+        same_name = [value for key, value in stored.items() if key.endswith(f".{ending}")]
+        assert any(torch.equal(value, tensor) for value in same_name), name
 
 
 def test_training_stops_early_and_keeps_the_best(
