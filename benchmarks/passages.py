@@ -49,7 +49,7 @@ def measure(dataset: Dataset, encoder: Encoder) -> dict[str, Any]:
     found = {}
     for length in LENGTHS:
         with tempfile.TemporaryDirectory() as folder:
-            config = IndexConfig.suited_to(encoder, passage_length=length)
+            config = IndexConfig(passage_length=length)
             with ss.Index.create(f"{folder}/index", encoder, config) as index:
                 index.add(dataset.documents())
                 field = None if length is None else "document"

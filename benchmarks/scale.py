@@ -75,7 +75,7 @@ def fill(index: Index, model: str, size: int) -> float:
 
 def measure(model: str, size: int, folder: Path) -> dict[str, Any]:
     """Build, tune and measure one size."""
-    config = IndexConfig.suited_to(None, weight_bits=8)
+    config = IndexConfig(weight_bits=8)
     with PeakMemory() as memory, Index.create(folder / "index", None, config) as index:
         added = fill(index, model, size)
         start = time.perf_counter()

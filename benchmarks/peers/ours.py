@@ -32,7 +32,7 @@ class Sparsearch(Engine):
 
     def build(self, documents: SparseVectors, parameters: Parameters, folder: Path) -> float:
         start = time.perf_counter()
-        config = IndexConfig.suited_to(None, **parameters)
+        config = IndexConfig(**parameters)
         with Index.create(folder / "index", encoder=None, config=config) as index:
             for first in range(0, len(documents), PORTION):
                 portion = documents[first : first + PORTION]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -189,6 +190,30 @@ def test_a_read_only_view_keeps_up_with_writers_that_come_and_go(
             assert reader.refresh() == (i % 2 == 0)
             assert results(reader) == expected
             assert reader.verify() == []
+
+
+def test_a_read_only_view_is_read_while_commits_come_in_between(
+    tmp_path: Path, read_only: Callable[[Path], Path]
+) -> None:
+    """Such a file is read without locks; what came in between was once taken for damage."""
+    make_index(tmp_path / "index").close()
+    done = threading.Event()
+
+    def write() -> None:
+        for i in range(1000, 1150):
+            with Index.open(tmp_path / "index") as writer:
+                writer.upsert([document(i)])
+        done.set()
+
+    with Index.open(read_only(tmp_path) / "index") as reader:
+        thread = threading.Thread(target=write)
+        thread.start()
+        while not done.is_set():
+            reader.refresh()
+        thread.join()
+        reader.refresh()
+        with Index.open(tmp_path / "index") as writer:
+            assert results(reader) == results(writer)
 
 
 def test_creating_in_a_read_only_folder(tmp_path: Path, read_only: Callable[[Path], Path]) -> None:

@@ -468,10 +468,52 @@ def test_a_model_gets_few_documents_at_a_time_and_is_committed_often(tmp_path: P
         index.add(documents)
         index.upsert(documents)
         assert model.batches == [512, 88, 512, 88]
-    with Index.create(tmp_path / "given", model, IndexConfig(weight_bits=8)) as index:
-        assert index.config.segment_documents == 50_000
+    with Index.create(tmp_path / "narrow", model, IndexConfig(weight_bits=8)) as index:
+        assert index.config.segment_documents == 5_000
+    with Index.create(tmp_path / "given", model, IndexConfig(segment_documents=9)) as index:
+        assert index.config.segment_documents == 9
+    with Index.create(tmp_path / "vectors", None, IndexConfig(weight_bits=8)) as index:
+        assert index.config.segment_documents == 1_000_000
     with Index.create(tmp_path / "words", "bm25") as index:
         assert index.config.segment_documents == 50_000
+
+
+class Learning(Counting):
+    """Its vocabulary grows with what it is given, as that of BM25 does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.vocabulary = Vocabulary()
+
+    def encode_documents(self, texts: Any) -> SparseVectors:
+        rows = [{text: 1.0} for text in texts]
+        return SparseVectors.from_dicts(rows, self.vocabulary, extend=True)
+
+
+def test_an_encoder_that_was_given_is_not_lost_with_a_write_that_failed(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[dict[str, str]]:
+        for number in range(600):
+            yield {"id": f"lost{number}", "text": f"lost{number}"}
+        raise KeyboardInterrupt
+
+    with Index.create(tmp_path / "i", Learning(), IndexConfig(segment_documents=10_000)) as index:
+        index.add([{"id": "1", "text": "a"}])
+        with pytest.raises(KeyboardInterrupt):
+            index.add(interrupted())
+        assert [hit.id for hit in index.search("a")] == ["1"]
+        index.add([{"id": "2", "text": "b"}, {"id": "3", "text": "lost7"}])
+        assert index.verify() == []
+        assert index.vector("3").to_dicts() == [{"lost7": 1.0}]
+    with Index.open(tmp_path / "i") as again:
+        assert [hit.id for hit in again.search({"b": 1.0})] == ["2"]
+
+
+def test_explaining_a_document_without_terms(tmp_path: Path) -> None:
+    """Terms of the query were once looked up in the wrong vocabulary."""
+    with Index.create(tmp_path / "i", "bm25") as index:
+        index.add([{"id": "a", "text": ""}])
+        explained = index.explain({"cat": 1.0}, "a")
+        assert (explained.score, explained.terms) == (0.0, ())
 
 
 def test_vectors_are_refused_where_the_encoder_is_gone(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +16,7 @@ from naive_filter import fields_of, has_kind, matches, ordered_in, values_of
 
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import FilterError
+from sparsearch.index.allowed import Allowed, KnownFilters, filter_key
 
 EDGES = [0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**62 + 1]
 HUGE = [2**63, 2**70, -(2**63) - 1, 10**400]
@@ -265,7 +267,33 @@ def test_large_filters_are_not_kept(tmp_path: Path) -> None:
         for _ in range(2):
             assert found(index, {"n": {"in": list(range(1, 20_000))}}) == ["1", "2"]
             assert found(index, {"or": [{"s": "x" * 20_000}, {"n": 2}]}) == ["2"]
-        assert not index._snapshot._known_masks
+        assert filter_key({"n": {"in": list(range(1, 20_000))}}) is None
+
+
+def test_what_is_kept_of_filters_is_bounded() -> None:
+    """Where there are few documents, keys take more room than masks."""
+    masks = (np.ones(10, np.bool_),)
+    known = KnownFilters()
+    tracemalloc.start()
+    for user in range(400):
+        key = filter_key({"acl": {"in": [f"{user}-{group}" for group in range(900)]}})
+        assert key is not None
+        known.keep(key, Allowed(masks, None))
+        assert known[key] is not None
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 80_000_000
+
+
+def test_many_conditions_take_no_more_room_than_a_few(tmp_path: Path) -> None:
+    with index_of(tmp_path, [{"n": i} for i in range(3000)]) as index:
+        expression = {"or": [{"n": n} for n in range(0, 3000, 2)]}
+        tracemalloc.start()
+        found = index.count(expression)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert found == 1500
+        assert peak < 3_000_000
 
 
 def test_documents_are_deleted_by_a_condition(tmp_path: Path) -> None:

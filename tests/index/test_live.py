@@ -22,6 +22,7 @@ from sparsearch.errors import (
     StorageUnavailableError,
 )
 from sparsearch.index.merging import BASE_POSTINGS, FANOUT, SegmentSize, choose_merge
+from sparsearch.index.snapshot import Snapshot
 from sparsearch.storage import writer_lock
 
 _TERMS = 40
@@ -208,6 +209,37 @@ def test_one_merges_in_the_background(index: Index) -> None:
         _fill(index, 9)  # the other object cleans nothing away that this one needs
         assert len(index) == 45
     assert index.verify() == []
+
+
+def test_nobody_merges_in_the_background_of_who_keeps_all_others_out(index: Index) -> None:
+    """The thread would wait for the lock, and the block that holds it for the thread."""
+    with (
+        index.locked(),
+        pytest.raises(IndexLockedError, match="this thread keeps all others out"),
+        index.merging_in_background(),
+    ):
+        pass
+
+
+def test_a_call_that_failed_after_its_commit_is_followed_by_one_that_knows_it(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one under the same lock once removed the files of what had been committed."""
+    index.add_vectors(["a"], _vectors(1, 1))
+    opened = Snapshot.open
+
+    def fail(*_: object) -> Snapshot:
+        monkeypatch.setattr(Snapshot, "open", opened)
+        raise StorageUnavailableError("too many open files")
+
+    with index.locked():
+        monkeypatch.setattr(Snapshot, "open", fail)
+        with pytest.raises(StorageUnavailableError):
+            index.add_vectors(["b"], _vectors(1, 2))
+        assert index.delete(["nothing"], missing_ok=True) == 0
+    assert index.verify() == []
+    with Index.open(index.path) as other:
+        assert sorted(other.ids()) == sorted(index.ids()) == ["a", "b"]
 
 
 def test_damage_met_in_the_background_is_told(index: Index) -> None:

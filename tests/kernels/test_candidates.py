@@ -244,3 +244,18 @@ def test_damaged_offsets_do_not_damage_the_process(seed: int) -> None:
     candidates = collection.gather(1.0, 500)
     for found in collection.score(candidates, 20) + collection.search_exactly(20):
         assert all(0 <= document < 9000 for document, _ in found)
+
+
+@pytest.mark.parametrize("window", [0, 1, 7, 24])
+def test_documents_left_in_one_window_are_all_candidates(window: int) -> None:
+    """Where a filter leaves a sampled window alone, its best were once cut to those of a sample."""
+    rng = np.random.default_rng(window)
+    n_rows = 25 * LIST_WINDOW
+    rows = np.arange(0, n_rows, 3)
+    lists = Lists(
+        [(rows, rng.integers(1, 256, len(rows))), (rows, rng.integers(1, 256, len(rows)))], n_rows
+    )
+    lists.allowed = np.zeros(n_rows, np.bool_)
+    lists.allowed[window * LIST_WINDOW : (window + 1) * LIST_WINDOW] = True
+    collection = Collection([Segment(lists)], [[(0, 40), (1, 30)]])
+    assert assert_best_candidates(collection, 1.0, 100) == [0]

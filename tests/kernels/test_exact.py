@@ -197,3 +197,24 @@ def test_skewed_lists_over_several_windows(seed: int) -> None:
     assert_equal([lists, lists], strengths, ks=(1, 10, 100))
     lists.allowed = rng.random(n_rows) < 0.02
     assert_equal([lists, lists], strengths, ks=(10,))
+
+
+@pytest.mark.parametrize("dense", [(), (0, 1)])
+@pytest.mark.parametrize("window", range(5))
+def test_filters_that_leave_neighbours(window: int, dense: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(window)
+    n_rows = 4 * WINDOW + 100
+    sizes = [n_rows // (1 + 3 * i) ** 2 + 1 for i in range(8)]
+    lists = random_lists(rng, n_rows, sizes, 4095)
+    lists.dense = dense
+    lists.allowed = np.zeros(n_rows, np.bool_)
+    edge = window * WINDOW
+    query = [(term, 3 + 5 * term) for term in range(8)]
+    stretches = [(edge, edge + 60), (max(edge - 30, 0), edge + 30), (edge, n_rows)]
+    for start, stop in stretches:
+        lists.allowed[:] = False
+        lists.allowed[start:stop] = True
+        assert_equal([lists], query, ks=(1, 10, 100))
+    lists.allowed[:] = False
+    lists.allowed[[row for stretch in stretches for row in range(*stretch, 29)]] = True
+    assert_equal([lists, lists], query, ks=(1, 10, 100))

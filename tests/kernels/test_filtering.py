@@ -1,4 +1,4 @@
-"""Clearing the sums of documents that may not be returned."""
+"""Documents that may not be returned: clearing their sums, and passing over them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparsearch.kernels.filtering import clear_others
+from sparsearch.kernels.filtering import clear_others, next_allowed
 
 
 @pytest.mark.parametrize("kind", [np.uint16, np.int32])
@@ -24,3 +24,19 @@ def test_only_sums_of_allowed_documents_are_kept(kind, data):
     expected = np.array(values, dtype=kind)
     expected[: own.size][~own] = 0  # all others lie beyond the segment's end, and hold nothing
     np.testing.assert_array_equal(sums, expected)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 600)), max_size=6),
+    st.integers(0, 2000),
+    st.integers(0, 2000),
+)
+def test_the_next_allowed_document(runs, first, stop):
+    allowed = np.repeat([kind for kind, _ in runs], [size for _, size in runs]).astype(bool)
+    stop = min(stop, allowed.size)
+    if allowed.size == 0:
+        assert next_allowed(allowed, first, stop) == first
+        return
+    first = min(first, stop)
+    found = first + np.flatnonzero(allowed[first:stop])
+    assert next_allowed(allowed, first, stop) == (found[0] if found.size else stop)

@@ -141,3 +141,37 @@ def test_what_was_found_becomes_the_score_to_beat(scores: list[int], k: int) -> 
     assert thresholds[0] == (best[k - 1] - 1 if len(scores) >= k else 0)
     assert sizes[0] == 0
     assert len(entries(keys[0, : sizes[0]])) == 0
+
+
+def test_documents_of_lists_that_are_empty_or_left_out_are_not_scored() -> None:
+    """A rare term, heavy wherever it stands, once had every document of its segment scored."""
+    rng = np.random.default_rng(3)
+    n_rows = LIST_WINDOW + 50
+    common = np.arange(n_rows), rng.integers(1, 16, n_rows)
+    rare = np.array([5, LIST_WINDOW - 1, LIST_WINDOW + 9]), np.array([4000, 4095, 3000])
+    segment = Segment(Lists([common, rare], n_rows))
+    assert segment.strong_lengths[1] == len(rare[0])
+    # No list leads to these vectors: whoever scores all documents finds them.
+    offsets, numbers, _ = segment.forward
+    own = np.isin(np.repeat(np.arange(n_rows), np.diff(offsets)), rare[0])
+    segment.layers  # noqa: B018 - made of the vectors as they were
+    numbers[~own] = 1
+    collection = Collection([segment], [[(1, 7)]])
+    assert collection.search_exactly(10) == [
+        [(LIST_WINDOW - 1, 28665), (5, 28000), (LIST_WINDOW + 9, 21000)]
+    ]
+
+
+@pytest.mark.parametrize("window", range(4))
+@pytest.mark.parametrize("max_code", [255, 4095])
+def test_filters_that_leave_neighbours(window: int, max_code: int) -> None:
+    rng = np.random.default_rng(window)
+    n_rows = 3 * LIST_WINDOW + 100
+    lists = random_lists(rng, n_rows, [n_rows // (2 + 3 * i) for i in range(8)], max_code)
+    lists.allowed = np.zeros(n_rows, np.bool_)
+    edge = window * LIST_WINDOW
+    query = [(term, 3 + 5 * term) for term in range(8)]
+    for start, stop in [(edge, edge + 60), (max(edge - 30, 0), edge + 30), (edge, n_rows)]:
+        lists.allowed[:] = False
+        lists.allowed[start:stop] = True
+        assert_exact(Collection([Segment(lists)], [query]), ks=(1, 10, 100))

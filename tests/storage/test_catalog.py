@@ -7,9 +7,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sparsearch.errors import (
     IndexCorruptError,
@@ -263,3 +267,50 @@ def test_a_file_that_was_removed_a_moment_ago(tmp_path: Path) -> None:
     for missing in (tmp_path / "catalog.sqlite", tmp_path / "moved" / "catalog.sqlite"):
         assert read_only_state(missing) is None
         assert not has_log(missing)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=40))
+@settings(max_examples=30)
+def test_chunks_of_the_vocabulary_stay_few(sizes: list[int]) -> None:
+    with TemporaryDirectory() as folder, closing(Catalog.create(Path(folder), {}, [])) as catalog:
+        terms: list[str] = []
+        for size in sizes:
+            before = len(terms)
+            terms += [f"term {number}" for number in range(before, before + size)]
+            catalog.commit(Changes((), terms[before:]))
+            assert catalog.terms(before, len(terms)) == terms[before:]
+        for start, stop in [(0, len(terms)), (1, len(terms)), (len(terms) // 2, len(terms) - 1)]:
+            assert catalog.terms(start, stop) == terms[start:stop]
+        assert catalog.problems() == []
+        with closing(sqlite3.connect(catalog.path)) as connection:
+            ((chunks,),) = connection.execute("SELECT count(*) FROM vocabulary")
+        assert 2 ** (chunks - 1) <= len(terms)
+
+
+class FullDisk:
+    """A connection whose log cannot be moved into the file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if "wal_checkpoint" in statement:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self.connection.execute(statement, *values)
+
+
+def test_a_commit_whose_log_cannot_be_emptied_is_not_called_failed(tmp_path: Path) -> None:
+    """It was, and whoever made it again was told that the ids are taken."""
+    with closing(Catalog.create(tmp_path, {}, [])) as catalog:
+        plain = catalog._connection
+        patience = plain.execute("PRAGMA busy_timeout").fetchone()
+        catalog._connection = FullDisk(plain)  # type: ignore[assignment]
+        catalog.commit(Changes([record("a")]))
+        assert uids(catalog) == ["a"]
+        assert plain.execute("PRAGMA busy_timeout").fetchone() == patience
+        catalog._connection = plain
+        with closing(Catalog(tmp_path)) as other:
+            assert uids(other) == ["a"]

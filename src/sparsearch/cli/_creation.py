@@ -103,7 +103,7 @@ def create_or_open(folder: Path, options: CreationOptions, *, of_text: bool) -> 
     except IndexNotFoundError:
         encoder = _encoder(given) if of_text else None
         settings = _only(given, "weight_bits", "segment_documents", "passage_length")
-        return Index.create(folder, encoder, IndexConfig.suited_to(encoder, **settings))
+        return Index.create(folder, encoder, IndexConfig(**settings))
     try:
         options.check(found.info())
     except BaseException:

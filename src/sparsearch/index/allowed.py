@@ -13,9 +13,11 @@ from sparsearch.index.filters import Filter, Filterable, Mask
 from sparsearch.index.id_column import ID_FIELD, IdColumn, refuse_order
 from sparsearch.index.segment import Segment
 
-__all__ = ["Allowed", "filter_key", "refuse_incomparable", "segment_mask"]
+__all__ = ["Allowed", "KnownFilters", "filter_key", "refuse_incomparable", "segment_mask"]
 
+_KNOWN_BYTES = 64 * 1024 * 1024
 _LONGEST_KEY = 10_000
+_KEY_PART_BYTES = 200
 _KEY_TYPES = (dict, list, tuple, str, int, float, bool, type(None))
 
 
@@ -33,6 +35,29 @@ class Allowed:
 
     masks: tuple[Mask, ...]
     few: npt.NDArray[np.int64] | None
+
+
+class KnownFilters:
+    """What filters that were asked for before came to, in a bounded number of bytes."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[object, ...], Allowed] = {}
+        self._bytes = 0
+
+    def __getitem__(self, key: tuple[object, ...]) -> Allowed | None:
+        # A dictionary looks up and inserts as a whole, so threads need no lock.
+        return self._found.get(key)
+
+    def keep(self, key: tuple[object, ...], allowed: Allowed) -> None:
+        """Remember a filter, and forget all others when they have become too much."""
+        held = sum(mask.nbytes for mask in allowed.masks)
+        held += 0 if allowed.few is None else allowed.few.nbytes
+        # A key may be larger than what it stands for: lists of ids, as of what a user may see.
+        held += _KEY_PART_BYTES * (len(key) + 1) + 4 * _LONGEST_KEY
+        if self._bytes + held > _KNOWN_BYTES:
+            self._found, self._bytes = {}, 0
+        self._found[key] = allowed
+        self._bytes += held
 
 
 def segment_mask(segment: Segment, deleted: Mask | None, condition: Filter | None) -> Mask:

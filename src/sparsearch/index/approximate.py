@@ -26,6 +26,7 @@ from sparsearch.kernels.topk import LAST_DOCUMENT
 
 __all__ = [
     "EXACT",
+    "LONGEST_QUERY",
     "SHORT_QUERY",
     "Effort",
     "Efforts",
@@ -72,12 +73,17 @@ SHORT_QUERY = 16
 """Terms of the longest query that counts as short. What models that expand documents only make of
 a question has about 7, what models that expand queries make of it more than 20."""
 
+LONGEST_QUERY = 256
+"""Terms of the longest query that is searched approximately: the factors of its lists add up to
+`kernels.approximate`'s 257, so with more lists than that all would weigh alike or be left out."""
+
 
 @dataclass(frozen=True)
 class Efforts:
     """How much work an approximate search may do, by the length of the query.
 
-    With the same effort, short queries are answered less completely than long ones.
+    With the same effort, short queries are answered less completely than long ones. Queries of more
+    than `LONGEST_QUERY` terms are searched exactly.
 
     Parameters
     ----------
@@ -90,6 +96,8 @@ class Efforts:
 
     def of(self, n_terms: int) -> Effort | None:
         """Return the effort for a query of so many terms."""
+        if n_terms > LONGEST_QUERY:
+            return None
         return self.short if n_terms <= SHORT_QUERY else self.long
 
 

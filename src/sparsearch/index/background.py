@@ -34,6 +34,7 @@ class BackgroundMerger:
         self._wanted = threading.Event()
         self._stopping = threading.Event()
         self._idle = threading.Event()
+        self._guard = threading.Lock()
         self.failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="sparsearch-merger", daemon=True)
         self._thread.start()
@@ -46,8 +47,9 @@ class BackgroundMerger:
 
     def notify(self) -> None:
         """Tell it that segments were committed."""
-        self._idle.clear()
-        self._wanted.set()
+        with self._guard:
+            self._idle.clear()
+            self._wanted.set()
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is left to merge, or the thread has ended; False on timeout."""
@@ -74,8 +76,9 @@ class BackgroundMerger:
                 self._wanted.clear()
                 self._merge_all()
                 _return_free_memory()
-                if not self._wanted.is_set():
-                    self._idle.set()
+                with self._guard:
+                    if not self._wanted.is_set():
+                        self._idle.set()
         except IndexReplacedError:
             pass  # nothing is left to be merged; whoever writes is told
         except Exception as error:

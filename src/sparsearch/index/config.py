@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sparsearch.errors import IndexVersionError, InvalidInputError, shorten
 
 __all__ = ["IndexConfig", "code_dtype"]
 
+_SEGMENT_DOCUMENTS = 50_000
 _MODEL_SEGMENT_DOCUMENTS = 5_000
 """An interruption then costs a minute's work of a model and not ten."""
 _VECTOR_SEGMENT_DOCUMENTS = 1_000_000
@@ -35,9 +36,10 @@ class IndexConfig:
     weight_bits : {8, 12}
         Bits of a stored weight. A weight is kept as a whole number of steps, the step a power of
         two chosen per term so that its largest weight fits; 12 bits take one more byte a posting.
-    segment_documents : int
+    segment_documents : int, optional
         Documents gathered before they are written out and committed. While adding, this many
-        documents are held in memory, and at most so many are indexed again after a crash.
+        documents are held in memory, and at most so many are indexed again after a crash. By
+        default 50,000; 5,000 where a model reads the documents; a million of vectors.
     segment_bytes : int
         The same bound on the bytes of their text and metadata.
     passage_length : int, optional
@@ -49,14 +51,17 @@ class IndexConfig:
     """
 
     weight_bits: int = 12
-    segment_documents: int = 50_000
+    segment_documents: int | None = None
     segment_bytes: int = 64 * 1024 * 1024
     passage_length: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.weight_bits, int) or self.weight_bits not in (8, 12):
             raise InvalidInputError(f"weight_bits is {self.weight_bits!r}; it must be 8 or 12")
-        for name in ("segment_documents", "segment_bytes"):
+        bounds = ["segment_bytes"]
+        if self.segment_documents is not None:
+            bounds.append("segment_documents")
+        for name in bounds:
             value = getattr(self, name)
             if not is_whole(value, 1):
                 raise InvalidInputError(f"{name} is {value!r}; it must be a positive integer")
@@ -69,18 +74,21 @@ class IndexConfig:
             raise InvalidInputError(f"{reason}, at least {_SHORTEST_PASSAGE}, or None")
         object.__setattr__(self, "passage_length", int(length))
 
-    @classmethod
-    def suited_to(cls, encoder: Encoder | None, **given: Any) -> IndexConfig:
-        """Return the settings that go with an encoder, except for those that are given.
-
-        Where a model reads the documents, 5,000 of them are gathered for a commit; of vectors
-        without an encoder, a million.
-        """
+    def for_encoder(self, encoder: Encoder | None) -> IndexConfig:
+        """Return these settings with the `segment_documents` that go with an encoder, if none."""
+        if self.segment_documents is not None:
+            return self
         if encoder is None:
-            given.setdefault("segment_documents", _VECTOR_SEGMENT_DOCUMENTS)
-        elif encoder.reads_with_model:
-            given.setdefault("segment_documents", _MODEL_SEGMENT_DOCUMENTS)
-        return cls(**given)
+            documents = _VECTOR_SEGMENT_DOCUMENTS
+        else:
+            reads = encoder.reads_with_model
+            documents = _MODEL_SEGMENT_DOCUMENTS if reads else _SEGMENT_DOCUMENTS
+        return replace(self, segment_documents=documents)
+
+    @property
+    def portion(self) -> int:
+        """Documents gathered before a commit."""
+        return self.segment_documents or _SEGMENT_DOCUMENTS
 
     @property
     def max_code(self) -> int:

@@ -13,7 +13,13 @@ from sparsearch.errors import (
     shorten,
 )
 from sparsearch.index.config import IndexConfig
-from sparsearch.storage import CATALOG_NAME, Catalog, storage_faults, writer_lock
+from sparsearch.storage import (
+    CATALOG_NAME,
+    Catalog,
+    storage_faults,
+    sync_folder,
+    writer_lock,
+)
 from sparsearch.vectors import Vocabulary
 
 __all__ = ["create_catalog"]
@@ -55,11 +61,14 @@ def create_catalog(folder: Path, encoder: Encoder | None, config: IndexConfig) -
         for parent in folder.resolve().parents:
             if (parent / CATALOG_NAME).exists():  # which would remove it as a leftover
                 raise InvalidInputError(f"{folder} lies in the index {parent}; give another path")
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileNotFoundError, FileExistsError) as error:
             reason = f"{folder}: the folder cannot be made ({error.strerror}); give another path"
             raise StorageUnavailableError(reason) from error
+        for path in made:
+            sync_folder(path.parent)
     if not (folder / CATALOG_NAME).exists():
         _refuse_foreign(folder)  # before a lock file is made in somebody else's folder
     with writer_lock(folder):

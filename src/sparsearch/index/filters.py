@@ -165,16 +165,20 @@ def _joined(
 
 def _all(parts: Sequence[Filter]) -> Filter:
     def evaluate(columns: Mapping[str, Filterable], n_documents: int) -> Mask:
-        masks = [part.mask(columns, n_documents) for part in parts]
-        return np.asarray(np.logical_and.reduce(masks))
+        mask = np.ones(n_documents, np.bool_)
+        for part in parts:
+            mask &= part.mask(columns, n_documents)
+        return mask
 
     return parts[0] if len(parts) == 1 else _joined(evaluate, parts)
 
 
 def _any(parts: Sequence[Filter]) -> Filter:
     def evaluate(columns: Mapping[str, Filterable], n_documents: int) -> Mask:
-        masks = [part.mask(columns, n_documents) for part in parts]
-        return np.asarray(np.logical_or.reduce(masks))
+        mask = np.zeros(n_documents, np.bool_)
+        for part in parts:
+            mask |= part.mask(columns, n_documents)
+        return mask
 
     return _joined(evaluate, parts)
 

@@ -57,7 +57,7 @@ class Buffer:
     def is_full(self, config: IndexConfig, most_postings: int) -> bool:
         """Whether it is time for a commit."""
         return (
-            len(self.ids) >= config.segment_documents
+            len(self.ids) >= config.portion
             or self.payload_bytes >= config.segment_bytes
             or self.postings >= most_postings
         )

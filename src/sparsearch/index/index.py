@@ -67,7 +67,6 @@ class Index(IndexReader):
             What turns text into vectors: the English encoder that comes with the package, BM25
             alone, or another. None: only vectors are added and searched.
         config : IndexConfig, optional
-            By default `IndexConfig.suited_to` the encoder.
 
         Raises
         ------
@@ -80,14 +79,13 @@ class Index(IndexReader):
         """
         folder = as_path(path)
         chosen = Terms.resolve(encoder)
-        if config is None:
-            config = IndexConfig.suited_to(chosen)
-        elif not isinstance(config, IndexConfig):
+        config = IndexConfig() if config is None else config
+        if not isinstance(config, IndexConfig):
             raise InvalidInputError(f"config is {shorten(config)}, not an IndexConfig")
-        elif chosen is None and config.passage_length is not None:
+        if chosen is None and config.passage_length is not None:
             reason = "an index without an encoder holds vectors, which cannot be cut into passages"
             raise InvalidInputError(f"{reason}; leave out passage_length or give an encoder")
-        catalog = create_catalog(folder, chosen, config)
+        catalog = create_catalog(folder, chosen, config.for_encoder(chosen))
         return cls(folder, catalog, chosen)
 
     @classmethod
@@ -179,7 +177,7 @@ class Index(IndexReader):
         Raises
         ------
         InvalidInputError
-            If `ahead` was made of other texts; those before the first of them are stored.
+            If `ahead` was made of other texts; nothing of the batch that holds one is stored.
         """
         return self._add(documents, source, replace=True, ahead=ahead)
 
@@ -383,10 +381,14 @@ class Index(IndexReader):
         Raises
         ------
         IndexLockedError
-            If another process, or another `Index` object, merges this index in the background.
+            If another process, or another `Index` object, merges this index in the background, or
+            in a block of `locked`, where nobody else could merge.
         IndexCorruptError
             On leaving the block, if a damaged segment was met.
         """
+        if self._is_locked:
+            reason = "cannot be merged in the background while this thread keeps all others out"
+            raise IndexLockedError(f"{self.path}: {reason}")
         self._catalog.check_place()
         with cleaner_lock(self.path) as mine:
             if not mine:
@@ -517,6 +519,8 @@ class Index(IndexReader):
     def _writing(self) -> Iterator[Writer]:
         """Hold the writer lock on the newest state; every commit is shown at once."""
         with self.locked():
+            # A call before this one, under the same lock, may have failed after its commit.
+            self.refresh()
             self._is_writing = True
             try:
                 writer = self._writer()
@@ -527,16 +531,18 @@ class Index(IndexReader):
                 self._terms.discard_uncommitted(self._snapshot)
 
     def _writer(self) -> Writer:
+        merger = self._merger
         store = Store(
             self._catalog, self._files, self.config, self._terms, self._publish,
-            merges_later=self._merger is not None and self._merger.is_working,
+            merges_later=merger is not None and merger.is_working,
         )  # fmt: skip
         return Writer(store, self._snapshot)
 
     def _publish(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        if self._merger is not None:
-            self._merger.notify()
+        merger = self._merger
+        if merger is not None:
+            merger.notify()
 
     def _merge_once(self) -> bool:
         """Do the merge that the policy asks for first; others wait only for its commit."""

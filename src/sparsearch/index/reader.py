@@ -268,7 +268,6 @@ class IndexReader(Searcher):
                 return False
             snapshot = Snapshot.open(self._catalog, self._files, self._snapshot.segments)
             self._catalog.reload_settings()
-            self._tuning = None
             self._terms.catch_up(self._snapshot, snapshot)
             self._snapshot = snapshot
             return True

@@ -17,6 +17,7 @@ from sparsearch.errors import InvalidQueryError
 from sparsearch.index.allowed import Allowed
 from sparsearch.index.approximate import (
     EXACT,
+    LONGEST_QUERY,
     SHORT_QUERY,
     Effort,
     Efforts,
@@ -275,12 +276,12 @@ def _runs(
     offsets: npt.NDArray[np.int64], efforts: Efforts, start: int, stop: int
 ) -> list[tuple[Effort | None, int, int]]:
     """Return the runs of queries ``start .. stop - 1`` that take the same effort."""
-    if efforts.short is efforts.long:
-        return [(efforts.long, start, stop)]
+    if efforts == EXACT:
+        return [(None, start, stop)]
     if stop - start == 1:
         return [(efforts.of(int(offsets[stop] - offsets[start])), start, stop)]
-    is_short = np.diff(offsets[start : stop + 1]) <= SHORT_QUERY
-    changes = start + 1 + np.flatnonzero(is_short[1:] != is_short[:-1])
+    kinds = np.searchsorted((SHORT_QUERY, LONGEST_QUERY), np.diff(offsets[start : stop + 1]))
+    changes = start + 1 + np.flatnonzero(kinds[1:] != kinds[:-1])
     return [
         (efforts.of(int(offsets[first + 1] - offsets[first])), first, last)
         for first, last in itertools.pairwise([start, *changes.tolist(), stop])
@@ -309,10 +310,10 @@ def _best_keys(
 
 def _search_counts(works: list[SegmentQueries], tops: Tops, start: int, stop: int) -> None:
     """Search segments of a saturating encoder."""
-    guessed = _guess(works, tops[0].shape[1] // 2, tops[2], start, stop)
+    guesses = _guess(works, tops[0].shape[1] // 2, tops[2], start, stop)
     _search_lists(works, tops, start, stop)
-    if guessed:
-        for i in _short(tops):
+    for i in _short(tops):
+        if guesses[i] > 0:
             _search_lists(works, _reset(tops, i), start + i, start + i + 1)
 
 
@@ -349,10 +350,10 @@ def _reset(tops: Tops, i: int) -> Tops:
 
 def _guess(
     works: list[SegmentQueries], k: int, thresholds: npt.NDArray[np.int64], start: int, stop: int
-) -> bool:
-    """Guess thresholds from a sample of the largest segment, where that is worth it."""
+) -> list[int]:
+    """Guess thresholds from a sample of the largest segment; return them, 0 where there is none."""
     if k < _MANY_HITS:
-        return False
+        return [0] * (stop - start)
     largest = max(works, key=lambda work: work.segment.n_documents)
     total = sum(work.segment.n_documents for work in works)
     sampled = _SAMPLE_WINDOWS * SAMPLE_WINDOW
@@ -362,12 +363,12 @@ def _guess(
     rank = math.ceil(2 * expected + 3 * math.sqrt(expected) + 2)
     n_documents = largest.segment.n_documents
     if n_documents < _SAMPLED_SEGMENT or rank > sampled // 4:
-        return False
+        return [0] * (stop - start)
     guess_thresholds(
         largest.segment.count_lists, largest.allowed, n_documents, largest.queries,
         (_SAMPLE_WINDOWS, rank), thresholds, start, stop,
     )  # fmt: skip
-    return True
+    return [int(threshold) for threshold in thresholds]
 
 
 def _share(work: Work, n_queries: int, threads: int | None) -> None:

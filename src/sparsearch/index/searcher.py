@@ -27,7 +27,7 @@ from sparsearch.index.search import (
 from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.terms import Terms
 from sparsearch.index.topk import TopK
-from sparsearch.index.tuning import TUNING, Tuning, sample_queries
+from sparsearch.index.tuning import TUNING, StoredTuning, Tuning, sample_queries
 from sparsearch.runs import Hit, Run
 from sparsearch.storage import Catalog, SegmentFiles
 from sparsearch.vectors import SparseVectors, Vocabulary
@@ -55,7 +55,7 @@ class Searcher:
         self._files = SegmentFiles(path / "segments")
         self._snapshot = Snapshot.open(catalog, self._files)
         self._terms = Terms(catalog, encoder)
-        self._tuning: Tuning | None = None
+        self._stored_tuning = StoredTuning()
 
     @property
     def generation(self) -> int:
@@ -236,9 +236,7 @@ class Searcher:
     @property
     def tuning(self) -> Tuning:
         """What effort each recall takes: as last measured by `tune`, or sensible defaults."""
-        if self._tuning is None:
-            self._tuning = Tuning.from_json(self._catalog.settings.get(TUNING))
-        return self._tuning
+        return self._stored_tuning.of(self._catalog.settings.get(TUNING))
 
     def ids_of(self, numbers: Iterable[int]) -> list[str]:
         """Return the ids of document numbers given by `top_k`; raises as `documents_of`."""

@@ -222,10 +222,13 @@ class Segment:
             return np.zeros(len(term_ids), dtype=np.int64)
         at = np.minimum(np.searchsorted(terms, term_ids), len(terms) - 1)
         if self.has_forward_index:
-            sizes = np.diff(self.arrays["list_offsets"]).reshape(2, -1).sum(axis=0)
+            offsets = self.arrays["list_offsets"]
+            weak = at + len(terms)
+            sizes = offsets[at + 1] - offsets[at] + offsets[weak + 1] - offsets[weak]
         else:
-            sizes = np.diff(self.arrays["offsets"])
-        counts: npt.NDArray[np.int64] = np.where(terms[at] == term_ids, sizes[at], 0)
+            offsets = self.arrays["offsets"]
+            sizes = offsets[at + 1] - offsets[at]
+        counts: npt.NDArray[np.int64] = np.where(terms[at] == term_ids, sizes, 0)
         return counts
 
     def code(self, list_number: int, row: int) -> int:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from sparsearch.errors import FilterError, IndexCorruptError, shorten
 from sparsearch.index.allowed import (
     Allowed,
+    KnownFilters,
     filter_key,
     refuse_incomparable,
     segment_mask,
@@ -35,8 +36,6 @@ _FEW_SHARE = 64
 _OPEN_ATTEMPTS = 20
 _NAMED_FIELDS = 20
 """Fields that the error for an unknown one names at most."""
-
-_MASK_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -169,8 +168,7 @@ class Snapshot:
         if expression is None:
             return self._live
         key = filter_key(expression)
-        # A dictionary looks up and inserts as a whole, so threads need no lock.
-        found = None if key is None else self._known_masks.get(key)
+        found = None if key is None else self._known_filters[key]
         if found is None:
             condition = parse_filter(expression)
             try:
@@ -180,10 +178,8 @@ class Snapshot:
                     return self._allowed(condition)  # not kept: others are to be told
                 raise
             found = self._allowed(condition)
-            if len(self._known_masks) * self.n_documents > _MASK_BYTES:
-                self._known_masks.clear()
             if key is not None:
-                self._known_masks[key] = found
+                self._known_filters.keep(key, found)
         return found
 
     @cached_property
@@ -191,9 +187,8 @@ class Snapshot:
         return self._allowed(None)
 
     @cached_property
-    def _known_masks(self) -> dict[tuple[object, ...], Allowed]:
-        """What filters that were asked for before came to."""
-        return {}
+    def _known_filters(self) -> KnownFilters:
+        return KnownFilters()
 
     def knows(self, field: str) -> bool:
         """Whether a document has, or had, a value of a metadata field."""

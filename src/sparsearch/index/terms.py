@@ -55,6 +55,7 @@ class Terms:
     def __init__(self, catalog: Catalog, encoder: Encoder | None = None) -> None:
         self._catalog = catalog
         self._guard = threading.RLock()
+        self._given = encoder
         self._encoder = encoder
         self._vocabulary: Vocabulary | None = None
         if encoder is not None:
@@ -91,10 +92,22 @@ class Terms:
             )
         with self._guard:
             if self._encoder is None:
-                known = self.vocabulary or Vocabulary()
-                self._encoder = encoder_from_identity(self._identity, known)
+                self._encoder = self._made_anew(self._identity)
                 self._vocabulary = self._encoder.vocabulary
             return self._encoder
+
+    def _made_anew(self, identity: Mapping[str, Any]) -> Encoder:
+        """Return the encoder of an identity, or the one that was given if only the caller has it.
+
+        That one may know terms of a write that failed; the next commit stores them, too.
+        """
+        try:
+            return encoder_from_identity(identity, self.vocabulary or Vocabulary())
+        except EncoderUnavailableError:
+            if self._given is None:
+                raise
+            self._check(self._given)
+            return self._given
 
     def moved(self, source: str | PathLike[str]) -> Mapping[str, Any]:
         """Return the identity of the encoder with its model where it lies now.
@@ -128,8 +141,9 @@ class Terms:
     @property
     def saturation(self) -> Saturation | None:
         """How the encoder's counts become weights, if it has one and it gives counts."""
-        if self._identity is None or self._encoder is not None:
-            return self._encoder.saturation if self._encoder else None
+        encoder = self._given if self._encoder is None else self._encoder
+        if self._identity is None or encoder is not None:
+            return None if encoder is None else encoder.saturation
         return saturation_from_identity(self._identity, self.vocabulary or Vocabulary())
 
     @property
@@ -218,8 +232,8 @@ class Terms:
             encoder = self.encoder
             made = encoder.encode_queries(queries, snapshot)
             return checked_output(made, len(queries), encoder.vocabulary, grow=False)
-        if snapshot.n_postings == 0:
-            return queries
+        if self._identity is None and snapshot.n_postings == 0 and snapshot.vocabulary_size == 0:
+            return queries  # nothing says yet how this index knows its terms
         # An index of vectors without term strings; this is known without asking the catalog.
         by_ids = self._identity is None and snapshot.vocabulary_size == 0
         vocabulary = None if by_ids else self.vocabulary

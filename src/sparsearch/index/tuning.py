@@ -24,7 +24,15 @@ from sparsearch.index.snapshot import Snapshot
 from sparsearch.index.topk import TopK
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["TUNING", "Progress", "TunedPoint", "Tuning", "measure", "sample_queries"]
+__all__ = [
+    "TUNING",
+    "Progress",
+    "StoredTuning",
+    "TunedPoint",
+    "Tuning",
+    "measure",
+    "sample_queries",
+]
 
 TUNING = "tuning"
 """Name of the catalog's setting that holds a tuning."""
@@ -146,6 +154,22 @@ class Tuning:
             return replace(tuning, short=cls.from_json({**short, "short": None}))
         except (KeyError, TypeError, ValueError) as error:
             raise IndexCorruptError(f"the stored tuning is damaged ({error}); tune again") from None
+
+
+class StoredTuning:
+    """The tuning that the settings hold, made of them once; all views of an index share it."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Any, Tuning] = (None, _DEFAULTS)
+
+    def of(self, value: Any) -> Tuning:
+        """Return the tuning of a stored value; raises as `Tuning.from_json`."""
+        # One pair, read and set as a whole, so threads need no lock.
+        known, tuning = self._known
+        if value is not known:
+            tuning = Tuning.from_json(value)
+            self._known = value, tuning
+        return tuning
 
 
 def _stored_point(value: Any) -> TunedPoint:

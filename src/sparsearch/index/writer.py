@@ -161,7 +161,7 @@ class Writer:
             At the first bad document; those before it are stored.
         """
         progress = Progress(self._store.catalog, source)
-        size = min(batch, self._store.config.segment_documents)
+        size = min(batch, self._store.config.portion)
         failure: Exception | None = None
         # What a killed run left undone: so a resumed one goes through an unbroken one's states.
         self.maintain(ignore_drift=True)

@@ -3,6 +3,6 @@
 What searches and counts has a plain twin in a module whose name ends in ``reference``.
 """
 
-from sparsearch.kernels._compiled import drop_stale_code
+from sparsearch.kernels._compiled import drop_stale_code, place_of_code
 
-drop_stale_code()
+drop_stale_code(place_of_code())

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.compiling import ZERO
-from sparsearch.kernels.filtering import clear_others
+from sparsearch.kernels.filtering import clear_others, next_allowed
 from sparsearch.kernels.forward import LIST_WINDOW
 from sparsearch.kernels.intrinsics import prefetch
 from sparsearch.kernels.sorting import sort_best_first
@@ -147,34 +147,65 @@ def _sweep(accumulators, count, bar, first, base, keys, size):  # type: ignore[n
 
 
 @njit(nogil=True, cache=True)
-def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
+def _gather_from(which, lists, opened, allowed, base, count, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
+    """Offer the documents of some windows; return how many candidates there are, and the bar.
+
+    ``which`` is ``(stride, is_sampled, is_other)``: whether every so many-th window is one of them,
+    and whether those in between are.
+    """
     offsets, places, codes, starts, _ = lists
     numbers, factors = opened
-    n_windows = starts.shape[1] - 1
+    stride, is_sampled, is_other = which
+    for window in range(starts.shape[1] - 1):
+        if not (is_sampled if window % stride == 0 else is_other):
+            continue
+        first = window * LIST_WINDOW
+        end = min(first + LIST_WINDOW, allowed.size)
+        if allowed.size > 0 and next_allowed(allowed, first, end) == end:
+            continue
+        added = np.int64(0)
+        for i in range(numbers.size):
+            start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
+            stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
+            add_postings(places, codes, start, stop, factors[i], accumulators)
+            added += max(stop - start, 0)
+        if added > 0:
+            clear_others(accumulators, allowed, first)
+            size, bar = _sweep(accumulators, count, bar, first, base, keys, size)
+    return size, bar
+
+
+@njit(nogil=True, cache=True)
+def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
+    n_windows = lists[3].shape[1] - 1
     count, n_documents = wanted
     # A few windows, spread over the segment, go first and tell what score to beat in the others.
     stride = max(n_windows // _SAMPLE_WINDOWS, 3)
     n_sampled = (n_windows + stride - 1) // stride
     in_sample = _sample_rank(count, n_sampled * LIST_WINDOW, n_documents)
-    sampling = n_windows > stride and size == 0
-    for turn in range(0 if sampling else 1, 2):
-        for window in range(n_windows):
-            if sampling and (window % stride == 0) != (turn == 0):
-                continue
-            added = np.int64(0)
-            for i in range(numbers.size):
-                start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
-                stop = offsets[numbers[i]] + np.int64(starts[numbers[i], window + 1])
-                add_postings(places, codes, start, stop, factors[i], accumulators)
-                added += max(stop - start, 0)
-            if added > 0:
-                first = window * LIST_WINDOW
-                clear_others(accumulators, allowed, first)
-                room = in_sample if turn == 0 else count
-                size, bar = _sweep(accumulators, room, bar, first, base, keys, size)
-        if turn == 0 and size > in_sample:
-            bar = np.uint16(select_best(keys, size, in_sample) >> 32)
-            size = in_sample
+    if n_windows <= stride or size > 0:
+        return _gather_from(
+            (stride, True, True), lists, opened, allowed, base, count, keys, size, bar,
+            accumulators,
+        )  # fmt: skip
+    size, bar = _gather_from(
+        (stride, True, False), lists, opened, allowed, base, in_sample, keys, size, bar,
+        accumulators,
+    )  # fmt: skip
+    if size > in_sample:
+        bar = np.uint16(select_best(keys, size, in_sample) >> 32)
+        size = in_sample
+    to_beat = bar
+    size, bar = _gather_from(
+        (stride, False, True), lists, opened, allowed, base, count, keys, size, bar, accumulators
+    )
+    expected = min(count * n_windows * LIST_WINDOW / n_documents, count)
+    if to_beat > 0 and size < expected - 2 * np.sqrt(expected):
+        # What matches lies in the sample's windows more than elsewhere, as a filter may leave it.
+        size, bar = _gather_from(
+            (stride, True, True), lists, opened, allowed, base, count, keys, np.int64(0),
+            np.uint16(0), accumulators,
+        )  # fmt: skip
     return size, bar
 
 

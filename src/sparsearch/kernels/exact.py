@@ -21,7 +21,7 @@ import numpy as np
 from numba import njit
 
 from sparsearch.kernels.compiling import ZERO, inner
-from sparsearch.kernels.filtering import BLOCKED, block_others
+from sparsearch.kernels.filtering import BLOCKED, block_others, next_allowed
 from sparsearch.kernels.intrinsics import LANES, above_in_block, above_in_row, lowest_bit
 from sparsearch.kernels.lists import (
     BLOCK,
@@ -232,6 +232,13 @@ def _next_row(postings, query, suffix, threshold, frontier, n_rows):  # type: ig
 
 
 @inner
+def _skip_to(postings, query, n_sparse, row):  # type: ignore[no-untyped-def]
+    """Bring the cursors of sparse lists to the first row of a window."""
+    for i in range(n_sparse):
+        query[i, CURSOR], _ = stretch(postings, query, i, row, row + WINDOW)
+
+
+@inner
 def _add_all_bounds(maxima, query, n_others, first, end, bounds):  # type: ignore[no-untyped-def]
     """Add up what dense rows can add to each group of rows ``first .. end - 1``."""
     groups, last_group = first // BLOCK * LANES, -(-end // BLOCK) * LANES
@@ -265,8 +272,13 @@ def _search_one(lists, allowed, n_rows, base, query_terms, k, keys, size, thresh
     while True:
         if low == end:
             low = _next_row(postings, query, suffix, threshold, end, n_rows)
-            if low >= n_rows:
+            wanted = next_allowed(allowed, low, n_rows)
+            if wanted >= n_rows:
                 return size, threshold
+            if wanted // WINDOW > low // WINDOW:
+                low = end = wanted // WINDOW * WINDOW
+                _skip_to(postings, query, n_sparse, end)
+                continue
             for start in range(0, min(n_rows, WINDOW), _CLEARED):
                 clear(sums, start, start + _CLEARED)
             low = low // BLOCK * BLOCK

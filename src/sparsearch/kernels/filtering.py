@@ -6,10 +6,41 @@ import numpy as np
 
 from sparsearch.kernels.compiling import inner
 
-__all__ = ["BLOCKED", "block_others", "clear_others"]
+__all__ = ["BLOCKED", "block_others", "clear_others", "next_allowed"]
 
 BLOCKED = np.int32(-(2**31))
 """The sum of a document that may not be returned; no bar is as low."""
+
+_STRIDE = 256
+"""Documents that are looked at together, in vector instructions."""
+
+
+@inner
+def next_allowed(allowed, first, stop):  # type: ignore[no-untyped-def]
+    """Return the first of documents ``first .. stop - 1`` that may be returned, else ``stop``.
+
+    Filters often leave documents that were added one after another: all of a source, all before a
+    date. The windows of documents in between need not be looked at.
+
+    Parameters
+    ----------
+    allowed : ndarray of bool [segment's documents] or [0]
+        As for `clear_others`.
+    first, stop : int
+    """
+    if allowed.size == 0:
+        return first
+    while first < stop:
+        end = min(first + _STRIDE, stop)
+        any_allowed = False
+        for i in range(np.uint64(first), np.uint64(end)):
+            any_allowed |= allowed[i]
+        if any_allowed:
+            break
+        first = end
+    while first < stop and not allowed[first]:
+        first += 1
+    return first
 
 
 @inner

@@ -19,7 +19,7 @@ from numba import njit
 
 from sparsearch.kernels.approximate import add_postings, clip, score_documents
 from sparsearch.kernels.compiling import ZERO
-from sparsearch.kernels.filtering import clear_others
+from sparsearch.kernels.filtering import clear_others, next_allowed
 from sparsearch.kernels.forward import LEVELS, LIST_WINDOW, PLACE_BITS, level_top
 from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
@@ -34,7 +34,7 @@ _REST_SHARE = 0.25
 _REST_K = 100
 """Weak lists are walked until the rest can add no more than ``_REST_SHARE / (1 + k / _REST_K)`` of
 the score to beat: the more documents are wanted, the closer they lie, and the more of them would
-have to be scored in full."""
+have to be scored in full. At most a half: see `_search_one`."""
 
 
 @njit(nogil=True, cache=True)
@@ -108,7 +108,7 @@ def _add_weak(places, start, stop, values, first, sums):  # type: ignore[no-unty
 
 
 @njit(nogil=True, cache=True)
-def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ignore[no-untyped-def]
+def _sweep(accumulators, bar, first, end, base, documents):  # type: ignore[no-untyped-def]
     """Gather the window's documents whose partial score exceeds the bar; clear them all."""
     count = 0
     for group in range(0, accumulators.size, _GROUP):
@@ -117,10 +117,9 @@ def _sweep(accumulators, bar, first, end, base, allowed, documents):  # type: ig
                 if largest(accumulators, piece, piece + _PIECE) <= bar:
                     continue
                 for i in range(piece, piece + _PIECE):
-                    row = first + i
-                    # A bar of -1 lets in what was cleared, too.
-                    if accumulators[i] > bar and row < end and (allowed.size == 0 or allowed[row]):
-                        documents[count] = base + row
+                    # Never beyond the end, unless a file was damaged.
+                    if accumulators[i] > bar and first + i < end:
+                        documents[count] = base + first + i
                         count += 1
         clear(accumulators, group, group + _GROUP)
     return count
@@ -142,8 +141,14 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
         while walked > n_strong and rest[walked - 1] << shift <= threshold * share:
             walked -= 1
         missing = (rest[walked] << shift) + slack
-        # A document in none of the lists has no score, if all are walked.
-        bar = max((threshold - missing) >> shift, 0 if walked == numbers.size else -1)
+        # Nor need documents in none of the lists walked be scored. A code is less than twice what
+        # is left of it when shifted (1 at least), so the other lists add less than `rest` says
+        # twice, and that is not more than the score to beat.
+        bar = max((threshold - missing) >> shift, 0)
+        first = window * LIST_WINDOW
+        end = min(first + LIST_WINDOW, n_rows)
+        if next_allowed(allowed, first, end) == end:
+            continue
         added = np.int64(0)
         for i in range(walked):
             start = offsets[numbers[i]] + np.int64(starts[numbers[i], window])
@@ -153,11 +158,10 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
             else:
                 _add_weak(places, start, stop, values, LEVELS * (i - n_strong), accumulators)
             added += max(stop - start, 0)
-        if added == 0 and bar >= 0:
+        if added == 0:
             continue
-        first = window * LIST_WINDOW
         clear_others(accumulators, allowed, first)
-        count = _sweep(accumulators, bar, first, n_rows, base, allowed, documents)
+        count = _sweep(accumulators, bar, first, end, base, documents)
         size, threshold = score_documents(
             forward, base, documents[:count], weights, k, keys, size, threshold, ZERO
         )

@@ -8,11 +8,12 @@ finds altered rows that SQLite itself would not notice.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import threading
 import weakref
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ FORMAT_VERSION = 1
 """Version written; an index of a higher version is refused."""
 
 OLDEST_READABLE_VERSION = 1
+_READ_ONLY_ATTEMPTS = 20
 KNOWN_FEATURES: frozenset[str] = frozenset()
 """Features an index may require of its reader; unknown ones are refused."""
 
@@ -235,7 +237,10 @@ class Catalog:
         """
         with self._guard, storage_faults(self.folder):
             self._connection.execute(f"PRAGMA busy_timeout = {_PATIENCE_MS}")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            # On a full disk the commit stays in the log, where it is as durable; the next one tries
+            # again. It must not be called failed, or it would be made twice.
+            with suppress(sqlite3.OperationalError):
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             self._connection.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
 
     def problems(self) -> list[str]:
@@ -252,12 +257,21 @@ class Catalog:
     def _transact(self, work: Work[Result], kind: str = "DEFERRED") -> Result:
         """Run one transaction, one thread at a time; what goes wrong becomes a typed error."""
         with self._guard, storage_faults(self.folder):
-            self._keep_up()
-            try:
-                return transact(self._connection, kind, work)
-            except IndexCorruptError as error:
-                reason = f"{self.path}: {error}; restore it from a backup"
-                raise IndexCorruptError(reason) from None
+            for attempt in itertools.count(1):
+                try:
+                    self._keep_up()
+                    return transact(self._connection, kind, work)
+                except (IndexCorruptError, sqlite3.DatabaseError) as error:
+                    # A file that is read-only from here is read without locks, so that a commit of
+                    # others may have come in between.
+                    unchanged = read_only_state(self.path) == self._read_only_state
+                    if not unchanged and attempt < _READ_ONLY_ATTEMPTS:
+                        continue
+                    if isinstance(error, IndexCorruptError):
+                        reason = f"{self.path}: {error}; restore it from a backup"
+                        raise IndexCorruptError(reason) from None
+                    raise
+            raise AssertionError("unreachable")
 
     def _keep_up(self) -> None:
         """Connect anew where others may have changed a file that is read-only from here."""

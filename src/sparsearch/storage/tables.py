@@ -184,16 +184,16 @@ def _read_fields(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def read_terms(connection: sqlite3.Connection, start: int, stop: int) -> list[str]:
-    """Return the terms with ids in ``[start, stop)``; ``start`` ends a chunk."""
+    """Return the terms with ids in ``[start, stop)``."""
     query = (
         "SELECT first_id, terms, checksum FROM vocabulary"
-        " WHERE first_id >= ? AND first_id < ? ORDER BY first_id"
+        " WHERE first_id + count > ? AND first_id < ? ORDER BY first_id"
     )
     terms: list[str] = []
     for first_id, chunk, expected in connection.execute(query, (start, stop)):
         if not is_intact(chunk, expected):
             raise IndexCorruptError(damaged_terms(first_id))
-        terms += json.loads(chunk)
+        terms += json.loads(chunk)[max(start - first_id, 0) : stop - first_id]
     if len(terms) != stop - start:
         raise IndexCorruptError("the vocabulary is incomplete")
     return terms
@@ -270,10 +270,23 @@ def _write_tombstones(
 
 
 def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
+    """Append a chunk, together with those at the end that are not much larger.
+
+    Commits of a few new words each would otherwise leave as many chunks, all of which go into the
+    digest of every commit. As it is, there are about as many as the vocabulary's size has bits.
+    """
     if not terms:
         return
-    chunk = json.dumps(list(terms), ensure_ascii=False)
-    row = (_vocabulary_size(connection), len(terms), chunk, checksum(chunk.encode()))
+    size = _vocabulary_size(connection)
+    first = size
+    chunks = "SELECT first_id, count FROM vocabulary ORDER BY first_id DESC"
+    for first_id, count in connection.execute(chunks):
+        if count >= 2 * (size + len(terms) - first):
+            break
+        first = first_id
+    chunk = json.dumps(read_terms(connection, first, size) + list(terms), ensure_ascii=False)
+    row = (first, size + len(terms) - first, chunk, checksum(chunk.encode()))
+    connection.execute("DELETE FROM vocabulary WHERE first_id >= ?", (first,))
     connection.execute("INSERT INTO vocabulary VALUES (?, ?, ?, ?)", row)
 
 
