@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.index.columns import ColumnBuilder, pack_columns
+from sparsearch.index.column_merge import merge_columns
+from sparsearch.index.columns import Column, ColumnBuilder, pack_columns
 from sparsearch.index.counted import Weighting, counted_arrays, merge_counted
 from sparsearch.index.layered import code_vectors, layered_arrays, merge_vectors
 from sparsearch.index.segment import Segment, hash_ids
@@ -73,7 +74,7 @@ def build_segment(
     return _assemble(
         _id_arrays(pack_strings([i.encode() for i in ids]), hash_ids(ids)),
         documents,
-        columns,
+        columns.build(),
         postings,
         weighting,
     )
@@ -97,10 +98,9 @@ def merge_segments(
     """
     moves = _new_rows(parts)
     segments = [segment for segment, _ in parts]
-    columns = ColumnBuilder()
-    for segment, new_rows in zip(segments, moves, strict=True):
-        for name, column in segment.columns.items():
-            columns.add_column(name, column, new_rows)
+    columns = merge_columns(
+        [(part.columns, rows) for part, rows in zip(segments, moves, strict=True)]
+    )
     live = [np.flatnonzero(new_rows >= 0) for new_rows in moves]
     total = sum(map(len, live))
     if weighting.saturation is None:
@@ -124,11 +124,11 @@ def merge_segments(
 def _assemble(
     ids: Mapping[str, Array],
     documents: Mapping[str, Array | Blob],
-    columns: ColumnBuilder,
+    columns: Mapping[str, Column],
     postings: Mapping[str, Array],
     weighting: Weighting,
 ) -> NewSegment:
-    column_arrays, layout = pack_columns(columns.build())
+    column_arrays, layout = pack_columns(columns)
     arrays: dict[str, Array | Blob] = {**postings, **ids, **documents, **column_arrays}
     attributes: dict[str, object] = {"documents": len(ids["id_rows"]), "columns": layout}
     if weighting.saturation is not None:

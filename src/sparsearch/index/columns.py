@@ -192,30 +192,18 @@ class ColumnBuilder:
         """Add one document's metadata; rows must ascend."""
         for name, value in metadata.items():
             for key in _keys_of(value):
-                self._add_rows(name, key, (row,))
-
-    def add_column(self, name: str, column: Column, new_rows: npt.NDArray[np.int64]) -> None:
-        """Add another segment's column; ``new_rows`` maps its rows, -1 for deleted documents."""
-        for key, rows in column.items():
-            moved = new_rows[rows]
-            self._add_rows(name, key, moved[moved >= 0].tolist())
-
-    def _add_rows(self, name: str, key: Key, rows: Iterable[int]) -> None:
-        # A bool equals an int as a dictionary key, so the type is part of it.
-        entry = self._fields.setdefault(name, {}).setdefault((_kind(key), key), [])
-        for row in rows:
-            if not entry or entry[-1] != row:
-                entry.append(row)
+                # A bool equals an int as a dictionary key, so the type is part of it.
+                rows = self._fields.setdefault(name, {}).setdefault((_kind(key), key), [])
+                if not rows or rows[-1] != row:
+                    rows.append(row)
 
     def build(self) -> dict[str, Column]:
         """Return the columns by field name, in order of first appearance."""
-        return {
-            name: _column(values) for name, values in self._fields.items() if any(values.values())
-        }
+        return {name: _column(values) for name, values in self._fields.items()}
 
 
 def _column(values: Mapping[tuple[int, Key], list[int]]) -> Column:
-    ordered = sorted(entry for entry in values.items() if entry[1])
+    ordered = sorted(values.items())
     kinds: tuple[list[Any], ...] = ([], [], [], [])
     for (kind, key), _ in ordered:
         kinds[kind].append(key)

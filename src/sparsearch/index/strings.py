@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,6 +41,12 @@ class PackedStrings(Sequence[str]):
         lengths = [np.diff(part._offsets) for part in parts]
         offsets = np.cumsum(np.concatenate([[0], *lengths]), dtype=np.int64)
         return cls(np.concatenate([np.empty(0, np.uint8), *data]), offsets)
+
+    def encoded(self) -> list[bytes]:
+        """Return all strings in UTF-8."""
+        first, last = self._offsets[0], self._offsets[-1]
+        data, offsets = self._data[first:last].tobytes(), (self._offsets - first).tolist()
+        return [data[start:stop] for start, stop in itertools.pairwise(offsets)]
 
     @property
     def arrays(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
