@@ -13,6 +13,8 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from errno import EISDIR
+from io import BufferedReader
 from os import PathLike
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -27,9 +29,11 @@ from sparsearch.errors import (
 
 __all__ = [
     "MAX_LINE_BYTES",
+    "STANDARD_INPUT",
     "TextFile",
     "as_path",
     "cache_folder",
+    "check_replaceable",
     "digest_of_files",
     "replacing",
     "write_lines",
@@ -37,6 +41,9 @@ __all__ = [
 
 MAX_LINE_BYTES = 256 * 1024 * 1024
 """Longest line accepted, so that a hostile file (a gzip bomb) cannot take all memory."""
+
+STANDARD_INPUT = "/dev/stdin"
+"""The path by which standard input is read as a file."""
 
 _GZIP_MAGIC = b"\x1f\x8b"
 
@@ -128,7 +135,7 @@ class TextFile:
         self.complete = True
         self._end = 0
         try:
-            self._raw = open(as_path(path), "rb")  # noqa: SIM115 - closed by close()
+            self._raw = _opened(as_path(path))
             self.size = os.fstat(self._raw.fileno()).st_size
             compressed = self._raw.peek(2)[:2] == _GZIP_MAGIC
         except OSError as error:
@@ -167,8 +174,8 @@ class TextFile:
         Raises
         ------
         FileFormatError
-            On bytes that are not UTF-8, a line over the limit, or damaged gzip data; lines before
-            it have been yielded.
+            On bytes that are not UTF-8, a line over the limit, damaged gzip data, or when the file
+            cannot be read further; lines before it have been yielded.
         """
         for number, line in self.lines():
             yield number, self.decode(line, number)
@@ -179,7 +186,7 @@ class TextFile:
         Raises
         ------
         FileFormatError
-            On a line over the limit or damaged gzip data.
+            On a line over the limit, damaged gzip data, or when the file cannot be read further.
         """
         number = 0
         while True:
@@ -208,13 +215,24 @@ class TextFile:
     def _read_line(self, number: int) -> bytes:
         try:
             line = self._stream.readline(self.max_line_bytes + 1)
-        except (OSError, EOFError, zlib.error) as error:
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             reason = f"damaged gzip data ({error}); the file may be cut off"
+            raise FileFormatError(self.path, number, reason) from error
+        except OSError as error:
+            reason = f"cannot be read: {error.strerror or error}"
             raise FileFormatError(self.path, number, reason) from error
         if len(line) > self.max_line_bytes:
             reason = f"line longer than {self.max_line_bytes} bytes"
             raise FileFormatError(self.path, number, reason)
         return line
+
+
+def _opened(path: Path) -> BufferedReader:
+    if path == Path(STANDARD_INPUT):
+        # Opened by its name, a socket or a file of another user would be refused, and a file that
+        # others have begun to read would be read from its start.
+        return os.fdopen(os.dup(0), "rb")
+    return open(path, "rb")
 
 
 @contextmanager
@@ -237,6 +255,25 @@ def replacing(path: str | PathLike[str], mode: int = 0o666) -> Iterator[BinaryIO
                 yield file
         else:
             yield from _replacing_regular(target.resolve(), mode)
+    except OSError as error:
+        raise StorageUnavailableError(f"cannot write {target}: {error.strerror}") from error
+
+
+def check_replaceable(path: str | PathLike[str]) -> None:
+    """Make sure that a file can be written, before the work whose result it is to hold.
+
+    Raises
+    ------
+    StorageUnavailableError
+        When its folder is missing or read-only, or it is a folder itself.
+    """
+    target = as_path(path)
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if not _written_directly(target):
+            with tempfile.TemporaryFile(dir=target.resolve().parent):
+                pass
     except OSError as error:
         raise StorageUnavailableError(f"cannot write {target}: {error.strerror}") from error
 

@@ -83,6 +83,99 @@ def test_evaluate_queries_that_are_not_judged(run, papers, collection, tmp_path,
     assert "q.tsv holds no query that is judged in" in outcome.err
 
 
+def test_evaluate_queries_that_the_collection_does_not_have(run, papers, collection, tmp_path):
+    """Its judgements name other queries than it holds, or it holds none."""
+    expected = run("evaluate", papers, collection, "--json").json[0]
+    (tmp_path / "qrels").mkdir()
+    rows = ["query-id\tcorpus-id\tscore", "topic-1\ta\t1", "topic-2\tc\t2", "topic-3\tb\t1"]
+    (tmp_path / "qrels" / "test.tsv").write_text("\n".join(rows) + "\n")
+    texts = {"topic-1": "sparse retrieval", "topic-2": "posting lists", "topic-3": "nothing known"}
+    queries = write_jsonl(
+        tmp_path / "mine.jsonl", [{"_id": query, "text": text} for query, text in texts.items()]
+    )
+    for others in (None, [{"_id": "q1", "text": "sparse"}]):
+        if others:
+            write_jsonl(tmp_path / "queries.jsonl", others)
+        outcome = run("evaluate", papers, tmp_path, "--queries", queries, "--json")
+        assert outcome.code == 0, outcome
+        assert outcome.json == [{**expected, "dataset": tmp_path.name}]
+
+
+def test_evaluate_queries_that_are_vectors(run, papers, collection, tmp_path):
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "qrels" / "test.tsv").write_bytes((collection / "qrels" / "test.tsv").read_bytes())
+    assert run("export", papers, tmp_path / "v.jsonl", "--what", "vectors").code == 0
+    assert run("import", tmp_path / "i", tmp_path / "v.jsonl").code == 0
+    vectors = {"q1": {"spars": 1.0}, "q2": {"list": 1.0}, "q3": {"unknown": 1.0}}
+    queries = write_jsonl(
+        tmp_path / "q.jsonl", [{"id": query, "vector": row} for query, row in vectors.items()]
+    )
+    outcome = run("evaluate", tmp_path / "i", tmp_path, "--queries", queries, "-m", "RR@10")
+    assert outcome.code == 0, outcome
+    assert "RR@10    0.6667" in outcome.out
+
+
+@pytest.fixture
+def alike(run, tmp_path):
+    """Return an index and a collection whose queries are its documents."""
+    words = {"a": "red round apple", "b": "red round ball", "c": "red car", "d": "green car"}
+    rows = [{"_id": name, "text": f"{text} " * 8} for name, text in words.items()]
+    folder = tmp_path / "alike"
+    (folder / "qrels").mkdir(parents=True)
+    write_jsonl(folder / "queries.jsonl", rows)
+    judged = "a\tb\t1\nb\ta\t1\nc\td\t1\nd\tc\t1\n"
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    for name, options in (("whole", ()), ("cut", ("--passage-length", 50))):
+        source = write_jsonl(folder / "corpus.jsonl", rows)
+        made = run("index", tmp_path / name, source, "--language", "none", *options)
+        assert made.code == 0, made
+    return tmp_path, folder
+
+
+@pytest.mark.parametrize("name", ["whole", "cut"])
+def test_evaluate_without_the_document_that_is_the_query(run, alike, name):
+    tmp_path, folder = alike
+    arguments = ("evaluate", tmp_path / name, folder, "-m", "P@1", "-k", 1)
+    arguments += ("--run", tmp_path / "out.trec")
+    outcome = run(*arguments)
+    assert "P@1      0.0000" in outcome.out
+    assert "4 of 4 queries rank the document of their own id first" in outcome.err
+    assert "give --ignore-identical" in outcome.err
+    outcome = run(*arguments, "--ignore-identical")
+    assert outcome.code == 0, outcome
+    assert outcome.err == ""
+    assert "P@1      1.0000" in outcome.out
+    found = Run.read_trec(tmp_path / "out.trec")
+    assert {query: found.ids(query) for query in found} == {
+        query: (answer,) for query, answer in zip("abcd", "badc", strict=True)
+    }
+
+
+def test_evaluate_writes_to_standard_output(run, papers, collection, tmp_path):
+    arguments = ("evaluate", papers, collection, "-m", "RR@10", "--per-query")
+    assert run(*arguments, tmp_path / "out.tsv").code == 0
+    outcome = run(*arguments, "-")
+    assert outcome.code == 0, outcome
+    assert outcome.out.startswith((tmp_path / "out.tsv").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-m", "RR", "-m", "nonsense"], "unknown measure 'nonsense'"),
+        (["-m", "ERR_IA@5"], "cannot compute ERR_IA@5"),
+        (["--run", "/nonexistent/x"], "cannot write /nonexistent/x: No such file"),
+        (["--per-query", "/"], "cannot write /: Is a directory"),
+        (["--per-query", "/dev/null/x"], "cannot write /dev/null/x: Not a directory"),
+    ],
+)
+def test_evaluate_refuses_before_it_searches(run, tmp_path, arguments, reason):
+    """There is not even an index."""
+    outcome = run("evaluate", tmp_path / "i", tmp_path, *arguments)
+    assert outcome.code == 1
+    assert reason in outcome.err
+
+
 def test_evaluate_without_an_index(run, collection, tmp_path):
     outcome = run("evaluate", tmp_path / "i", collection)
     assert outcome.code == 1

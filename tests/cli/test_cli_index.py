@@ -4,7 +4,9 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 
 import pytest
 from cli_sources import PAPERS, write_jsonl
@@ -311,6 +313,37 @@ def test_a_malformed_line_stops_and_the_mended_file_goes_on(run, tmp_path):
         assert [document.id for document in index.documents()] == ["1", "3"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"doi": "1", "text": "one"}',
+        "{oops",
+        '{"id": "1", "text": "one", "n": 99999999999999999999}',
+        '{"id": "1", "text": "one", "passage": 2}',
+    ],
+)
+@pytest.mark.parametrize("how", [(), ("--upsert",), ("--mirror",)])
+def test_of_a_source_that_is_no_good_from_the_start_no_index_is_made(run, tmp_path, line, how):
+    source = tmp_path / "s.jsonl"
+    source.write_text(line + '\n{"id": "2", "text": "two"}\n')
+    outcome = run("index", tmp_path / "i", source, "--passage-length", 50, *how)
+    assert outcome.code == 1
+    assert outcome.err.count("error: ") == 1
+    assert not (tmp_path / "i").exists()
+    # so other settings can be given
+    source.write_text('{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n')
+    outcome = run("index", tmp_path / "i", source, "--k1", 2, *how)
+    assert outcome.code == 0, outcome
+    assert ids(tmp_path / "i") == ["1", "2"]
+
+
+def test_a_passage_length_that_will_not_do_is_refused(run, tmp_path, papers_file):
+    outcome = run("index", tmp_path / "i", papers_file, "--passage-length", 0)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: passage_length is 0")
+    assert not (tmp_path / "i").exists()
+
+
 def test_skip_invalid_reports_each_and_counts_all(run, tmp_path):
     lines = ['{"id": "1", "text": "one"}', "{oops", '{"id": "2"}']
     lines += ['{"id": "3", "text": "x", "n": 99999999999999999999}', '{"id": "4", "text": "four"}']
@@ -410,6 +443,37 @@ def test_standard_input(program, tmp_path):
     outcome = program("index", tmp_path / "i", "-", "--upsert", stdin=gzip.compress(lines))
     assert outcome.code == 0, outcome
     assert "holds 4 documents" in outcome.out
+
+
+@pytest.fixture
+def index_from(environment, tmp_path):
+    """Return a function that indexes what a file or socket gives as standard input."""
+
+    def execute(stdin):
+        command = [sys.executable, "-m", "sparsearch", "index", str(tmp_path / "i"), "-"]
+        command += ["--encoder", "bm25"]
+        done = subprocess.run(
+            command, stdin=stdin, capture_output=True, env=environment, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return ids(tmp_path / "i")
+
+    return execute
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no pairs of sockets as on Unix")
+def test_standard_input_that_is_a_socket(index_from, papers_file):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(papers_file.read_bytes())
+        ours.shutdown(socket.SHUT_WR)
+        assert index_from(theirs) == ["a", "b", "c", "d"]
+
+
+def test_standard_input_is_read_from_where_it_stands(index_from, papers_file):
+    with open(papers_file, "rb", buffering=0) as file:
+        file.seek(len(papers_file.read_bytes().splitlines(keepends=True)[0]))
+        assert index_from(file) == ["b", "c", "d"]
 
 
 def test_a_file_name_that_is_not_utf8(run, tmp_path):

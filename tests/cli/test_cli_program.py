@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -196,6 +197,23 @@ def test_a_terminal_gets_colours_and_a_width(papers, environment):
     os.close(read)
     assert b"\x1b[" in out
     assert b"sparse" in out
+
+
+def test_the_prompt_is_not_among_the_results(papers, environment):
+    """Standard input is a terminal, standard output is not."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "sparsearch", "search", str(papers), "--json", "-k", "1"]
+    with subprocess.Popen(
+        command, env=environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        os.close(theirs)
+        os.write(ours, b"sparse\nposting lists\n\x04")
+        out, err = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, err.decode()
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["a", "c"]
+    assert err.endswith(b"query> query> query> \n")
 
 
 def _read(descriptor: int) -> bytes:

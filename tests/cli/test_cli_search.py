@@ -23,6 +23,16 @@ def test_people_see_rank_score_title_text_and_metadata(run, papers):
     assert [line.strip() for line in rest] == ["Learned sparse vectors.", "year: 2019"]
 
 
+def test_the_id_is_left_out_only_where_the_title_begins_with_it(run, tmp_path):
+    titles = {"2": "2024 in review", "3": "3", "m.f": "m.f: effing", "n": "n is not so", "o": ""}
+    documents = [{"id": id, "title": title, "text": "word"} for id, title in titles.items()]
+    run("index", tmp_path / "i", write_jsonl(tmp_path / "s.jsonl", documents), "--encoder", "bm25")
+    lines = run("search", tmp_path / "i", "word").out.splitlines()
+    headings = {line[:3].strip(): line[15:] for line in lines if line[:3].strip()}
+    expected = {"2  2024 in review", "3", "m.f: effing", "n  n is not so", "o"}
+    assert set(headings.values()) == expected
+
+
 def test_explain_shows_what_each_term_adds(run, papers):
     outcome = run("search", papers, "sparse vectors", "-k", 1, "--explain")
     assert "because spars " in outcome.out
@@ -133,12 +143,13 @@ def test_control_characters_of_documents_do_not_reach_the_terminal(run, papers):
 
 @pytest.mark.parametrize("name", ["q.jsonl", "q.tsv", "q.txt"])
 def test_a_file_of_queries_gives_a_run(run, papers, tmp_path, name):
-    texts = {"q1": "sparse retrieval", "q2": "zzz", "q3": "index"}
+    texts = {"q1": "sparse retrieval", "q2": "zzz", "q3": "index"}  # blank lines mean nothing
     path = tmp_path / name
     if name.endswith("jsonl"):
         write_jsonl(path, [{"_id": query, "text": text} for query, text in texts.items()])
     else:
-        path.write_text("".join(f"{query}\t{text}\n" for query, text in texts.items()))
+        lines = "\n".join(f"{query}\t{text}\n" for query, text in texts.items())
+        path.write_text(f"\n{lines} \t\n")
     outcome = run("search", papers, "--queries", path, "--run", tmp_path / "out.trec", "-k", 5)
     assert outcome.code == 0, outcome
     with Index.open(papers) as index:
@@ -195,6 +206,15 @@ def test_explain_without_a_match_and_without_a_document(run, papers):
     assert "no term of the query is in the document" in run("explain", papers, "zzz", "a").out
     outcome = run("explain", papers, "sparse", "nope")
     assert (outcome.code, outcome.err) == (1, "error: no document has the id 'nope'\n")
+
+
+@pytest.mark.parametrize("option", [("--filter", "year=2019"), ("--recall", "0.9")])
+def test_explain_refuses_what_only_feedback_uses(run, papers, option):
+    outcome = run("explain", papers, "sparse", "a", *option)
+    assert outcome.code == 2
+    assert option[0] in outcome.err
+    assert "needs --feedback" in outcome.err
+    assert run("explain", papers, "sparse", "a", *option, "--feedback").code == 0
 
 
 # ---- anything typed

@@ -116,5 +116,9 @@ def test_documents_are_deleted_by_conditions(run, tmp_path):
     assert "deleted 2 documents; 3 documents left" in outcome.out
     assert run("delete", tmp_path / "i", "--filter", "yaer>2000").code == 1
     assert "either ids or --filter" in run("delete", tmp_path / "i", "0", "--filter", "year=1").err
+    assert "either ids or --filter" in run("delete", tmp_path / "i", "0", "--filter", "{}").err
+    outcome = run("delete", tmp_path / "i", "--filter", "{}", stdin="0\n")
+    assert outcome.code == 1
+    assert "the filter is empty" in outcome.err
     with Index.open(tmp_path / "i") as index:
         assert [document.id for document in index.documents()] == ["0", "3", "4"]

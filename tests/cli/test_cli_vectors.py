@@ -263,6 +263,12 @@ def test_import_refuses_what_it_cannot_read(run, tmp_path, papers):
 def test_what_cannot_be_exported(run, papers, tmp_path):
     assert run("export", papers, tmp_path / "x", "--format", "npz").code == 2
     assert run("export", papers, "-", "--what", "vectors").code == 2
+    for name in ("x.npz.gz", "x.gz"):
+        path = tmp_path / name
+        outcome = run("export", papers, path, "--what", "vectors", "--format", "npz")
+        assert outcome.code == 2
+        assert "name a file that ends in .npz" in outcome.err
+        assert not path.exists()
     for name, what in (("x.csr", "vectors"), ("x.npz", "documents"), ("x.csv.gz", "documents")):
         outcome = run("export", papers, tmp_path / name, "--what", what)
         assert outcome.code == 2

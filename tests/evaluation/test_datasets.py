@@ -17,7 +17,7 @@ from sparsearch.errors import (
     MissingExtraError,
     NotFoundError,
 )
-from sparsearch.evaluation import evaluate, load_dataset
+from sparsearch.evaluation import evaluate, load_dataset, load_judgements
 from sparsearch.runs import Run
 
 CORPUS = [
@@ -76,6 +76,18 @@ def test_a_folder_without_corpus_can_still_be_evaluated_against(beir: Path) -> N
     assert evaluate(Run({"q2": [("d2", 1.0)]}), dataset.qrels, ["AP"])["AP"] == 1.0
     with pytest.raises(InvalidInputError, match=r"no corpus\.jsonl"):
         next(dataset.documents())
+
+
+def test_judgements_need_neither_queries_nor_documents(beir: Path) -> None:
+    (beir / "corpus.jsonl").unlink()
+    (beir / "queries.jsonl.gz").unlink()
+    judgements = load_judgements(beir)
+    assert (judgements.name, dict(judgements.qrels)) == ("tiny", {"q2": {"d2": 2}})
+    assert dict(load_judgements(str(beir), "dev").qrels) == {"q1": {"d1": 1}}
+    with pytest.raises(NotFoundError, match="it has dev, test"):
+        load_judgements(beir, "train")
+    with pytest.raises(NotFoundError, match="not a folder"):
+        load_judgements(beir / "none")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +197,13 @@ def test_splits_of_ir_datasets() -> None:
         load_dataset("own-judged", "dev")
     with pytest.raises(NotFoundError, match="it has no judgements"):
         load_dataset("own-bare")
+
+
+@pytest.mark.usefixtures("registry")
+def test_judgements_of_ir_datasets() -> None:
+    assert load_judgements("own", "dev").name == "own/dev"
+    for name in ("own-judged", "own-undocumented", "own-remote"):
+        assert dict(load_judgements(name).qrels) == {"q2": {"d2": 2, "d1": -1}}
 
 
 @pytest.mark.usefixtures("registry")

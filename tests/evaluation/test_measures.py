@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import warnings
 from math import fsum, log2
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparsearch.errors import InvalidInputError, MissingExtraError
-from sparsearch.evaluation import DEFAULT_MEASURES, evaluate
+from sparsearch.evaluation import DEFAULT_MEASURES, check_measures, evaluate
 from sparsearch.runs import Qrels, Run
 
 DOCUMENTS = [*"abcdefghijklmnopq", "with space", "nul\0", "nul\0b", "\ud800", "\u00e9", "10", "2"]
@@ -118,6 +120,33 @@ def test_the_mean_does_not_depend_on_hash_order() -> None:
     assert evaluation["nDCG@10"] == fsum(evaluation.per_query["nDCG@10"].values()) / 100
 
 
+TOGETHER = """
+from sparsearch import Qrels, Run, evaluate
+
+run = Run({"q": [("a", 4.0), ("x", 3.0), ("b", 2.0), ("c", 1.0)], "other": [("a", 1.0)]})
+qrels = Qrels({"q": {"a": 1, "b": 2, "c": 2, "d": 1}, "other": {"b": 1, "c": 0}})
+measures = ["nDCG@10", "nDCG(gains={1:1,2:3})@10", "nDCG(gains={1:9})@10", "nDCG(judged_only=True)"]
+measures += ["nDCG", "NumRet", "P@5", "P(rel=1)@5", "P(rel=2)@5", "AP(judged_only=True)", "AP"]
+together = evaluate(run, qrels, measures)
+for name in measures:
+    assert together.per_query[name] == evaluate(run, qrels, [name]).per_query[name], name
+assert len({together[name] for name in measures[:4]}) == 4
+"""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_measure_does_not_depend_on_those_computed_beside_it(seed: int) -> None:
+    environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
+    done = subprocess.run(
+        [sys.executable, "-c", TOGETHER], env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_what_can_be_measured_is_not_refused_beforehand() -> None:
+    check_measures([*DEFAULT_MEASURES, "Accuracy", "ERR@10", "infAP", "Compat(p=0.8)", "IPrec@0.1"])
+
+
 UNUSABLE = ["foo", "nDCG@0", "P@0", "AP@0", "Judged@0", "P@-1", "P@True", "nDCG@x", "R", "((((", ""]
 
 
@@ -128,12 +157,16 @@ def test_what_cannot_be_measured_is_refused(measure: str) -> None:
     run, qrels = Run({"q": [("a", 1.0)]}), Qrels({"q": {"a": 1}})
     with pytest.raises(InvalidInputError, match=r"measure|compute"):
         evaluate(run, qrels, [measure])
+    with pytest.raises(InvalidInputError, match=r"measure|compute"):
+        check_measures([*DEFAULT_MEASURES, measure])
 
 
 @pytest.mark.parametrize("measures", ["nDCG@10", [], [5], [["AP"]]])
 def test_measures_are_a_list_of_names(measures: list[str]) -> None:
     with pytest.raises(InvalidInputError, match="name"):
         evaluate(Run({}), Qrels({"q": {"a": 1}}), measures)
+    with pytest.raises(InvalidInputError, match="name"):
+        check_measures(measures)
 
 
 def test_no_judgements_is_an_error() -> None:
@@ -164,3 +197,5 @@ def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ir_measures", None)
     with pytest.raises(MissingExtraError, match=r"ir-measures .* 'sparsearch\[eval\]'"):
         evaluate(Run({}), Qrels({"q": {"a": 1}}))
+    with pytest.raises(MissingExtraError, match="'sparsearch"):
+        check_measures(["AP"])

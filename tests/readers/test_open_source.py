@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from sparsearch.errors import FileFormatError, InvalidInputError
-from sparsearch.files import TextFile
+from sparsearch.files import STANDARD_INPUT, TextFile
 from sparsearch.readers import FORMATS, open_source
 
 
@@ -68,6 +70,52 @@ def test_folders_are_not_guessed_at(write, tmp_path):
     with pytest.raises(InvalidInputError, match="holds jsonl files; give one of them"):
         open_source(tmp_path)
     assert open_source(tmp_path, format="text").format == "text"
+
+
+def test_a_folder_of_tables_tells_how_to_read_them_as_texts(write, tmp_path):
+    write("table.csv", "")
+    with pytest.raises(InvalidInputError, match=r"holds csv files; .* or --format text to read"):
+        open_source(tmp_path)
+
+
+def test_hidden_files_do_not_decide_what_a_folder_holds(write, tmp_path):
+    (tmp_path / "sub" / ".venv" / "lib").mkdir(parents=True)
+    (tmp_path / "sub" / ".venv" / "lib" / "table.csv").write_text("")
+    (tmp_path / "sub" / "note.md").write_text("text")
+    write("._table.parquet", "")
+    source = open_source(tmp_path)
+    assert source.format == "text"
+    assert [record["id"] for record in source.records()] == ["sub/note.md"]
+    (tmp_path / "sub" / "note.md").unlink()
+    with pytest.raises(InvalidInputError, match="neither"):
+        open_source(tmp_path)
+
+
+@contextmanager
+def standard_input(descriptor):
+    """Put what a descriptor reads in the place of standard input."""
+    before = os.dup(0)
+    os.dup2(descriptor, 0)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no pairs of sockets as on Unix")
+def test_a_file_that_fails_while_it_is_read():
+    ours, theirs = socket.socketpair()
+    with theirs, standard_input(theirs.fileno()):
+        ours.sendall(b"one\n")
+        with TextFile(STANDARD_INPUT) as file:
+            lines = iter(file)
+            assert next(lines) == (1, "one")
+            theirs.sendall(b"unread")  # so that closing resets the connection
+            ours.close()
+            with pytest.raises(FileFormatError) as caught:
+                next(lines)
+    assert str(caught.value) == "/dev/stdin:2: cannot be read: Connection reset by peer"
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")

@@ -53,6 +53,29 @@ def test_documents_stand_where_their_best_passages_do() -> None:
     assert (run["none"], run.name) == ([], "mine")
 
 
+def test_what_has_the_id_of_its_query_is_left_out() -> None:
+    found = {
+        "a": [("a", 3.0), ("b", 2.0), ("c", 1.0)],
+        "b": [("c", 9.0), ("a", 2.0), ("b", 1.0)],
+        "q": [("a", 2.0), ("b", 1.0)],
+        "d": [("d", 1.0)],
+        "none": [],
+    }
+    run = Run(found, name="mine").without_identical(2)
+    assert dict(run) == {
+        "a": [("b", 2.0), ("c", 1.0)],
+        "b": [("c", 9.0), ("a", 2.0)],
+        "q": [("a", 2.0), ("b", 1.0)],
+        "d": [],
+        "none": [],
+    }
+    assert run.name == "mine"
+    assert not any(dict(run.without_identical(0)).values())
+    for k in (-1, 1.0, True, None):
+        with pytest.raises(InvalidInputError, match="not a whole number of at least 0"):
+            run.without_identical(k)  # type: ignore[arg-type]
+
+
 def test_both_constructors_agree() -> None:
     pairs = Run({"q": [("a", 0.5), ("b", 2.5)]})
     columns = Run.from_rankings({"q": (np.array(["a", "b"]), np.array([0.5, 2.5], np.float32))})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from sparsearch.cli._console import note
@@ -16,13 +16,14 @@ from sparsearch.errors import (
     InvalidInputError,
     SparsearchError,
 )
+from sparsearch.files import STANDARD_INPUT
 from sparsearch.readers import FieldMapping, Source, open_source
 
 if TYPE_CHECKING:
     from sparsearch.index import Index
     from sparsearch.storage import SourceProgress
 
-__all__ = ["Adding", "Rejected", "acceptable", "open_documents"]
+__all__ = ["Adding", "Rejected", "acceptable", "begun", "open_documents"]
 
 _SHOWN = 10
 
@@ -49,11 +50,37 @@ def open_documents(
     """Open what a user named: a file, a folder, or "-" for standard input."""
     from_stdin = source == "-"
     return open_source(
-        "/dev/stdin" if from_stdin else source,
+        STANDARD_INPUT if from_stdin else source,
         format="jsonl" if from_stdin and format is None else format,
         fields=fields,
         on_error=rejected,
     )
+
+
+def begun(documents: Documents, rejected: Rejected | None, passage_length: int | None) -> Documents:
+    """Read the first document, so that of a source that is no good no index is made.
+
+    Parameters
+    ----------
+    documents : iterator of dict
+    rejected : Rejected, optional
+        Without it the document must be one that an index takes.
+    passage_length : int, optional
+        Of the index to be made.
+
+    Returns
+    -------
+    iterator of dict
+        All documents, the first one included.
+    """
+    from sparsearch.index import IndexConfig
+    from sparsearch.index.documents import check_documents
+
+    first = list(islice(documents, 1))
+    if first and rejected is None:
+        config = IndexConfig(passage_length=passage_length)  # refuses what no text can be cut to
+        next(check_documents(first, 0, config.passage_length))
+    return chain(first, documents)
 
 
 class Adding:
@@ -63,14 +90,19 @@ class Adding:
     ----------
     index : Index
     source : Source
+    documents : iterator of dict
+        Its documents, from the first one on.
     rejected : Rejected, optional
         Told of each document that the index would refuse, which is then left out; without it such
         a document is an error.
     """
 
-    def __init__(self, index: Index, source: Source, rejected: Rejected | None) -> None:
+    def __init__(
+        self, index: Index, source: Source, documents: Documents, rejected: Rejected | None
+    ) -> None:
         self._index = index
         self._source = source
+        self._documents = documents
         self._rejected = rejected
 
     def add(self) -> int:
@@ -140,11 +172,9 @@ class Adding:
         stored: SourceProgress | None,
     ) -> int:
         source = self._source
-        # Closed here, since after an error its traceback would keep the file open.
-        records = source.records()
         progress = Progress("reading", source.size, lambda: source.position)
-        with closing(records), progress:
-            documents: Documents = progress.watch(records)
+        with progress:
+            documents = progress.watch(self._documents)
             if self._rejected is not None:
                 length = self._index.config.passage_length
                 documents = acceptable(documents, self._rejected, length)

@@ -174,7 +174,7 @@ SegmentDocuments = Annotated[
     typer.Option(
         metavar="NUMBER",
         help="Documents held in memory before a commit.  [default: 50000; 5000 where a "
-        "model reads them, 250000 of vectors]",
+        "model reads them, 1000000 of vectors]",
     ),
 ]
 

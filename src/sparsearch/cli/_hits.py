@@ -129,7 +129,8 @@ class HitPrinter:
         from rich.text import Text
 
         gap = "  " if title else ""
-        heading = Text("" if title.startswith(name) else name + gap, style="cyan")
+        in_title = title == name or title.startswith(f"{name}: ")
+        heading = Text("" if in_title else name + gap, style="cyan")
         marked = self._marked(_cut_end(title, self.width - 15 - len(heading)), words)
         marked.stylize("bold")
         return heading.append_text(marked)

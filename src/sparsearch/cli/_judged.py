@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sparsearch.cli._console import note
+from sparsearch.cli._console import counted, note
 
 if TYPE_CHECKING:
     from sparsearch.runs import Qrels, Run
 
-__all__ = ["note_what_is_missing"]
+__all__ = ["note_identical", "note_what_is_missing"]
+
+_FEW = 0.1
+"""Share of the queries that may rank a document of their own id first by coincidence."""
 
 
 def note_what_is_missing(
@@ -33,3 +36,12 @@ def note_what_is_missing(
         note(f"{where}nothing found is judged: {question}")
     if missing:
         note(f"{where}{missing:,} of the judged queries found nothing, which counts as zero")
+
+
+def note_identical(run: Run) -> None:
+    """Say so if many queries find themselves, as they do where they are documents as well."""
+    found = sum(run.ids(query)[:1] == (query,) for query in run)
+    if found > _FEW * len(run):
+        share = f"{found:,} of {counted(len(run), 'query', 'queries')}"
+        advice = "if the queries are documents of the collection, give --ignore-identical"
+        note(f"{share} rank the document of their own id first; {advice}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,10 +94,14 @@ def typed_lines(prompt: str) -> Iterator[str]:
 
 
 def _asked(prompt: str) -> Iterator[bytes]:
+    # Where standard output is no terminal, it is for results alone.
+    shown = sys.stdout if sys.stdout.isatty() else sys.stderr
     with suppress(EOFError):
         while True:
-            yield input(prompt).encode("utf-8", "surrogateescape")
-    print()
+            with redirect_stdout(shown):
+                line = input(prompt)
+            yield line.encode("utf-8", "surrogateescape")
+    print(file=shown)
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,8 @@ def read_queries(index: Index, path: Path) -> SparseVectors:
 def read_text_queries(path: Path) -> dict[str, str]:
     """Read queries: JSON lines in BEIR layout or, from ``.tsv`` and ``.txt``, id and text.
 
+    Blank lines mean nothing.
+
     Returns
     -------
     dict of str to str
@@ -222,6 +228,8 @@ def _table_rows(path: Path) -> Iterator[tuple[int | None, str, str]]:
 
     with TextFile(path) as file:
         for number, line in file:
+            if not line.strip():
+                continue
             query, tab, text = line.partition("\t")
             if not (query and tab):
                 reason = f"cannot read {shorten(line)} as a query; each line is id<tab>text"

@@ -40,10 +40,10 @@ def delete(
     by sparsearch optimize.
     """
     condition = typed_filter(filter)
-    if ids and condition:
+    if ids and condition is not None:
         raise typer.BadParameter("give either ids or --filter")
     with open_index(index) as target:
-        if condition:
+        if condition is not None:
             count = target.delete_matching(condition)
         else:
             count = target.delete(ids or typed_lines("id> "), missing_ok=missing_ok)

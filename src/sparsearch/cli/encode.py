@@ -28,6 +28,7 @@ from sparsearch.cli._progress import Progress
 from sparsearch.cli._queries import read_text_queries
 from sparsearch.cli._vector_files import FreeNames
 from sparsearch.errors import InvalidDocumentError, InvalidInputError
+from sparsearch.files import STANDARD_INPUT
 from sparsearch.readers import FieldMapping
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def _documents(
 
 
 def _queries(source: str) -> list[EncodableText]:
-    path = Path("/dev/stdin" if source == "-" else source)
+    path = Path(STANDARD_INPUT if source == "-" else source)
     return [EncodableText(query, text, text) for query, text in read_text_queries(path).items()]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,14 +20,14 @@ from sparsearch.cli._arguments import (
     measure_option,
 )
 from sparsearch.cli._console import note, working, write_json
-from sparsearch.cli._judged import note_what_is_missing
+from sparsearch.cli._judged import note_identical, note_what_is_missing
 from sparsearch.cli._opening import open_index
 from sparsearch.cli._queries import How, search_file
-from sparsearch.cli._writing import write_text
+from sparsearch.cli._writing import check_writable, write_text
 from sparsearch.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from sparsearch.evaluation import Dataset
+    from sparsearch.evaluation import Dataset, Judgements
     from sparsearch.index import Index
     from sparsearch.runs import Run
 
@@ -57,14 +58,27 @@ def evaluate(
     recall: Recall = None,
     feedback: UseFeedback = False,
     queries: QueriesFile = None,
+    ignore_identical: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-identical",
+            help="Leave out of each ranking the document that has the id of the query.",
+        ),
+    ] = False,
     run: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the run in TREC format.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Write the run in TREC format; - is standard output.",
+            show_default=False,
+        ),
     ] = None,
     per_query: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write a table of measures per query.", show_default=False
+            metavar="FILE",
+            help="Write a table of measures per query; - is standard output.",
+            show_default=False,
         ),
     ] = None,
     json: JsonOutput = False,
@@ -74,24 +88,35 @@ def evaluate(
     The judged queries of the collection are searched, and each counts. The index
     must hold the documents of the collection: make it with sparsearch index. Where it holds
     passages (--passage-length), each document counts as its best passage.
+
+    Give --ignore-identical where the queries are documents of the collection, as in ArguAna and
+    Quora of BEIR: nothing is the answer to itself.
     """
-    from sparsearch.evaluation import DEFAULT_MEASURES, load_dataset
+    from sparsearch.evaluation import DEFAULT_MEASURES, check_measures
     from sparsearch.evaluation import evaluate as measured
 
     if run is not None and run == per_query:
         raise InvalidInputError(f"--run and --per-query both name {run}; give each its own file")
     measures = measure or list(DEFAULT_MEASURES)
+    check_measures(measures)
+    check_writable(run, per_query)
     _check_depth(measures, k)
     with open_index(index) as target:
-        collection = load_dataset(dataset, split)
-        how = How(k, recall=recall, feedback=feedback)
-        found = _rankings_of_documents(target, collection, queries, how)
+        collection, asked = _judged(dataset, split, queries)
+        how = How(k + ignore_identical, recall=recall, feedback=feedback)
+        found = _rankings_of_documents(target, asked, how)
+    if queries is not None and found.keys().isdisjoint(collection.qrels.keys()):
+        raise InvalidInputError(f"{queries} holds no query that is judged in {collection.name}")
+    if ignore_identical:
+        found = found.without_identical(k)
+    else:
+        note_identical(found)
     if run is not None:
         write_text(run, found.trec_lines("sparsearch"))
     found.name = "mean"
     result = measured(found, collection.qrels, measures)
     if per_query is not None:
-        result.write(per_query)
+        write_text(per_query, result.tsv_lines())
     judged = len(collection.qrels)
     if json:
         counts = {"queries": judged, "missing_queries": result.missing_queries}
@@ -102,22 +127,30 @@ def evaluate(
     note_what_is_missing(found, collection.qrels, result.missing_queries, question)
 
 
-def _rankings_of_documents(
-    index: Index, collection: Dataset, queries: Path | None, how: How
-) -> Run:
-    """Search the judged queries, or those of a file; a document counts as its best passage."""
+def _judged(
+    dataset: str, split: str, queries: Path | None
+) -> tuple[Dataset | Judgements, Mapping[str, str] | Path]:
+    """Return the collection, of which judgements will do for a file of queries; and the queries."""
+    from sparsearch.evaluation import load_dataset, load_judgements
+
+    if queries is not None:
+        return load_judgements(dataset, split), queries
+    collection = load_dataset(dataset, split)
+    return collection, collection.judged_queries()
+
+
+def _rankings_of_documents(index: Index, queries: Mapping[str, str] | Path, how: How) -> Run:
+    """Search queries, or those of a file; a document counts as its best passage."""
     from sparsearch.index.passages import DOCUMENT_FIELD
 
     in_passages = index.config.passage_length is not None
     if in_passages:
         how = replace(how, distinct=DOCUMENT_FIELD)
     with working("searching"):
-        if queries is None:
-            found = how.run(index, collection.judged_queries())
-        else:
+        if isinstance(queries, Path):
             found = search_file(index, queries, how)
-    if queries is not None and found.keys().isdisjoint(collection.qrels.keys()):
-        raise InvalidInputError(f"{queries} holds no query that is judged in {collection.name}")
+        else:
+            found = how.run(index, queries)
     return found.max_passage() if in_passages else found
 
 

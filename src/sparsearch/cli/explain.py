@@ -55,6 +55,9 @@ def explain(
     from sparsearch.index import Feedback
 
     condition = typed_filter(filter)
+    for option, given in (("--filter", condition), ("--recall", recall)):
+        if given is not None and not feedback:
+            raise typer.BadParameter("needs --feedback", param_hint=option)
     with open_index(index) as target:
         parsed = parse_query(target, query, vector)
         explanation = target.explain(

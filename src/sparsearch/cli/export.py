@@ -65,6 +65,9 @@ def export(
     if kind in _OTHERS or (kind == ".npz" and chosen != "npz"):
         reason = f"{what} are not written as {kind}; name a file that ends in .jsonl or .jsonl.gz"
         raise typer.BadParameter(reason, param_hint="OUT")
+    if chosen == "npz" and out.suffix == ".gz":
+        reason = "vectors in .npz are not compressed; name a file that ends in .npz"
+        raise typer.BadParameter(reason, param_hint="OUT")
     if what == "vectors" and str(out) == "-":
         raise typer.BadParameter("vectors are written to a file", param_hint="OUT")
     with open_index(index) as target, Progress("writing", len(target)) as progress:

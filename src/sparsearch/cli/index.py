@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparsearch.cli._adding import Adding, Rejected, open_documents
+from sparsearch.cli._adding import Adding, Rejected, begun, open_documents
 from sparsearch.cli._arguments import (
     K1,
     B,
@@ -110,16 +111,19 @@ def index(
         raise InvalidInputError(f"{reason}; --mirror takes a file or a folder")
     announce_compilation()
     started = time.perf_counter()
-    with create_or_open(index, options, of_text=True) as target:
-        adding = Adding(target, reader, rejected)
-        mirrored = adding.mirror() if mirror else None
-        added = mirrored.added if mirrored else adding.upsert() if upsert else adding.add()
-        seconds = time.perf_counter() - started
-        if optimize and (added or (mirrored and mirrored.deleted)):
-            with working("merging segments"):
-                target.optimize()
-        _note_what_was_not_added(reader, rejected, mirrored)
-        _summarize(target, added, seconds)
+    # Closed here, since after an error its traceback would keep the file open.
+    with closing(reader.records()) as records:
+        documents = begun(records, rejected, passage_length)
+        with create_or_open(index, options, of_text=True) as target:
+            adding = Adding(target, reader, documents, rejected)
+            mirrored = adding.mirror() if mirror else None
+            added = mirrored.added if mirrored else adding.upsert() if upsert else adding.add()
+            seconds = time.perf_counter() - started
+            if optimize and (added or (mirrored and mirrored.deleted)):
+                with working("merging segments"):
+                    target.optimize()
+            _note_what_was_not_added(reader, rejected, mirrored)
+            _summarize(target, added, seconds)
 
 
 def _note_what_was_not_added(

@@ -10,8 +10,13 @@
 
 from __future__ import annotations
 
-from sparsearch.evaluation.datasets import Dataset, load_dataset
-from sparsearch.evaluation.measures import DEFAULT_MEASURES, Evaluation, evaluate
+from sparsearch.evaluation.datasets import Dataset, Judgements, load_dataset, load_judgements
+from sparsearch.evaluation.measures import (
+    DEFAULT_MEASURES,
+    Evaluation,
+    check_measures,
+    evaluate,
+)
 from sparsearch.evaluation.significance import (
     CORRECTIONS,
     TESTS,
@@ -27,8 +32,11 @@ __all__ = [
     "Comparison",
     "Dataset",
     "Evaluation",
+    "Judgements",
     "RunComparison",
+    "check_measures",
     "compare",
     "evaluate",
     "load_dataset",
+    "load_judgements",
 ]

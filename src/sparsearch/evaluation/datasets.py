@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
+from pathlib import Path
 
 from sparsearch.errors import InvalidInputError, NotFoundError, shorten
 from sparsearch.evaluation.beir import open_corpus, read_qrels, read_queries
@@ -14,7 +15,23 @@ from sparsearch.evaluation.published import PublishedDataset
 from sparsearch.files import as_path
 from sparsearch.runs import Qrels
 
-__all__ = ["Dataset", "load_dataset"]
+__all__ = ["Dataset", "Judgements", "load_dataset", "load_judgements"]
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """The judgements of a test collection, for queries that are not its own.
+
+    Parameters
+    ----------
+    name : str
+        What the collection is called: the folder's name or the id in ir_datasets.
+    qrels : Qrels
+        The judgements of one split.
+    """
+
+    name: str
+    qrels: Qrels
 
 
 @dataclass(frozen=True)
@@ -97,20 +114,51 @@ def load_dataset(name: str | PathLike[str], split: str = "test") -> Dataset:
     MissingExtraError
         When the name is not a folder and ir_datasets is not installed.
     """
-    folder = as_path(name)
-    if os.path.isdir(folder):
+    folder = _folder(name)
+    if folder is not None:
         return Dataset(
             name=folder.resolve().name,
             queries=read_queries(folder),
             qrels=read_qrels(folder, split),
             open_documents=partial(open_corpus, folder),
         )
-    if not isinstance(name, str) or os.path.exists(folder):
-        raise NotFoundError(f"{name} is not a folder; give one in BEIR layout or an ir_datasets id")
-    published = PublishedDataset(name, split)
+    published = PublishedDataset(str(name), split)
+    published.check_whole()
     return Dataset(
         name=published.name,
         queries=published.queries(),
         qrels=published.qrels(),
         open_documents=published.documents,
     )
+
+
+def load_judgements(name: str | PathLike[str], split: str = "test") -> Judgements:
+    """Load the judgements of a test collection alone; queries and documents need not be there.
+
+    Parameters
+    ----------
+    name : str or PathLike
+        The folder or id, as for `load_dataset`.
+    split : str
+        Which judgements to load.
+
+    Raises
+    ------
+    NotFoundError, InvalidInputError, MissingExtraError
+        As `load_dataset`.
+    """
+    folder = _folder(name)
+    if folder is not None:
+        return Judgements(folder.resolve().name, read_qrels(folder, split))
+    published = PublishedDataset(str(name), split)
+    return Judgements(published.name, published.qrels())
+
+
+def _folder(name: str | PathLike[str]) -> Path | None:
+    """Return the folder of that name; None where the name must be an id of ir_datasets."""
+    folder = as_path(name)
+    if os.path.isdir(folder):
+        return folder
+    if not isinstance(name, str) or os.path.exists(folder):
+        raise NotFoundError(f"{name} is not a folder; give one in BEIR layout or an ir_datasets id")
+    return None

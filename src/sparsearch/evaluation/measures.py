@@ -11,7 +11,7 @@ stop at a NUL character, some in Perl and split at a space.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import fsum
 from os import PathLike
@@ -24,7 +24,7 @@ from sparsearch.files import write_lines
 from sparsearch.runs import Qrels, Run
 from sparsearch.runs.columns import check_tab_separable
 
-__all__ = ["DEFAULT_MEASURES", "Evaluation", "evaluate"]
+__all__ = ["DEFAULT_MEASURES", "Evaluation", "check_measures", "evaluate"]
 
 DEFAULT_MEASURES = ("nDCG@10", "RR@10", "R@100", "R@1000", "AP", "Judged@10")
 """What `evaluate` computes unless told otherwise."""
@@ -86,15 +86,30 @@ class Evaluation:
         InvalidInputError
             When a query id contains a tab or a line end.
         """
-        write_lines(path, self._lines())
+        write_lines(path, self.tsv_lines())
 
-    def _lines(self) -> Iterator[str]:
+    def tsv_lines(self) -> Iterator[str]:
+        """Yield the lines of the table that `write` writes."""
         queries = list(next(iter(self.per_query.values())))
         check_tab_separable(queries, "query id")
         yield "\t".join(["query", *self.per_query]) + "\n"
         for query in queries:
             values = (repr(values[query]) for values in self.per_query.values())
             yield "\t".join([query, *values]) + "\n"
+
+
+def check_measures(measures: Sequence[str]) -> None:
+    """Make sure, before there is a run, that `evaluate` can compute measures.
+
+    Raises
+    ------
+    InvalidInputError
+        When a measure is unknown or cannot be computed.
+    MissingExtraError
+        When ir-measures is not installed.
+    """
+    # Accuracy divides by the number of documents that are not relevant.
+    evaluate(Run({"q": [("a", 2.0), ("b", 1.0)]}), Qrels({"q": {"a": 1, "b": 0}}), measures)
 
 
 def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES) -> Evaluation:
@@ -132,11 +147,13 @@ def evaluate(run: Run, qrels: Qrels, measures: Sequence[str] = DEFAULT_MEASURES)
             raise InvalidInputError(f"{reason}; {kind.__name__}(...) makes one of a mapping")
     _check_overlap(run, qrels)
     ranked_run, ranked_qrels = _by_rank(run, qrels)
+    values: dict[tuple[Any, str], float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ir-measures, about Python functions it uses
         ir_measures = _import_ir_measures()
         parsed = {name: _parse(ir_measures, name) for name in _names(measures)}
-        values = _values(ir_measures, list(parsed.values()), ranked_qrels, ranked_run)
+        for group in _computed_together(parsed.values()):
+            values |= _values(ir_measures, group, ranked_qrels, ranked_run)
     per_query = {
         name: {
             query: values.get((measure, str(at)), float(measure.DEFAULT))
@@ -234,6 +251,18 @@ def _parse(ir_measures: ModuleType, name: str) -> Any:
     if type(cutoff) is not int or cutoff < 1:
         raise InvalidInputError(f"measure {shorten(name)}: the cutoff must be at least 1")
     return measure
+
+
+def _computed_together(measures: Iterable[Any]) -> list[list[Any]]:
+    """Divide measures into those of one call of ir-measures each.
+
+    Those with a parameter besides the cutoff are computed alone: ir-measures 0.4.3 may give a plain
+    nDCG the gains of another in the same call, or NumRet its ``judged_only``, as hash order has it.
+    """
+    distinct = list(dict.fromkeys(measures))
+    alone = [measure for measure in distinct if measure.params.keys() - {"cutoff"}]
+    together = [measure for measure in distinct if measure not in alone]
+    return [*([together] if together else []), *([measure] for measure in alone)]
 
 
 def _computes(

@@ -23,7 +23,7 @@ __all__ = ["PublishedDataset"]
 
 
 class PublishedDataset:
-    """A dataset of ir_datasets with documents, queries and judgements.
+    """A dataset of ir_datasets that has judgements.
 
     Parameters
     ----------
@@ -54,6 +54,9 @@ class PublishedDataset:
         self._dataset = part or whole
         if self._dataset is None or not self._dataset.has_qrels():
             raise _no_split(registry, name, split, whole is not None)
+
+    def check_whole(self) -> None:
+        """Raise NotFoundError if it has no documents or no queries."""
         if not (self._dataset.has_docs() and self._dataset.has_queries()):
             raise NotFoundError(f"ir_datasets {self.name} has no documents or no queries")
 

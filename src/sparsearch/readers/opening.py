@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -116,15 +117,23 @@ def _folder_format(folder: Path) -> str:
     """Tell the format of a folder; one that mixes text and tables is not guessed at."""
     if beir_corpus(folder) is not None:
         return "beir"
-    found = {_by_suffix(name) for _, _, names in os.walk(folder) for name in names}
+    found = set(map(_by_suffix, _names_to_read(folder)))
     if found - {None} == {"text"}:
         return "text"
     tables = sorted(found - {None, "text"}, key=str)
     if tables:
         kinds = ", ".join(map(str, tables))
-        raise InvalidInputError(f"{folder}: holds {kinds} files; give one of them")
+        advice = "give one of them, or --format text to read each file as a text"
+        raise InvalidInputError(f"{folder}: holds {kinds} files; {advice}")
     reason = "is a folder that holds neither corpus.jsonl nor text files"
     raise InvalidInputError(f"{folder}: {reason}; {_choices()}")
+
+
+def _names_to_read(folder: Path) -> Iterator[str]:
+    """Yield the names of the files below a folder, without those that are hidden."""
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (name for name in names if not name.startswith("."))
 
 
 def _by_suffix(name: str) -> str | None:

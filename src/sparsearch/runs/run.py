@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sparsearch.checks import is_whole
 from sparsearch.errors import InvalidInputError, shorten
 from sparsearch.files import write_lines
 from sparsearch.runs.columns import check_id, check_mapping, check_trec_writable
@@ -170,6 +171,25 @@ class Run(Mapping[str, list[tuple[str, float]]]):
                 document, _, number = id.rpartition("#")
                 first.setdefault(document if document and number.isdecimal() else id, place)
             rankings[query] = list(first), ranking.scores[list(first.values())]
+        return Run.from_rankings(rankings, self.name)
+
+    def without_identical(self, k: int) -> Run:
+        """Return the run without the document that has the id of its query, at most k a query.
+
+        That is how BEIR measures where the queries are documents of the collection. To have k
+        documents, search for k + 1.
+
+        Raises
+        ------
+        InvalidInputError
+            When k is no whole number of at least 0.
+        """
+        if not is_whole(k, 0):
+            raise InvalidInputError(f"k is {shorten(k)}, not a whole number of at least 0")
+        rankings = {}
+        for query, ranking in self._rankings.items():
+            kept = [place for place, id in enumerate(ranking.ids) if id != query][:k]
+            rankings[query] = [ranking.ids[place] for place in kept], ranking.scores[kept]
         return Run.from_rankings(rankings, self.name)
 
     @property
