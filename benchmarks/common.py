@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import date
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,16 @@ def machine(packages: Iterable[str]) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in packages},
+        "made": made(),
     }
+
+
+def made() -> str:
+    """Return the commit that is measured and the day, as versions say little before a release."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    commit = f"commit {done.stdout.strip()}, " if done.returncode == 0 else ""
+    return f"{commit}{date.today().isoformat()}"
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -62,7 +73,8 @@ def write_results(
     RESULTS.mkdir(parents=True, exist_ok=True)
     packages = ", ".join(f"{package} {version}" for package, version in facts["packages"].items())
     machine_line = (
-        f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}; {packages}."
+        f"{facts['processor']}, {facts['cores']} cores, Python {facts['python']}; {packages}; "
+        f"{facts['made']}."
     )
     command = f"python benchmarks/{script or name.replace('-', '_')}.py {options}".rstrip()
     text = f"# {title}\n\nMade by `{command}` on {machine_line}\n\n{body}\n"

@@ -87,7 +87,8 @@ def markdown(report: dict[str, Any], command: str) -> str:
     ]
     title = (
         f"# Engines on {dataset['name']}\n\nMade by `{command}` on {facts['processor']}, "
-        f"{facts['cores']} cores, Python {facts['python']}; {', '.join(dict.fromkeys(versions))}."
+        f"{facts['cores']} cores, Python {facts['python']}; {', '.join(dict.fromkeys(versions))}; "
+        f"{facts['made']}."
     )
     method = (
         f"{dataset['documents']:,} documents of {dataset['postings'] / dataset['documents']:.1f} "
