@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from tiny_models import edit_json
 
 from sparsearch import Encoder
-from sparsearch.errors import EncoderUnavailableError, InvalidInputError
+from sparsearch.errors import EncoderError, EncoderUnavailableError, InvalidInputError
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
@@ -139,7 +139,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "path outside": (module_path(1, "../elsewhere"), "a path outside of itself"),
     "absolute path": (module_path(0, "/etc"), "a path outside of itself"),
     "shards outside": (shards_outside, "a path outside of itself"),
-    "no weights": (no_file("model.safetensors"), r"lacks model\.safetensors"),
+    "no weights": (
+        no_file("model.safetensors"),
+        r"lacks model\.safetensors; .*pickle only .*never downloaded.*save_pretrained",
+    ),
     "no config": (no_file("config.json"), r"lacks config\.json"),
     "no pooling": (no_file(POOLING), r"lacks config\.json"),
     "no tokenizer": (no_file("tokenizer.json"), "tokenizer"),
@@ -153,10 +156,6 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "unknown pooling": (edited(POOLING, pooling_strategy="mean"), "unknown pooling 'mean'"),
     "unknown activation": (edited(POOLING, activation_function="gelu"), "activation 'gelu'"),
     "prompts": (edited("config_sentence_transformers.json", prompts=[1]), "malformed prompts"),
-    "default prompt": (
-        edited("config_sentence_transformers.json", default_prompt_name=[]),
-        "malformed default_prompt_name",
-    ),
     "path without end": (module_path(0, "x" * 5000), "a path that is too long"),
     "path of no characters": (module_path(0, "\ud800"), "malformed path"),
     "nested without end": (nested, r"unreadable|never run"),
@@ -229,6 +228,29 @@ def test_bad_query_weights(models, tmp_path: Path, weight: float) -> None:
         encoder.encode_queries(["cat"])
 
 
+@pytest.mark.parametrize("weight", ["1" + "0" * 400, "1" * 5000, "1e999", '"x"', "null", "[]"])
+def test_bad_query_weights_in_json(models, tmp_path: Path, weight: str) -> None:
+    folder = shutil.copytree(models("inference-free"), tmp_path / "model")
+    table = folder / "query_0_SparseStaticEmbedding"
+    (table / "idf.json").write_text(f'{{"cat": {weight}}}')
+    edit_json(table / "config.json", path="idf.json")
+    encoder = Encoder.load(folder, backend="torch")
+    with pytest.raises(EncoderUnavailableError, match=r"idf\.json"):
+        encoder.encode_queries(["cat"])
+
+
+def test_a_tokenizer_of_more_tokens_than_the_model_has(models, tmp_path: Path) -> None:
+    """What the model itself fails with is told as one kind of error, in torch as in ONNX."""
+    folder = shutil.copytree(models("splade"), tmp_path / "model")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["newest"] = len(tokenizer["model"]["vocab"])
+    write(folder / "tokenizer.json", tokenizer)
+    for options in ({"backend": "torch"}, {"quantize": False}):
+        encoder = Encoder.load(folder, **options)
+        with pytest.raises(EncoderError, match="failed on a batch of texts"):
+            encoder.encode_documents(["cat", "newest"])
+
+
 def test_query_tokens_that_are_not_the_documents(models, tmp_path: Path) -> None:
     folder = shutil.copytree(models("inference-free"), tmp_path / "model")
     path = folder / "query_0_SparseStaticEmbedding" / "tokenizer.json"
@@ -254,6 +276,14 @@ def test_the_lexical_head_of_bge_m3_as_a_pickle(models, tmp_path: Path) -> None:
     (folder / "sparse_linear.safetensors").unlink()
     (folder / "sparse_linear.pt").write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(EncoderUnavailableError, match=r"sparse_linear\.pt.*never read.*save"):
+        Encoder.load(folder)
+
+
+def test_bge_m3_as_it_comes_from_the_hub(models, tmp_path: Path) -> None:
+    """Without its lexical head, which is never downloaded."""
+    folder = shutil.copytree(models("dense"), tmp_path / "model")
+    edit_json(folder / "config.json", model_type="xlm-roberta")
+    with pytest.raises(EncoderUnavailableError, match=r"BGE-M3.*sparse_linear\.safetensors"):
         Encoder.load(folder)
 
 

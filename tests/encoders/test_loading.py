@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
@@ -13,8 +14,9 @@ import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsearch import Bm25Encoder, Encoder, Index, SparseVectors
-from sparsearch.encoders.loading import LoadedEncoder
+from sparsearch import Bm25Encoder, Encoder, Index, SparseVectors, Vocabulary
+from sparsearch.encoders.loading import LoadedEncoder, folder_digest
+from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.errors import (
     EncoderUnavailableError,
     InvalidInputError,
@@ -97,6 +99,25 @@ def test_prompts_and_most_terms(models, tmp_path: Path) -> None:
     tiny_models.edit_json(settings, prompts={}, max_active_dims=None)
     plain = Encoder.load(folder, backend="torch")
     assert plain.encode_documents(["document cat"]) != plain.encode_documents(["cat"])
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        {"query": "dog ", "document": None},
+        {"query": None, "document": "cat "},
+        {"passage": "cat ", "corpus": "dog "},
+        {"query": "", "other": "dog "},
+        {"other": "dog "},
+        {},
+    ],
+)
+def test_prompts_that_are_missing(models, tmp_path: Path, prompts: dict[str, Any]) -> None:
+    folder = shutil.copytree(models("splade"), tmp_path / "model")
+    default = next((name for name, prompt in prompts.items() if prompt), None)
+    settings = folder / "config_sentence_transformers.json"
+    tiny_models.edit_json(settings, prompts=prompts, default_prompt_name=default)
+    assert_same_as_sentence_transformers(folder, Encoder.load(folder, backend="torch"))
 
 
 def test_a_table_of_query_weights_as_json(models, tmp_path: Path) -> None:
@@ -222,6 +243,27 @@ def test_a_long_text_is_read_to_its_end(models) -> None:
     assert (cut[0] == cut[1]).all()  # what sentence-transformers does
 
 
+def test_attention_in_torch_does_not_hold_all_pairs_of_tokens(models) -> None:
+    encoder = Encoder.load(models("splade"), backend="torch")
+    assert isinstance(encoder, LoadedEncoder)
+    transformer = encoder._encoder._documents._network.transformer
+    assert transformer.config._attn_implementation == "sdpa"
+
+
+def test_windows_are_shorter_than_the_input_of_a_model_for_long_texts(tmp_path: Path) -> None:
+    """The memory of attention grows as the square of a window's length."""
+    pytest.importorskip("torch", reason="makes the model; extra train")
+    folder = tiny_models.masked_lm(tmp_path, "modernbert", longest=4096)
+    assert json.loads((folder / "config.json").read_text())["max_position_embeddings"] > 4000
+    encoder = Encoder.load(folder, backend="torch", recipe="splade")
+    assert isinstance(encoder, LoadedEncoder)
+    encoder.export_onnx(tmp_path / "exported", quantize=False)
+    assert OnnxEncoder(tmp_path / "exported").settings.max_length == 2048
+    filler = "the of and " * 1000
+    plain = encoder.encode_documents([f"{filler} cat", f"{filler} dog"])
+    assert plain[:1] != plain[1:]
+
+
 ODD_TEXTS = {
     "empty": "",
     "blank": " \t\n\u3000",
@@ -315,6 +357,41 @@ def test_an_index_remembers_its_model(models, tmp_path: Path) -> None:
         assert index.search(query, k=4) == expected[1:]
     with pytest.raises(VocabularyMismatchError, match="not the one of this index"):
         Index.open(tmp_path / "index", encoder=Encoder.load(folder, backend="torch"))
+
+
+def test_files_that_are_not_read_do_not_change_a_model(models, tmp_path: Path) -> None:
+    folder = shutil.copytree(models("inference-free"), tmp_path / "model")
+    table = folder / "query_0_SparseStaticEmbedding"
+    (table / "idf.json").write_text('{"cat": 2.5}')
+    tiny_models.edit_json(table / "config.json", path="idf.json")
+
+    def identity() -> dict[str, Any]:
+        return Encoder.load(folder, backend="torch").identity
+
+    before = identity()
+    (folder / "onnx").mkdir()
+    for name in ("notes.txt", "results.json", "README.md", "onnx/config.json"):
+        (folder / name).write_text("{}")
+    assert identity() == before
+    for name in ("vocab.txt", "query_0_SparseStaticEmbedding/idf.json"):
+        (folder / name).write_text('{"cat": 1.5}')
+        changed = identity()
+        assert changed != before
+        before = changed
+
+
+def test_an_index_that_remembers_the_digest_of_all_files(models, tmp_path: Path) -> None:
+    """As earlier versions did."""
+    folder = shutil.copytree(models("splade"), tmp_path / "model")
+    (folder / "notes.txt").write_text("as they were")
+    encoder = Encoder.load(folder, backend="torch")
+    former = {**encoder.identity, "digest": folder_digest(folder)}
+    assert former != encoder.identity
+    assert LoadedEncoder.from_identity(former, Vocabulary()).identity == encoder.identity
+    (folder / "notes.txt").write_text("changed")
+    with pytest.raises(EncoderUnavailableError, match="has changed since"):
+        LoadedEncoder.from_identity(former, Vocabulary())
+    assert encoder.made(Encoder.load(folder, backend="torch").identity)
 
 
 @pytest.mark.parametrize("encoder", ["bm25", "default", None])

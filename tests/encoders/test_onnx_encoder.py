@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +19,10 @@ from safetensors.numpy import save_file
 
 import sparsearch as ss
 from onnx_folders import QUERY_WEIGHTS, SETTINGS, TABLE, TOKENS, write_folder, write_model
-from sparsearch.encoders import onnx_model
+from sparsearch.encoders import batches, onnx_encoder, onnx_model
+from sparsearch.encoders.batches import batches_at_once
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
+from sparsearch.encoders.onnx_model import OnnxModel
 from sparsearch.errors import EncoderError, FileFormatError, InvalidInputError
 
 
@@ -92,6 +96,53 @@ def test_batches_of_one(tmp_path: Path) -> None:
     assert [len(batch) for batch in encoder._documents._batches([3, 6, 1, 3])] == [1] * 4
     texts = ["cat sat", "dog", "", "mat " * 20]
     assert encoder.encode_documents(texts).to_dicts() == expected_rows(texts)
+
+
+def test_portions_never_change_a_vector(tiny: OnnxEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little is tokenised and pooled at a time."""
+    texts = ["cat sat", "", "dog " * 40, "mat", "sat mat cow " * 9, "", "cat"]
+    whole = tiny.encode_documents(texts)
+    assert whole.to_dicts() == expected_rows(texts)
+    for characters, windows in ((1, 1), (20, 3), (200, 12)):
+        monkeypatch.setattr(onnx_encoder, "_CHARACTERS_AT_ONCE", characters)
+        monkeypatch.setattr(onnx_encoder, "_WINDOWS_AT_ONCE", windows)
+        assert tiny.encode_documents(texts) == whole
+    assert len(tiny.encode_documents([])) == 0
+
+
+def test_portions_are_bounded() -> None:
+    portions = onnx_encoder._portions
+    assert list(portions([], 5)) == [(0, 0)]
+    assert list(portions([2, 3, 1, 9, 0, 5, 1], 5)) == [(0, 2), (2, 3), (3, 4), (4, 6), (6, 7)]
+    assert list(portions([0, 0, 0, 0, 0], 5, 2)) == [(0, 2), (2, 4), (4, 5)]
+
+
+def test_as_many_batches_at_once_as_memory_allows() -> None:
+    assert batches_at_once([], 30_522) >= 1
+    assert batches_at_once([(8, 64), (1, 512)], 30_522) > 32  # of SPLADE and its like
+    assert 1 < batches_at_once([(8, 64), (1, 2048)], 30_522) < 16
+    assert batches_at_once([(1, 8192)], 250_002) == 1
+
+
+def test_one_batch_at_a_time_where_memory_is_short(
+    tiny: OnnxEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, threads = tiny._documents, set()
+
+    def spied(*arguments: Any) -> Any:
+        threads.add(threading.current_thread())
+        return OnnxModel._run_batch(model, *arguments)
+
+    monkeypatch.setattr(model, "_run_batch", spied)
+    monkeypatch.setattr(model, "_max_batch", 1)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    texts = ["cat", "dog", "mat"]
+    assert tiny.encode_documents(texts).to_dicts() == expected_rows(texts)
+    assert threading.current_thread() not in threads
+    threads.clear()
+    monkeypatch.setattr(batches, "_MEMORY", 1)
+    assert tiny.encode_documents(texts).to_dicts() == expected_rows(texts)
+    assert threads == {threading.current_thread()}
 
 
 def test_queries_are_a_table(tiny: OnnxEncoder) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["batches_by_length", "padded"]
+__all__ = ["batches_at_once", "batches_by_length", "padded"]
+
+_MEMORY: Final = 1 << 32
+"""Bytes that batches which run at once may take together."""
+
+_HEADS: Final = 16
+"""Of attention, each with a number for every pair of tokens: those of a large transformer."""
 
 
 def batches_by_length(
@@ -38,6 +45,20 @@ def batches_by_length(
             size = min(size, most_windows)
         yield order[start : start + size]
         start += size
+
+
+def batches_at_once(shapes: Iterable[tuple[int, int]], dimension: int) -> int:
+    """Return how many batches may run at a time, at least one, so that memory is bounded.
+
+    Parameters
+    ----------
+    shapes : iterable of (int, int)
+        Of each batch the number of windows and the tokens of the longest.
+    dimension : int
+        Number of terms: a masked-LM head gives each token a score for all of them.
+    """
+    cells = (windows * tokens * (_HEADS * tokens + dimension) for windows, tokens in shapes)
+    return max(1, _MEMORY // (4 * max(cells, default=1)))
 
 
 def padded(

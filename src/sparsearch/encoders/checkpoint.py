@@ -33,7 +33,6 @@ from sparsearch.errors import InvalidInputError, shorten
 __all__ = ["Checkpoint", "read_checkpoint"]
 
 _RECIPES = ("splade",)
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")
 
 
 @dataclass(frozen=True)
@@ -142,25 +141,22 @@ def _routed_plan(root: Path, folder: Path) -> Checkpoint:
 
 
 def _with_settings(plan: Checkpoint, settings: dict[str, Any]) -> Checkpoint:
-    """Apply ``config_sentence_transformers.json``."""
+    """Apply ``config_sentence_transformers.json``.
+
+    Prompts of other names are never used: in sentence-transformers, too, every model has these two,
+    if only empty ones, and they come before its default prompt.
+    """
     prompts = settings.get("prompts") or {}
     most = settings.get("max_active_dims")
-    default_name = settings.get("default_prompt_name")
     if not isinstance(prompts, dict) or not all(
-        isinstance(prompt, str) for prompt in prompts.values()
+        prompt is None or isinstance(prompt, str) for prompt in prompts.values()
     ):
         raise refusal(plan.root, f"has malformed prompts: {shorten(prompts)}")
-    if default_name is not None and not isinstance(default_name, str):
-        raise refusal(plan.root, f"has a malformed default_prompt_name: {shorten(default_name)}")
     if most is not None and not is_whole(most, 1):
         raise refusal(plan.root, f"has malformed max_active_dims: {shorten(most)}")
-
-    def prompt(*names: str) -> str:
-        return next((prompts[name] for name in (*names, default_name) if name in prompts), "")
-
     return replace(
         plan,
-        document_prompt=prompt(*_DOCUMENT_PROMPTS),
-        query_prompt=prompt("query"),
+        document_prompt=prompts.get("document") or "",
+        query_prompt=prompts.get("query") or "",
         max_active=most,
     )

@@ -28,9 +28,14 @@ _LARGEST_JSON = 64 * 1024 * 1024
 _LONGEST_PATH = 200
 """Bytes; file systems take 255 for each name."""
 
-_ADVICE_PICKLE = (
-    "pickles can run code and are never read; where you trust the model, convert it with "
+_CONVERT = (
+    "where you trust the model, convert it with "
     "AutoModelForMaskedLM.from_pretrained(...).save_pretrained(...)"
+)
+_ADVICE_PICKLE = f"pickles can run code and are never read; {_CONVERT}"
+_ADVICE_MISSING = (
+    "copy or download the whole model; if its weights are published as a pickle only "
+    f"(pytorch_model.bin), which is never downloaded: {_CONVERT}"
 )
 
 
@@ -79,7 +84,7 @@ def check_weights(folder: Path) -> None:
         pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
         if pickles:
             raise refusal(folder, f"has its weights as a pickle ({pickles[0]})", _ADVICE_PICKLE)
-        raise refusal(folder, f"lacks {name}", "copy or download the whole model")
+        raise refusal(folder, f"lacks {name}", _ADVICE_MISSING)
 
 
 def inside(folder: Path, name: object) -> Path:

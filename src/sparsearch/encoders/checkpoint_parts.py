@@ -302,9 +302,16 @@ def advice_dense(root: Path) -> str:
             f"its lexical head is a pickle (sparse_linear.pt), which is never read; where you "
             f"trust it, save its tensors with safetensors as {LEXICAL_HEAD}"
         )
-    return (
+    advice = (
         "dense models have no terms to index; give a sparse encoder (SPLADE family, inference-free)"
     )
+    if optional_json(root / "config.json").get("model_type") == "xlm-roberta":
+        # The pickle is never downloaded, so it is missing where the model comes from the hub.
+        advice += (
+            f"; if it is BGE-M3, save its lexical head, which is published as a pickle, as "
+            f"{LEXICAL_HEAD}: docs/loading-models.md"
+        )
+    return advice
 
 
 def _no_encoder(root: Path, names: Sequence[str]) -> EncoderUnavailableError:

@@ -8,13 +8,16 @@ from typing import Final
 
 from sparsearch.errors import EncoderUnavailableError, MissingExtraError, shorten
 
-__all__ = ["fetch_model", "is_hub_name"]
+__all__ = ["OTHER_FORMS", "fetch_model", "is_hub_name"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[A-Za-z0-9][\w.-]{0,95})?")
 _WANTED: Final = ["*.json", "*.safetensors", "*.txt", "*.model", "model.onnx*", "query_model.onnx*"]
 """Configurations, weights, vocabularies. Pickles and Python files are not even downloaded."""
 
-_UNWANTED: Final = ["onnx/*", "openvino/*", "*.msgpack", "*.h5"]
+OTHER_FORMS: Final = ("onnx", "openvino")
+"""Folders of a model in the forms of other tools, which are not read."""
+
+_UNWANTED: Final = [*(f"{folder}/*" for folder in OTHER_FORMS), "*.msgpack", "*.h5"]
 
 
 def is_hub_name(source: str) -> bool:

@@ -7,13 +7,15 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sparsearch.encoders.checkpoint import read_checkpoint
+from sparsearch.encoders.checkpoint import Checkpoint, read_checkpoint
+from sparsearch.encoders.checkpoint_parts import Table
 from sparsearch.encoders.default import load_default
-from sparsearch.encoders.hub import fetch_model, is_hub_name
+from sparsearch.encoders.hub import OTHER_FORMS, fetch_model, is_hub_name
 from sparsearch.encoders.hybrid import HybridEncoder
 from sparsearch.encoders.hybrid_folder import is_hybrid_folder, load_hybrid
 from sparsearch.encoders.model_folder import SETTINGS_NAME, ModelFolder
@@ -46,8 +48,26 @@ __all__ = [
 ]
 
 _VERSION: Final = 1
-_CACHE_VERSION: Final = "2"
+_CACHE_VERSION: Final = "3"
 """Changes when exporting does, so that what an older version exported is not used."""
+
+_READ: Final = (
+    "modules.json",
+    "router_config.json",
+    "config.json",
+    "config_sentence_transformers.json",
+    "sentence_*_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*vocab*.json",
+    "*vocab*.txt",
+    "merges.txt",
+    "*.model",
+)
+"""Names of the files that a checkpoint's vectors may depend on, tables of query weights aside."""
 
 _MODEL_FILES: Final = (".json", ".safetensors", ".txt", ".model")
 
@@ -87,6 +107,8 @@ class LoadedEncoder(Encoder):
     Parameters
     ----------
     encoder : NetworkEncoder
+    root : Path
+        The folder that it was loaded from.
     source : str
         Absolute path of the folder, or name on the hub.
     digest : str
@@ -95,9 +117,15 @@ class LoadedEncoder(Encoder):
     """
 
     def __init__(
-        self, encoder: NetworkEncoder, source: str, digest: str, options: LoadOptions
+        self,
+        encoder: NetworkEncoder,
+        root: Path,
+        source: str,
+        digest: str,
+        options: LoadOptions,
     ) -> None:
         self._encoder = encoder
+        self._root = root
         self._source = source
         self._digest = digest
         self._options = options
@@ -139,7 +167,12 @@ class LoadedEncoder(Encoder):
 
     def made(self, identity: Mapping[str, Any]) -> bool:
         """Whether an encoder of this `identity` gives the same vectors; it may lie elsewhere."""
-        return {**identity, "source": None} == {**self.identity, "source": None}
+        here = {"source": None, "digest": None}
+        if {**identity, **here} != {**self.identity, **here}:
+            return False
+        # Identities of earlier versions have the digest of all files that may be a model's.
+        digest: object = identity["digest"]
+        return digest == self._digest or digest == folder_digest(self._root)
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -259,7 +292,7 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     parts = _parts(root, chosen.recipe)
     in_torch = chosen.backend == "torch" or (chosen.backend is None and not parts.exportable)
     encoder = _in_torch(parts) if in_torch else _exported(parts, chosen)
-    return LoadedEncoder(encoder, name, parts.digest, chosen)
+    return LoadedEncoder(encoder, root, name, parts.digest, chosen)
 
 
 def export_model(
@@ -307,7 +340,7 @@ def _load_model_folder(root: Path, name: str, options: LoadOptions) -> Encoder:
         if is_hybrid_folder(root):
             return load_hybrid(root, name)
         folder = ModelFolder(root)
-        return LoadedEncoder(OnnxEncoder(root), name, folder.digest, options)
+        return LoadedEncoder(OnnxEncoder(root), root, name, folder.digest, options)
     except FileFormatError as error:
         raise EncoderUnavailableError(str(error)) from error
 
@@ -342,7 +375,7 @@ def _parts(root: Path, recipe: str | None) -> CheckpointParts:
         from sparsearch.encoders.torch_model import CheckpointParts
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", "train") from error
-    return CheckpointParts(checkpoint, folder_digest(root))
+    return CheckpointParts(checkpoint, _digest(checkpoint))
 
 
 def _exporter() -> Any:
@@ -356,14 +389,31 @@ def _exporter() -> Any:
     return export_checkpoint
 
 
+def _digest(checkpoint: Checkpoint) -> str:
+    """Return the SHA-256 of the files that the vectors of a checkpoint depend on.
+
+    Notes, or what other tools put beside them, are nothing that an index should be refused for.
+    """
+    root, queries = checkpoint.root, checkpoint.queries
+    files = {path.relative_to(root): path for path in root.rglob("*") if _is_read(root, path)}
+    if isinstance(queries, Table):
+        files[queries.weights.relative_to(root)] = queries.weights
+    return digest_of_files({name.as_posix(): path for name, path in files.items()})
+
+
+def _is_read(root: Path, path: Path) -> bool:
+    known = any(fnmatchcase(path.name, pattern) for pattern in _READ)
+    return known and path.relative_to(root).parts[0] not in OTHER_FORMS and path.is_file()
+
+
 def folder_digest(root: Path, more: Sequence[str] = ()) -> str:
-    """Return the SHA-256 of the files of a model, 64 hexadecimal digits.
+    """Return the SHA-256 of all files that may be a model's, 64 hexadecimal digits.
 
     Parameters
     ----------
     root : Path
     more : sequence of str
-        Suffixes of files that count besides those that `Encoder.load` may read.
+        Suffixes of files that count besides those of configurations, weights and vocabularies.
     """
     suffixes = (*_MODEL_FILES, *more)
     files = (path for path in root.rglob("*") if path.suffix in suffixes and path.is_file())

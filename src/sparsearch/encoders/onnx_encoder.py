@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -26,6 +26,11 @@ __all__ = ["EncoderParts", "NetworkEncoder", "OnnxEncoder", "SparseModel"]
 
 _VERSION: Final = 1
 _TOKENIZED_AT_ONCE: Final = 256
+_CHARACTERS_AT_ONCE: Final = 1 << 22
+"""Of the texts that are tokenised at once; the tokenizer takes some 100 bytes a token."""
+
+_WINDOWS_AT_ONCE: Final = 2048
+"""Of the texts whose windows are encoded before they are pooled."""
 
 
 class SparseModel(Protocol):
@@ -113,12 +118,9 @@ class NetworkEncoder(Encoder):
             When a text is not a string, or not valid Unicode.
         """
         checked = checked_texts(texts)
-        parts = range(0, len(checked), _TOKENIZED_AT_ONCE)
+        parts = _portions([len(text) for text in checked], _CHARACTERS_AT_ONCE, _TOKENIZED_AT_ONCE)
         return list(
-            chain.from_iterable(
-                self._tokenize(checked[start : start + _TOKENIZED_AT_ONCE], start)
-                for start in parts
-            )
+            chain.from_iterable(self._tokenize(checked[start:stop], start) for start, stop in parts)
         )
 
     def encode_documents(self, texts: Sequence[str]) -> SparseVectors:
@@ -206,6 +208,16 @@ class NetworkEncoder(Encoder):
         return [np.asarray(one.ids, dtype=np.int32) for one in encoded]
 
     def _encode(self, model: SparseModel, texts: Sequence[NDArray[np.int32]]) -> SparseVectors:
+        windows = self.settings.windows
+        sizes = [len(windows.cut(len(tokens))) for tokens in texts]
+        return SparseVectors.concatenate(
+            self._encode_portion(model, texts[start:stop])
+            for start, stop in _portions(sizes, _WINDOWS_AT_ONCE)
+        )
+
+    def _encode_portion(
+        self, model: SparseModel, texts: Sequence[NDArray[np.int32]]
+    ) -> SparseVectors:
         settings = self.settings
         prefix = np.asarray(settings.prefix_ids, np.int32)
         suffix = np.asarray(settings.suffix_ids, np.int32)
@@ -299,6 +311,22 @@ class OnnxEncoder(NetworkEncoder):
         own_query_model = folder.query_model_path != folder.model_path
         queries = OnnxModel(folder.query_model_path, settings) if own_query_model else documents
         super().__init__(folder, documents, queries)
+
+
+def _portions(
+    sizes: Sequence[int], most: int, most_items: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield the ranges of items in portions, at least one of them, together all items.
+
+    The sizes of a portion add up to at most `most`; an item that is larger is a portion of its own.
+    """
+    start = total = 0
+    for position, size in enumerate(sizes):
+        if position > start and (total + size > most or position - start == most_items):
+            yield start, position
+            start, total = position, 0
+        total += size
+    yield start, len(sizes)
 
 
 def _prompted(texts: Sequence[str], prompt: str) -> list[str]:

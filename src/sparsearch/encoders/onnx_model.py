@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sparsearch.encoders.batches import batches_by_length, padded
+from sparsearch.encoders.batches import batches_at_once, batches_by_length, padded
 from sparsearch.encoders.model_folder import ModelSettings
 from sparsearch.errors import EncoderError, FileFormatError
 
@@ -104,8 +104,11 @@ class OnnxModel:
             When the model fails, or its output is not what was promised.
         """
         session = self._loaded()
-        batches = list(self._batches([len(window) for window in windows]))
-        workers = min(os.cpu_count() or 1, len(batches))
+        lengths = [len(window) for window in windows]
+        batches = list(self._batches(lengths))
+        shapes = ((len(batch), lengths[batch[0]]) for batch in batches)  # the longest comes first
+        at_once = batches_at_once(shapes, self._dimension)
+        workers = min(os.cpu_count() or 1, len(batches), at_once)
 
         def work(batch: NDArray[np.int64]) -> SparseEntries:
             return self._run_batch(session, batch, [windows[i] for i in batch.tolist()])

@@ -29,6 +29,9 @@ __all__ = ["CheckpointParts", "TorchModel", "torch_encoder"]
 _BATCH_CELLS: Final = 1 << 25
 """Tokens times terms of a batch: 128 MiB of logits."""
 
+_LONGEST_INPUT: Final = 2048
+"""Most tokens of an input, whatever the model takes: attention's memory grows as their square."""
+
 _LONGEST_OVERLAP: Final = 64
 
 
@@ -160,7 +163,7 @@ class CheckpointParts:
                 token_id = self.tokenizer.tokenizer.token_to_id(token)
                 if token_id is not None and token_id < dimension:
                     weights[token_id] = weight
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise EncoderUnavailableError(
                 f"{table.weights} is no JSON object of token to weight: {error}"
             ) from error
@@ -187,7 +190,7 @@ class CheckpointParts:
         texts = [network.network.max_tokens for network in networks]
         texts += [None if limit is None else limit // copies for limit in inputs]
         longest = min((limit for limit in texts if limit is not None), default=512)
-        configured = [network.configured_positions for network in networks]
+        configured = [_LONGEST_INPUT, *(network.configured_positions for network in networks)]
         return max(1, min([longest, *(n // copies for n in configured if n is not None)]))
 
 
@@ -210,7 +213,7 @@ class TorchModel:
         Raises
         ------
         EncoderError
-            When the model gives weights that are not finite.
+            When the model fails, or gives weights that are not finite.
         """
         limit = max(1, _BATCH_CELLS // self._network.dimension)
         inputs = [self._read(window) for window in windows]
@@ -241,11 +244,14 @@ class TorchModel:
         windows: Sequence[NDArray[np.int32]],
         inputs: Sequence[NDArray[np.int32]],
     ) -> SparseEntries:
-        with torch.inference_mode():
-            outputs = self._network.entries(self._weights(windows, inputs))
-        rows, term_ids, weights = (output.cpu().numpy() for output in outputs)
+        folder = shorten(str(self._network.network.folder))
+        try:
+            with torch.inference_mode():
+                outputs = self._network.entries(self._weights(windows, inputs))
+            rows, term_ids, weights = (output.cpu().numpy() for output in outputs)
+        except Exception as error:  # torch's errors have no common class
+            raise EncoderError(f"{folder} failed on a batch of texts: {error}") from error
         if not np.isfinite(weights).all():
-            folder = shorten(str(self._network.network.folder))
             raise EncoderError(f"{folder} gave a weight that is no finite number")
         return SparseEntries(positions[rows], term_ids, weights)
 
@@ -322,6 +328,7 @@ def torch_encoder(parts: CheckpointParts) -> NetworkEncoder:
 
 def _model(parts: CheckpointParts, network: SparseNetwork, prompt: str) -> TorchModel:
     pad_id = parts.settings.pad_id
+    network.use_lean_attention()
     network.to("cuda" if torch.cuda.is_available() else "cpu")
     if network.network.reading != "prompted":
         kind = TorchModel if network.network.reading == "once" else EchoModel

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,15 @@ class SparseNetwork(torch.nn.Module):  # type: ignore[misc]  # torch is not look
         """Longest input by its configuration, of whatever kind its positions are."""
         found = getattr(self.transformer.config, "max_position_embeddings", None)
         return int(found) if found else None
+
+    def use_lean_attention(self) -> None:
+        """Take the form of attention that never holds all pairs of tokens, if there is one.
+
+        It is for running in torch: ONNX graphs are made of the plain form.
+        """
+        # Architectures without it, such as DeBERTa, keep the plain form.
+        with quiet_transformers(), suppress(ValueError):
+            self.transformer.set_attn_implementation("sdpa")
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor
