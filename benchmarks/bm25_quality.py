@@ -58,6 +58,7 @@ def our_run(dataset: Dataset, config: ss.Bm25Config, weight_bits: int) -> ss.Run
         settings = ss.IndexConfig(weight_bits=weight_bits)
         with ss.Index.create(Path(folder) / "index", ss.Bm25Encoder(config), settings) as index:
             index.add(dataset.documents())
+            index.optimize()  # weights by one average length, as bm25s has it
             return index.search_batch(dataset.judged_queries(), k=K)
 
 
