@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -263,7 +264,77 @@ def test_nobody_listens() -> None:
         client.collections()
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://x", "", None])
+FOREIGN = {
+    "a gateway's error": (502, b'{"error": "no healthy upstream"}'),
+    "an error as a list": (502, b'{"error": {"code": ["x"], "message": null}}'),
+    "a list of errors": (500, b"[1]"),
+    "another object": (200, b'{"ok": true}'),
+    "a list": (200, b"[]"),
+    "a string": (200, b'"ok"'),
+    "null": (200, b"null"),
+    "a page": (200, b"<html></html>"),
+    "values of other types": (
+        200,
+        b'{"count": "many", "stored": [], "hits": 3, "collections": 1, "vectors": {"a": 1}, '
+        b'"rankings": [], "documents": [1], "facets": [{}], "terms": "x", "id": 1, "vector": 1}',
+    ),
+}
+
+
+@pytest.mark.parametrize(("status", "content"), FOREIGN.values(), ids=FOREIGN)
+def test_what_is_no_answer_of_the_service(status: int, content: bytes) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_PUT = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with Client(f"http://127.0.0.1:{server.server_port}", patience=0.1) as client:
+            remote = client.collection("papers")
+            for ask in (
+                client.collections,
+                remote.info,
+                remote.count,
+                remote.facets,
+                lambda: remote.search("x"),
+                lambda: remote.search_batch(["x"]),
+                lambda: remote.explain("x", "a"),
+                lambda: remote.encode_queries(["x"]),
+                lambda: remote.get("a"),
+                lambda: remote.vector("a"),
+                lambda: list(remote.documents()),
+                lambda: remote.upsert([{"id": "a", "text": "t"}]),
+                lambda: remote.delete(["a"]),
+            ):
+                with pytest.raises(ServiceUnavailableError):
+                    ask()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("key", ["", " ", "two words", "sps_\n", "é", 5])
+def test_keys_that_cannot_be_sent(key: Any) -> None:
+    with pytest.raises(InvalidInputError, match="API key"):
+        Client("http://localhost", key)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:80", "ftp://x", "", None, "http://h:80a", "http://", "http://:80", "http://[::1"],
+)
 def test_a_url_of_something_else(url: Any) -> None:
     with pytest.raises(InvalidInputError, match="URL"):
         Client(url)
@@ -341,6 +412,37 @@ def test_no_documents_are_refused(server: Served) -> None:
         for queries in ("text", None):
             with pytest.raises(InvalidQueryError, match="give a sequence of strings"):
                 remote.search_batch(queries)
+
+
+def test_texts_to_encode_are_taken_as_an_index_takes_them(both: tuple[Any, Index]) -> None:
+    remote, index = both
+    many = ["sparse soup", "dense"] * 700 + ["soup " * 50_000] * 5
+    for texts in (many, [], ("sparse",), np.array(["sparse", "soup"])):
+        assert remote.encode_queries(texts).to_dicts() == index.encode_queries(texts).to_dicts()
+    for wrong in ("text", {"q": "text"}, None, ["text", 1], iter(["text"])):
+        for collection in (remote, index):
+            with pytest.raises(InvalidQueryError):
+                collection.encode_queries(wrong)
+
+    async def use(url: str) -> None:
+        async with AsyncClient(url) as client:
+            vectors = await client.collection("papers").encode_queries(many)
+            assert vectors.to_dicts() == index.encode_queries(many).to_dicts()
+
+    run(use(str(remote._client._http.base_url)))
+
+
+@pytest.mark.parametrize("wrong", ["title", 3])
+def test_a_name_is_no_list_of_names(both: tuple[Any, Index], wrong: Any) -> None:
+    remote, index = both
+    for ask in (
+        lambda: remote.search("sparse", fields=wrong),
+        lambda: list(remote.documents(fields=wrong)),
+        lambda: remote.facets(wrong),
+        lambda: index.facets(wrong),
+    ):
+        with pytest.raises(InvalidInputError, match="give a list of field names"):
+            ask()
 
 
 def test_a_field_called_vector_is_not_lost() -> None:

@@ -126,6 +126,24 @@ def test_an_index_put_in_the_place_of_another_is_served(
             assert index.verify() == []
 
 
+def test_an_index_that_is_put_back_is_written_to(tmp_path: Path) -> None:
+    """At once, while who served it before still answers what was asked then."""
+    folder, away, rebuilt = (tmp_path / name for name in ("papers", "away", "rebuilt"))
+    make_index(folder)
+    with Index.create(rebuilt, "bm25") as index:
+        index.add([{"id": "new", "text": "rebuilt newest"}])
+    with Served(folder) as server:
+        assert put(server, "before").json() == {"stored": 1}
+        folder.rename(away)
+        rebuilt.rename(folder)
+        _until(lambda: found(server, "newest") == ["new"])
+        folder.rename(rebuilt)
+        away.rename(folder)
+        _until(lambda: found(server, "newest") == ["before"])
+        assert put(server, "after").json() == {"stored": 1}
+        assert sorted(found(server, "newest")) == ["after", "before"]
+
+
 def _until(condition) -> None:  # type: ignore[no-untyped-def]
     for _ in range(400):
         if condition():

@@ -20,7 +20,7 @@ from sparsearch.errors import FileFormatError, InvalidInputError, NotFoundError
 from sparsearch.serve import KeyFile, Limits, ServeConfig
 from sparsearch.serve.auth import Gate, Guesses
 from sparsearch.serve.errors import ServiceError
-from sparsearch.serve.keys import KeyRing
+from sparsearch.serve.keys import Key, KeyRing
 
 
 @pytest.fixture
@@ -229,6 +229,26 @@ def test_a_revoked_key_stops_working_soon(papers: Path, keys: KeyFile) -> None:
         keys.path.write_text("damaged")
         threading.Event().wait(1.1)
         assert httpx.get(url, headers=bearer(later_token)).status_code == 401
+
+
+def test_a_key_revoked_while_the_file_is_read_is_noticed(
+    keys: KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, token = keys.create("app", "read")
+    keys.create("other", "read")
+    read = KeyFile.read
+
+    def read_and_revoke(self: KeyFile) -> list[Key]:
+        found = read(self)
+        monkeypatch.setattr(KeyFile, "read", read)
+        keys.revoke(key.id)
+        return found
+
+    monkeypatch.setattr(KeyFile, "read", read_and_revoke)
+    gate = Gate(keys.path, 10)
+    monkeypatch.setattr("sparsearch.serve.auth._LOOK_SECONDS", 0.0)
+    with pytest.raises(ServiceError, match="not known, or was revoked"):
+        gate.admit(token, "127.0.0.1", "read")
 
 
 def test_guessing_is_slowed_down(papers: Path, keys: KeyFile) -> None:

@@ -7,11 +7,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from serving import Served, run
 
+from sparsearch.serve import Limits
 from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.searching import SearchPool
 
@@ -92,6 +94,23 @@ def test_only_the_item_at_fault_fails(pool: SearchPool) -> None:
     assert isinstance(third, ZeroDivisionError)
 
 
+def test_answers_made_one_by_one_are_given_at_once(pool: SearchPool) -> None:
+    given = threading.Event()
+
+    def work(items: Sequence[str]) -> Sequence[str]:
+        if len(items) > 1:
+            raise ValueError("too much together")
+        assert items != ["second"] or given.wait(60)
+        return items
+
+    async def ask(item: str) -> str:
+        answer = await pool.run_together("all", item, work)
+        given.set()
+        return answer
+
+    assert run(behind(pool, [ask("first"), ask("second")])) == ["first", "second"]
+
+
 def test_too_much_waiting_is_refused(pool: SearchPool) -> None:
     results = run(behind(pool, [pool.run(lambda: "done") for _ in range(60)]))
     assert results[:50] == ["done"] * 50
@@ -99,6 +118,22 @@ def test_too_much_waiting_is_refused(pool: SearchPool) -> None:
         assert isinstance(refused, ServiceError)
         assert refused.code == "search_queue_full"
     assert pool.pending == 0
+
+
+def test_metrics_are_told_while_too_many_searches_wait(papers: Path) -> None:
+    held = Held()
+    with Served(papers, threads=1, limits=Limits(searches_waiting=1)) as served:
+        config: Any = served.server.config.loaded_app
+        while not hasattr(config, "_routes"):  # what uvicorn puts around it
+            config = config.app
+        pool: SearchPool = config._routes.state.service.pool
+        busy = threading.Thread(target=run, args=(pool.run(held),))
+        busy.start()
+        assert held.begun.wait(60)
+        answer = httpx.get(f"{served.url}/metrics", timeout=60)
+        assert "sparsearch_searches_pending 1.0" in answer.text
+        held.let_go()
+        busy.join()
 
 
 def test_who_leaves_is_forgotten(pool: SearchPool) -> None:

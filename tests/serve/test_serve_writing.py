@@ -268,6 +268,36 @@ def test_vectors_from_outside(tmp_path: Path, term_ids: bool) -> None:
         assert (index.vectors(0, 0).vocabulary is None) is term_ids
 
 
+def test_vectors_that_wait_are_committed_together(tmp_path: Path) -> None:
+    """Each request has its terms in an order of its own; some have none."""
+    folder = tmp_path / "vectors"
+    with Index.create(folder, None) as index:
+        before = index.generation
+    rows = [{f"t{i}": 1.0, "shared": i + 1.0} for i in range(8)]
+    with Served(folder, limits=Limits(lock_seconds=60)) as served:
+        url = f"{served.url}/v1/collections/vectors"
+
+        def put(name: str, row: dict[str, float]) -> int:
+            body = {"documents": [{"id": name, "vector": row}]}
+            return httpx.put(f"{url}/documents", json=body, timeout=60).status_code
+
+        with ThreadPoolExecutor(16) as pool, writer_lock(folder):
+            sent = [pool.submit(put, f"v{i}", row) for i, row in enumerate(rows)]
+            sent += [pool.submit(put, "empty", {})]
+            for _ in range(600):
+                if httpx.get(url).json()["writes_waiting"] == len(sent):
+                    break
+                time.sleep(0.05)
+        assert [future.result() for future in sent] == [200] * 9
+        for i, row in enumerate(rows):
+            stored = httpx.get(f"{url}/vector", params={"id": f"v{i}"}).json()
+            assert stored["vector"] == row
+    with Index.open(folder) as index:
+        # Of the first alone and of all others, and as many for merging.
+        assert index.generation - before <= 4
+        assert len(index) == 9
+
+
 BAD_VECTORS = {
     "none": ({}, "invalid_document"),
     "a list": ({"vector": [1]}, "invalid_document"),

@@ -16,7 +16,7 @@ from serving import Served, error_of
 from sparsearch import Index
 from sparsearch.index.words import TEXT_READ, words_in
 from sparsearch.serve.snippets import snippet
-from sparsearch.serve.words import words_by_term
+from sparsearch.serve.words import TermsOfWords
 
 WORDS = ("sparse", "dense", "soup", "İstanbul", "don't")
 FILLING = st.text(alphabet="ab cd\n\t.…👩🏽‍🚀\u202eשל", max_size=300)
@@ -96,5 +96,5 @@ def test_words_that_share_a_learned_term_all_stand_for_it(tmp_path: Path) -> Non
         index.add([{"id": "a", "text": "The vehicle was parked near the automobiles museum."}])
         (term,) = index.explain("car", "a").terms
         assert term.in_text
-        words = words_by_term(index, [index.get("a").text], splits=True)
+        words = TermsOfWords(index, splits=True).words_by_term([index.get("a").text])
         assert words[term.term] == ["vehicle", "automobiles"]

@@ -52,8 +52,8 @@ def error_from_answer(status: int, answer: object, offset: int = 0) -> Sparsearc
     offset : int
         Added to the position that it names.
     """
-    body: Mapping[str, Any] = answer.get("error", {}) if isinstance(answer, dict) else {}
-    code, message = body.get("code", ""), str(body.get("message", f"HTTP status {status}"))
+    body = _told(answer)
+    code, message = str(body.get("code", "")), str(body.get("message", f"HTTP status {status}"))
     if code in ("invalid_document", "duplicate_id") and isinstance(body.get("position"), int):
         kind = DuplicateIdError if code == "duplicate_id" else InvalidDocumentError
         reason = message.partition(": ")[2]
@@ -67,3 +67,9 @@ def error_from_answer(status: int, answer: object, offset: int = 0) -> Sparsearc
     if kind_of_code is None:
         kind_of_code = errors.InvalidInputError if status < 500 else errors.ServiceUnavailableError
     return kind_of_code(message)
+
+
+def _told(answer: object) -> Mapping[str, Any]:
+    """Return what an answer tells of an error: nothing, if it is a gateway's own."""
+    told = answer.get("error") if isinstance(answer, dict) else None
+    return told if isinstance(told, dict) else {}

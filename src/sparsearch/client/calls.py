@@ -14,6 +14,7 @@ from sparsearch.client.queries import (
     portions_of_queries,
     queries_body,
     query_body,
+    texts_body,
 )
 from sparsearch.errors import (
     DocumentNotFoundError,
@@ -227,7 +228,7 @@ class CollectionCalls:
 
     def search(self, query: Query, how: How, fields: Sequence[str] | None) -> Call[list[Hit]]:
         """Search."""
-        names = None if fields is None else list(fields)
+        names = _names(fields)
         body = {"query": query_body(query), **how.body(), "fields": names}
         return Call("POST", self.path("search"), lambda answer: _hits(answer["hits"]), body)
 
@@ -261,10 +262,16 @@ class CollectionCalls:
         body["feedback"] = None if feedback is None else asdict(feedback)
         return Call("POST", self.path("explain"), _explanation, body)
 
-    def encode_queries(self, texts: Sequence[str]) -> Call[SparseVectors]:
-        """Ask for the vectors of queries."""
-        body = {"texts": list(texts)}
-        return Call("POST", self.path("encode"), lambda a: _vectors(a["vectors"]), body)
+    def encode_queries(self, texts: Sequence[str]) -> Iterator[Call[list[dict[str, float]]]]:
+        """Ask for the vectors of any number of queries, some hundreds at a time."""
+        given = texts_body(texts)
+        for part in portions_of_queries(given, 1):
+            yield Call(
+                "POST",
+                self.path("encode"),
+                lambda answer: list(map(dict, answer["vectors"])),
+                {"texts": given[part]},
+            )
 
     def get(self, document_id: str) -> Call[Document]:
         """Ask for a document."""
@@ -274,7 +281,7 @@ class CollectionCalls:
         self, filter: Mapping[str, Any] | None, after: str | None, fields: Sequence[str] | None
     ) -> Call[Page]:
         """Ask for some of the documents."""
-        names = None if fields is None else list(fields)
+        names = _names(fields)
         body = {"filter": filter, "after": after, "limit": PORTION, "fields": names}
         return Call("POST", self.path("documents", "list"), _page, body)
 
@@ -291,7 +298,7 @@ class CollectionCalls:
         self, fields: Sequence[str] | None, filter: Mapping[str, Any] | None, limit: int
     ) -> Call[list[Facet]]:
         """Count the values of fields."""
-        names = None if fields is None else list(fields)
+        names = _names(fields)
         body = {"fields": names, "filter": filter, "limit": limit}
         return Call("POST", self.path("facets"), _facets, body)
 
@@ -303,6 +310,13 @@ def _encoded(
         return json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise kind(f"{name} cannot be sent as JSON: {error}") from error
+
+
+def _names(fields: Sequence[str] | None) -> list[str] | None:
+    """Return names of fields; raise InvalidInputError if one string is given, as `Index` does."""
+    if isinstance(fields, str) or not (fields is None or isinstance(fields, Iterable)):
+        raise InvalidInputError(f"fields are {shorten(fields)}; give a list of field names")
+    return None if fields is None else list(fields)
 
 
 def _by_id(document_id: str) -> dict[str, str]:

@@ -18,11 +18,11 @@ from sparsearch.client.calls import (
 from sparsearch.client.queries import Query
 from sparsearch.client.transport import Patience, httpx_module, read_answer, settings
 from sparsearch.runs import Run
+from sparsearch.vectors import SparseVectors
 
 if TYPE_CHECKING:
     from sparsearch.index import Document, Explanation, Facet, Feedback
     from sparsearch.runs import Hit
-    from sparsearch.vectors import SparseVectors
 
 __all__ = ["AsyncClient", "AsyncCollection", "Client", "RemoteCollection"]
 
@@ -211,7 +211,10 @@ class RemoteCollection:
 
     def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use. See `Index.encode_queries`."""
-        return self._client.call(self._calls.encode_queries(texts))
+        rows: list[Mapping[str, float]] = []
+        for call in self._calls.encode_queries(texts):
+            rows += self._client.call(call)
+        return SparseVectors.from_dicts(rows)
 
     def get(self, document_id: str) -> Document:
         """Return a stored document."""
@@ -398,7 +401,10 @@ class AsyncCollection:
 
     async def encode_queries(self, texts: Sequence[str]) -> SparseVectors:
         """Return the vectors that `search` would use."""
-        return await self._client.call(self._calls.encode_queries(texts))
+        rows: list[Mapping[str, float]] = []
+        for call in self._calls.encode_queries(texts):
+            rows += await self._client.call(call)
+        return SparseVectors.from_dicts(rows)
 
     async def get(self, document_id: str) -> Document:
         """Return a stored document."""

@@ -9,7 +9,7 @@ from sparsearch.client.documents import PORTION, weights_by_name
 from sparsearch.errors import InvalidQueryError, shorten
 from sparsearch.vectors import SparseVectors
 
-__all__ = ["Query", "portions_of_queries", "queries_body", "query_body"]
+__all__ = ["Query", "portions_of_queries", "queries_body", "query_body", "texts_body"]
 
 Query = str | Mapping[Any, float] | SparseVectors
 """As `Index.search` takes it."""
@@ -58,6 +58,20 @@ def queries_body(queries: Mapping[str, str] | Sequence[str] | SparseVectors) -> 
     if isinstance(queries, SparseVectors):
         return [weights_by_name(row) for row in queries.to_dicts()]
     return list(queries.values()) if isinstance(queries, Mapping) else list(queries)
+
+
+def texts_body(texts: Sequence[str]) -> list[str]:
+    """Return texts to be encoded as queries, as JSON has them.
+
+    Raises
+    ------
+    InvalidQueryError
+        If they are no sequence of strings.
+    """
+    listed = hasattr(texts, "__len__") and not isinstance(texts, (str, Mapping))
+    if not listed or not all(isinstance(text, str) for text in texts):
+        raise InvalidQueryError(f"queries are {shorten(texts)}; give a sequence of strings")
+    return list(texts)
 
 
 def portions_of_queries(queries: Sequence[Any], k: object) -> Iterator[slice]:

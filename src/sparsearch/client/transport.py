@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sparsearch.client.answers import error_from_answer
 from sparsearch.client.calls import Call
-from sparsearch.errors import InvalidInputError, MissingExtraError, ServiceUnavailableError
+from sparsearch.errors import (
+    InvalidInputError,
+    MissingExtraError,
+    ServiceUnavailableError,
+    shorten,
+)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -20,6 +26,7 @@ _Result = TypeVar("_Result")
 
 _BUSY = (429, 503)
 _PAUSE, _LONGEST_PAUSE = 0.2, 5.0
+_KEY = re.compile(r"[!-~]+")
 
 
 def httpx_module() -> ModuleType:
@@ -39,15 +46,27 @@ def settings(url: str, key: str | None, timeout: float) -> dict[str, Any]:
     InvalidInputError
         If the URL is not one of HTTP, or the key cannot be sent in a header.
     """
-    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
-        raise InvalidInputError(f"{url!r} is not a URL of HTTP; write http://HOST:PORT")
+    if not _is_http(url):
+        raise InvalidInputError(f"{shorten(url)} is not a URL of HTTP; write http://HOST:PORT")
     headers = {"Content-Type": "application/json"}
     if key is not None:
-        if not (key.isascii() and key.isprintable()):
-            raise InvalidInputError("the API key holds characters that no API key has")
+        if not isinstance(key, str) or not _KEY.fullmatch(key):
+            reason = "the API key is empty or holds characters that no API key has"
+            raise InvalidInputError(f"{reason}; leave it out where none is asked for")
         headers["Authorization"] = f"Bearer {key}"
     # Redirects are not followed: the key is for this address only.
     return {"base_url": url.rstrip("/"), "headers": headers, "timeout": timeout}
+
+
+def _is_http(url: object) -> bool:
+    """Return whether a URL can be asked; httpx itself takes one without a host."""
+    if not isinstance(url, str) or not url.startswith(("http://", "https://")):
+        return False
+    httpx = httpx_module()
+    try:
+        return bool(httpx.URL(url).host)
+    except (httpx.InvalidURL, ValueError):
+        return False
 
 
 def read_answer(call: Call[_Result], status: int, content: bytes) -> _Result:
@@ -64,10 +83,13 @@ def read_answer(call: Call[_Result], status: int, content: bytes) -> _Result:
         value = None
     if status >= 400:
         raise error_from_answer(status, value, call.offset)
+    reason = f"the answer (HTTP status {status}) is not one of sparsearch; check the URL"
     if value is None or status != 200:
-        reason = f"the answer (HTTP status {status}) is not one of sparsearch; check the URL"
         raise ServiceUnavailableError(reason)
-    return call.parse(value)
+    try:
+        return call.parse(value)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ServiceUnavailableError(reason) from error
 
 
 class Patience:

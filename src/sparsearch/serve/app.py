@@ -71,7 +71,10 @@ class Application:
     def stop_encoding(self) -> None:
         """Refuse documents that a model has not read yet, since the server is about to end."""
         service: Service | None = getattr(self._routes.state, "service", None)
-        for collection in service.collections.values() if service is not None else ():
+        collections = list(service.collections.values()) if service is not None else []
+        for collection in collections:  # all of them, before any portion at hand is waited for
+            collection.writer.refuse()
+        for collection in collections:
             collection.writer.stop_encoding()
 
 

@@ -77,8 +77,9 @@ class Gate:
 
     def __init__(self, path: Path | None, failures: int) -> None:
         self._file = None if path is None else KeyFile(path)
-        self._ring = KeyRing(self._file.read() if self._file else ())
+        # Stamped first: what is written while it is read is read again.
         self._stamp = self._file.stamp() if self._file else None
+        self._ring = KeyRing(self._file.read() if self._file else ())
         self._looked = time.monotonic()
         self._lock = threading.Lock()
         self._guesses = Guesses(failures)

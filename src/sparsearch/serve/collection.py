@@ -11,6 +11,7 @@ from sparsearch.errors import InvalidDocumentError, StorageUnavailableError
 from sparsearch.index import Index, warm_up
 from sparsearch.index.documents import check_documents, check_vectors
 from sparsearch.serve.config import ServeConfig
+from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.metrics import Metrics
 from sparsearch.serve.role import WriterRole
 from sparsearch.serve.writes import Put
@@ -85,18 +86,23 @@ class Collection:
         }
 
     def queries(
-        self, queries: Sequence[str | Mapping[str, float]]
+        self, queries: Sequence[str | Mapping[str, float]], index: Index
     ) -> Sequence[str] | SparseVectors:
-        """Return queries, all text or all weights, as the index takes them.
+        """Return queries, all text or all weights, as a view of the index takes them.
 
         Raises
         ------
         InvalidVectorError
             If a weight is no float32; names the row.
+        ServiceError
+            422 if text is given and there is no encoder.
         """
         rows = [query for query in queries if not isinstance(query, str)]
         if rows:
-            return self.vectors(rows, self.index.has_term_ids)
+            return self.vectors(rows, index.has_term_ids)
+        if queries and self.encoder is None:
+            reason = "this collection has no encoder; give the weights of terms instead of text"
+            raise ServiceError(422, "encoder_unavailable", reason)
         return [query for query in queries if isinstance(query, str)]
 
     def vectors(self, rows: Sequence[Mapping[str, float]], term_ids: bool) -> SparseVectors:
@@ -115,6 +121,8 @@ class Collection:
         Raises
         ------
         InvalidDocumentError, InvalidVectorError
+        EncoderError, FileFormatError
+            If the encoder has to be loaded again, and cannot.
         """
         if self.encoder is not None:
             for position, document in enumerate(documents):
@@ -123,7 +131,7 @@ class Collection:
                     raise InvalidDocumentError(position, document.get("id"), reason)
             for _ in check_documents(documents, passage_length=self.index.config.passage_length):
                 pass
-            return Put(documents, None, replace)
+            return Put(documents, None, replace, self.index.reads_with_model)
         rows = [_vector_of(position, document) for position, document in enumerate(documents)]
         vectors = self.vectors(rows, term_ids or self.index.has_term_ids)
         fields = [

@@ -17,11 +17,14 @@ from sparsearch.errors import (
     IndexLockedError,
     SparsearchError,
     StorageError,
+    VocabularyMismatchError,
     shorten,
 )
 from sparsearch.index import EncodedAhead, Index
+from sparsearch.index.translate import translate
+from sparsearch.serve.errors import ServiceError
 from sparsearch.serve.writes import Deletion, FilterDeletion, Put, Request
-from sparsearch.vectors import SparseVectors
+from sparsearch.vectors import SparseVectors, Vocabulary
 
 __all__ = ["Commits"]
 
@@ -94,7 +97,7 @@ class Commits:
             raise
         except SparsearchError as error:
             if len(accepted) == 1:
-                accepted[0][0].fail(error)
+                accepted[0][0].fail(_told(error, accepted[0][1]))
                 return
             for request, put in accepted:  # so that only the one at fault fails
                 self._put_alone(request, put)
@@ -106,7 +109,7 @@ class Commits:
         try:
             self._put_together([put])
         except SparsearchError as error:
-            request.fail(error)
+            request.fail(_told(error, put))
 
     def _refuse_taken(self, requests: _Requests[Put]) -> list[tuple[Request, Put]]:
         """Return the requests to go on with: all but those that add what is there."""
@@ -140,8 +143,7 @@ class Commits:
             self._index.upsert(documents, ahead=ahead)
             return
         ids = [document["id"] for document in documents]
-        vectors = SparseVectors.concatenate(batches)
-        self._index.add_vectors(ids, vectors, documents, replace=True)
+        self._index.add_vectors(ids, _joined(batches), documents, replace=True)
 
     def _delete(self, requests: _Requests[Deletion | FilterDeletion]) -> None:
         self._delete_ids([(r, write) for r, write in requests if isinstance(write, Deletion)])
@@ -171,6 +173,37 @@ class Commits:
             request.done.set_result(self._index.delete_matching(filter))
         except FilterError as error:
             request.fail(error)
+
+
+def _told(error: SparsearchError, put: Put) -> Exception:
+    """Return an error as it is answered: that vectors given do not fit is the client's mistake.
+
+    An encoder that cannot be used raises errors of the same kind, which may name its files.
+    """
+    if isinstance(error, VocabularyMismatchError) and put.vectors is not None:
+        return ServiceError(422, "vocabulary_mismatch", str(error))
+    return error
+
+
+def _joined(batches: Sequence[SparseVectors]) -> SparseVectors:
+    """Return vectors as one batch; those with terms as strings have a vocabulary each.
+
+    Raises
+    ------
+    VocabularyMismatchError
+        If some have terms as strings and others as ids.
+    """
+    if len(batches) == 1 or all(batch.vocabulary is None for batch in batches):
+        return SparseVectors.concatenate(batches)
+    vocabulary = Vocabulary()
+    joined = []
+    for batch in batches:
+        if batch.vocabulary is None and batch.nnz == 0:  # of either kind
+            batch = SparseVectors.from_trusted(
+                batch.offsets, batch.term_ids, batch.weights, vocabulary
+            )
+        joined.append(translate(batch, vocabulary, grow=True))
+    return SparseVectors.concatenate(joined)
 
 
 def _first_taken(index: Index, ids: Sequence[str], taken: set[str]) -> int | None:

@@ -35,12 +35,12 @@ class Limits:
     portion_documents, portion_bytes : int
         Documents of a stream that are committed together, at most.
     header_seconds : float
-        From the start of a connection or request until its headers are complete; also how long a
-        client may leave an answer unread.
+        From the start of a connection or request until its headers are complete; also how often
+        it is looked whether a client goes on reading its answer.
     grace_seconds : float
         How long a body may take at any rate.
     bytes_per_second : int
-        Average rate that a body must keep after that.
+        Average rate that a body must keep after that, and a client that reads a long answer.
     connections : int
         Open at once.
     searches_waiting : int
@@ -59,8 +59,11 @@ class Limits:
         Hits of all queries of a batch.
     read_hits : int
         Hits that are explained or cut to a snippet: the text of each is gone through.
+    answer_bytes : int
+        Of the hits of a search, as JSON.
     query_characters, query_terms : int
-        Of all texts of a request that are searched for or encoded; of all its query vectors.
+        Of all texts of a request that are searched for or encoded; of all its query vectors. A
+        query counts once for each hit that is explained or cut to a snippet.
     filter_values : int
         Values that a filter compares with.
     listed : int
@@ -91,6 +94,7 @@ class Limits:
     ids: int = 10_000
     hits: int = 1_000_000
     read_hits: int = 200
+    answer_bytes: int = 64 * 2**20
     query_characters: int = 2**20
     query_terms: int = 250_000
     filter_values: int = 20_000

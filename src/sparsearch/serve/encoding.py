@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sparsearch.index import EncodedAhead, Index
@@ -18,7 +19,12 @@ from sparsearch.index import EncodedAhead, Index
 __all__ = ["AheadEncoder"]
 
 _PORTION = 8
-"""Documents of a request read before it is another one's turn: a quarter of a second or so."""
+_PORTION_CHARACTERS = 32_000
+"""Documents of a request, and characters but for the first of them, that are read before it is
+another one's turn: a quarter of a second or so."""
+
+_LAST_SECONDS = 5.0
+"""How long the end waits for what is being read: a document may take minutes."""
 
 
 @dataclass
@@ -28,6 +34,16 @@ class _Task:
     fail: Callable[[BaseException], None]
     made: list[EncodedAhead] = field(default_factory=list)
     done: int = 0
+
+    def portion(self) -> Sequence[Mapping[str, Any]]:
+        """Return the documents that come next."""
+        stop, characters = self.done, 0
+        while stop < min(self.done + _PORTION, len(self.documents)):
+            characters += _characters(self.documents[stop])
+            if stop > self.done and characters > _PORTION_CHARACTERS:
+                break
+            stop += 1
+        return self.documents[self.done : stop]
 
 
 class AheadEncoder:
@@ -41,6 +57,7 @@ class AheadEncoder:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._tasks: deque[_Task] = deque()
+        self._current: _Task | None = None
         self._wake = threading.Condition()
         self._ended: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -65,49 +82,70 @@ class AheadEncoder:
             if self._ended is None:
                 self._tasks.append(_Task(documents, finish, fail))
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="sparsearch-encoder")
+                    # Not waited for without end, so the process must be able to end without it.
+                    self._thread = threading.Thread(
+                        target=self._run, name="sparsearch-encoder", daemon=True
+                    )
                     self._thread.start()
-                self._wake.notify()
+                self._wake.notify_all()
                 return
         fail(self._ended)
 
-    def end(self, reason: BaseException) -> None:
-        """End the thread after the portion at hand; all that is not finished fails for a reason."""
+    def refuse(self, reason: BaseException) -> None:
+        """Take no more documents; all but those that are being read fail for a reason."""
         with self._wake:
             self._ended = self._ended or reason
-            self._wake.notify()
-            thread = self._thread
-        if thread is not None:
-            thread.join()
-        with self._wake:
             left, self._tasks = self._tasks, deque()
+            self._wake.notify_all()
         for task in left:
             task.fail(self._ended)
 
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._wake.wait_for(lambda: self._tasks or self._ended is not None)
-                if self._ended is not None:
-                    return
-                task = self._tasks.popleft()
-            if not self._step(task):
-                with self._wake:
-                    self._tasks.append(task)
+    def end(self, reason: BaseException) -> None:
+        """Refuse documents, and end the thread after the portion at hand, if it comes to an end."""
+        self.refuse(reason)
+        with self._wake:
+            self._wake.wait_for(lambda: self._current is None, _LAST_SECONDS)
+            given_up, self._current = self._current, None
+        if given_up is not None:
+            given_up.fail(reason)
 
-    def _step(self, task: _Task) -> bool:
-        """Encode the next portion of a task; return whether it is over."""
+    def _run(self) -> None:
+        while (task := self._next()) is not None:
+            answer = self._step(task)
+            with self._wake:
+                if self._current is not task:  # given up, and answered
+                    return
+                if answer is None and self._ended is not None:
+                    answer = partial(task.fail, self._ended)
+                elif answer is None:
+                    self._tasks.append(task)
+                self._current = None
+                self._wake.notify_all()
+            if answer is not None:
+                answer()
+
+    def _next(self) -> _Task | None:
+        """Return the task whose turn it is, once there is one; None at the end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._tasks or self._ended is not None)
+            self._current = self._tasks.popleft() if self._tasks else None
+            return self._current
+
+    def _step(self, task: _Task) -> Callable[[], None] | None:
+        """Encode the next portion of a task; return how to answer it, if it is over."""
         try:
-            portion = task.documents[task.done : task.done + _PORTION]
+            portion = task.portion()
             made = self._index.encode_ahead(portion)
             if made is not None:
                 task.made.append(made)
                 task.done += len(portion)
                 if task.done < len(task.documents):
-                    return False
+                    return None
             ahead = None if made is None else EncodedAhead.concatenate(task.made)
         except BaseException as error:  # the thread must outlive whatever happens
-            task.fail(error)
-        else:
-            task.finish(ahead)
-        return True
+            return partial(task.fail, error)
+        return partial(task.finish, ahead)
+
+
+def _characters(document: Mapping[str, Any]) -> int:
+    return sum(len(document.get(name) or "") for name in ("title", "text"))

@@ -12,11 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from sparsearch.errors import (
     DocumentNotFoundError,
     DuplicateIdError,
     EncoderError,
+    FileFormatError,
     IndexLockedError,
     IndexReplacedError,
     InvalidDocumentError,
@@ -106,7 +108,16 @@ def from_exception(error: BaseException) -> ServiceError:
         answer = ServiceError(error.status_code, code, str(error.detail))
         answer.headers = error.headers  # which methods there are
         return answer
-    if isinstance(error, (InvalidInputError, DocumentNotFoundError, EncoderError)):
+    if isinstance(error, ClientDisconnect):
+        reason = "the connection ended before all of the request came"
+        return ServiceError(400, "bad_request", reason)
+    if isinstance(error, (EncoderError, FileFormatError)):
+        # What a client may do wrong about encoders is told where it asks (see `Collection`), and
+        # it names no files: these are those of the collection's own model.
+        _log.error("encoder: %s", error)
+        reason = "the model of this collection cannot be used; see the server's log"
+        return ServiceError(500, "encoder", reason)
+    if isinstance(error, (InvalidInputError, DocumentNotFoundError)):
         return _from_input(error)
     if isinstance(error, IndexLockedError):
         reason = "another process is writing to this collection; try again later"

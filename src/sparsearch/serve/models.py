@@ -5,9 +5,20 @@ Answers are written from plain values (see `rendering`); that they fit these mod
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import sys
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import CoreSchema
 
 from sparsearch.index import Feedback
 
@@ -67,7 +78,42 @@ _FILTER_SCHEMA = {
     "examples": [{"year": {">=": 2020}}],
 }
 
-Weights = Annotated[dict[str, float], WithJsonSchema(_WEIGHTS_SCHEMA)]
+
+def _first_fault(weights: object) -> object:
+    """Return the first weight that is no number by itself: each would make an error of its own."""
+    if isinstance(weights, dict):
+        for term, weight in weights.items():
+            if not _is_finite(weight):
+                return {term: weight}
+    return weights
+
+
+def _is_finite(weight: object) -> bool:
+    is_number = isinstance(weight, (int, float)) and not isinstance(weight, bool)
+    return is_number and abs(weight) <= sys.float_info.max  # type: ignore[arg-type]
+
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True)
+class _AtMost:
+    """So many items, judged up to the first at fault: a million errors would take gigabytes."""
+
+    items: int
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        bounds: Any = {"max_length": self.items, "fail_fast": True}
+        return {**handler(source), **bounds}
+
+
+Many = Annotated[list[_Item], _AtMost(100_000)]
+Names = Annotated[list[str], _AtMost(1000)]
+Weights = Annotated[
+    dict[str, float], BeforeValidator(_first_fault), WithJsonSchema(_WEIGHTS_SCHEMA)
+]
 Query = str | Weights
 Filter = Annotated[dict[str, Any] | None, WithJsonSchema(_FILTER_SCHEMA)]
 Recall = Annotated[
@@ -93,6 +139,18 @@ Scalar = bool | int | float | str
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_unknown(cls, value: Any) -> Any:
+        """Leave one of the unknown properties: each would make an error of its own."""
+        if not isinstance(value, dict):
+            return value
+        fields = cls.model_fields
+        unknown = next((name for name in value if name not in fields), None)
+        if unknown is None:
+            return value
+        return {name: value[name] for name in (*fields, unknown) if name in value}
 
 
 class FeedbackSettings(_Request):
@@ -159,7 +217,7 @@ class Readiness(BaseModel):
 class DocumentsRequest(_Request):
     """Documents to store, all or none of them."""
 
-    documents: list[DocumentObject] = Field(max_length=100_000)
+    documents: Many[DocumentObject]
     term_ids: bool = Field(
         default=False,
         description="The vectors' terms are numbers. Needed for the first vectors of a collection "
@@ -176,7 +234,7 @@ class Stored(BaseModel):
 class DeleteRequest(_Request):
     """Documents to delete, all or none of them: by `ids`, or those that meet a `filter`."""
 
-    ids: list[Annotated[str, Field(min_length=1)]] | None = None
+    ids: Many[Annotated[str, Field(min_length=1)]] | None = None
     filter: Filter = None
     missing_ok: bool = Field(default=True, description="Whether ids may be unknown.")
 
@@ -212,7 +270,7 @@ class ListRequest(_Request):
     limit: Whole = Field(
         default=100, ge=1, description="Documents of a page, at most; it may have fewer."
     )
-    fields: list[str] | None = Field(
+    fields: Names | None = Field(
         default=None,
         description="What of each to return: 'title', 'text' and names of metadata fields. By "
         "default everything, with an empty list ids only.",
@@ -271,7 +329,7 @@ class SearchRequest(_Request):
     recall: Recall = None
     feedback: UseFeedback = None
     distinct: Distinct = None
-    fields: list[str] | None = Field(
+    fields: Names | None = Field(
         default=None,
         description="What of each hit to return: 'title', 'text' and names of metadata fields. By "
         "default everything, with an empty list ids and scores only.",
@@ -316,7 +374,7 @@ class SearchResponse(BaseModel):
 class BatchRequest(_Request):
     """Many queries, all text or all weights."""
 
-    queries: list[str] | list[Weights]
+    queries: Many[str] | Many[Weights]
     k: Whole = Field(default=100, ge=0)
     filter: Filter = None
     recall: Recall = None
@@ -368,7 +426,7 @@ class ExplainResponse(BaseModel):
 class EncodeRequest(_Request):
     """Texts to encode as queries."""
 
-    texts: list[str]
+    texts: Many[str]
 
 
 class EncodeResponse(BaseModel):
@@ -392,7 +450,7 @@ class CountResponse(BaseModel):
 class FacetsRequest(_Request):
     """Fields whose values to count; all of them by default."""
 
-    fields: list[str] | None = Field(default=None, max_length=100)
+    fields: Annotated[list[str], _AtMost(100)] | None = None
     filter: Filter = None
     limit: Whole = Field(default=20, ge=1, le=1000, description="Values of each field.")
 

@@ -8,6 +8,10 @@ Bounds of bodies are kept by `sparsearch.serve.bodies`.
 from __future__ import annotations
 
 import asyncio
+import sys
+from contextlib import suppress
+from fcntl import ioctl
+from termios import TIOCOUTQ
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -24,14 +28,20 @@ class BoundedProtocol(HttpToolsProtocol):
     Attributes
     ----------
     seconds : float
-        Time to complete the headers of a request, and to go on reading an answer.
+        Time to complete the headers of a request; also how often it is looked whether an answer
+        is read.
+    bytes_per_second : float
+        Least pace of reading an answer.
     """
 
     seconds = 10.0
+    bytes_per_second = 16 * 1024.0
     _headers_due: asyncio.TimerHandle | None = None
     _reading_due: asyncio.TimerHandle | None = None
     _header_bytes = 0
     _in_headers = False
+    _has_body = False
+    _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -42,6 +52,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._has_body = False
         super().data_received(data)
         if self.transport.is_closing():
             return
@@ -49,10 +60,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._in_headers or not self._in_request():
             self._headers_awaited(len(data))
+        elif not self._has_body:
+            self._count_beside_body(len(data))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # Those that follow a body in chunks could pass for a proxy's.
+        if self._in_headers:
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._has_body = True
+        self._header_bytes = 0
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -69,7 +92,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._reading_due = self.loop.call_later(self.seconds, self.transport.abort)
+        self._await_reading()
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -82,18 +105,48 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._header_bytes > _HEADER_BYTES:
             self.send_400_response("The headers are too large.")
 
+    def _count_beside_body(self, received: int) -> None:
+        """Count what is no part of a body that is being sent: headers after it, mostly."""
+        self._header_bytes += received
+        if self._header_bytes > _HEADER_BYTES:
+            self.transport.abort()
+
+    def _await_reading(self) -> None:
+        self._unread = _unread(self.transport)
+        self._reading_due = self.loop.call_later(self.seconds, self._check_reading)
+
+    def _check_reading(self) -> None:
+        """Go on with a client that has read enough since the last time."""
+        read = self._unread - _unread(self.transport)
+        if read < self.seconds * self.bytes_per_second:
+            self.transport.abort()
+        else:
+            self._await_reading()
+
     def _in_request(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
 
-def protocol_with_bounds(seconds: float) -> type[asyncio.Protocol]:
-    """Return `BoundedProtocol` with a time of its own."""
+def protocol_with_bounds(seconds: float, bytes_per_second: float) -> type[asyncio.Protocol]:
+    """Return `BoundedProtocol` with a time and a pace of its own."""
 
     class Protocol(BoundedProtocol):
         pass
 
     Protocol.seconds = seconds
+    Protocol.bytes_per_second = bytes_per_second
     return Protocol
+
+
+def _unread(transport: asyncio.Transport) -> int:
+    """Return the bytes that a client has not taken, those that the system holds for it included.
+
+    The system takes a megabyte at once, so without these a slow client seems not to read at all.
+    """
+    held = bytearray(4)
+    with suppress(OSError):  # a system that does not tell
+        ioctl(transport.get_extra_info("socket").fileno(), TIOCOUTQ, held)
+    return transport.get_write_buffer_size() + int.from_bytes(held, sys.byteorder)
 
 
 def _cancel(*timers: asyncio.TimerHandle | None) -> None:

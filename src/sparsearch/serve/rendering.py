@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 
-def json_bytes(body: Mapping[str, Any]) -> bytes:
+def json_bytes(body: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Return a body as JSON; checking it against its model could take longer than searching."""
     return to_json(body, inf_nan_mode="constants")
 

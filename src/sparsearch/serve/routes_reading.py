@@ -22,7 +22,7 @@ from sparsearch.serve.rendering import (
 )
 from sparsearch.serve.sizes import check_filter, check_number, check_queries
 from sparsearch.serve.strict_route import StrictRoute
-from sparsearch.serve.words import words_by_term
+from sparsearch.serve.words import TermsOfWords
 
 __all__ = ["router"]
 
@@ -39,11 +39,12 @@ async def search(
     """Return the best documents for a query."""
     limits = service.config.limits
     check_number("k", request.k, limits.k)
+    check_queries([request.query], limits)
     if request.explain or request.snippet is not None:
         check_number("k with explain or snippet", request.k, limits.read_hits)
-    check_queries([request.query], limits)
+        check_queries([request.query] * request.k, limits, "of the query, for each hit to be read")
     check_filter(request.filter, limits)
-    work = partial(answer_searches, collection, service.metrics)
+    work = partial(answer_searches, collection, service.metrics, limits.answer_bytes)
     group = group_of(collection, request)
     return json_response(await service.pool.run_together(group, request, work))
 
@@ -95,7 +96,7 @@ async def search_batch(
     def work() -> dict[str, Any]:
         index = collection.index.view()
         start = time.perf_counter()
-        queries = collection.queries(request.queries)
+        queries = collection.queries(request.queries, index)
         run = index.search_batch(
             queries,
             request.k,
@@ -121,12 +122,14 @@ async def explain(
 
     def work() -> dict[str, Any]:
         index = collection.index.view()
-        query = query_of(collection.queries([request.query]), 0)
+        query = query_of(collection.queries([request.query], index), 0)
         explanation = index.explain(
             query, request.id, request.filter, recall=request.recall, feedback=feedback_of(request)
         )
         document = index.get(request.id)
-        words = words_by_term(index, (document.title, document.text), collection.splits_words)
+        words = TermsOfWords(index, collection.splits_words).words_by_term(
+            (document.title, document.text)
+        )
         terms = explanation_terms(explanation, words)
         facts = {"id": explanation.id, "score": explanation.score}
         return {**facts, "terms": terms, "missing": explanation.missing}
@@ -143,7 +146,9 @@ async def encode(
     check_queries(request.texts, service.config.limits)
 
     def work() -> dict[str, Any]:
-        return {"vectors": vector_bodies(collection.index.encode_queries(request.texts))}
+        index = collection.index
+        collection.queries(request.texts, index)  # refuses text where there is no encoder
+        return {"vectors": vector_bodies(index.encode_queries(request.texts))}
 
     return await _answer(service, work)
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -141,9 +141,9 @@ class SearchPool:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Work in a thread until nothing waits."""
         while jobs := self._take():
-            outcomes = _work_on(jobs)
-            with suppress(RuntimeError):  # the loop has ended, and who asked with it
-                loop.call_soon_threadsafe(self._deliver, outcomes)
+            for outcomes in _work_on(jobs):
+                with suppress(RuntimeError):  # the loop has ended, and who asked with it
+                    loop.call_soon_threadsafe(self._deliver, outcomes)
 
     def _take(self) -> list[_Job]:
         """Return a thread's share of the jobs of the group that waits longest."""
@@ -171,12 +171,17 @@ class SearchPool:
                 answer.set_exception(outcome.error)
 
 
-def _work_on(jobs: Sequence[_Job]) -> list[_Outcome]:
+def _work_on(jobs: Sequence[_Job]) -> Iterator[list[_Outcome]]:
     """Work on jobs of one group together or, if that fails, on each alone."""
+    outcomes: list[_Outcome] = []
     try:
         results = jobs[0].work([job.item for job in jobs])
-        return [_Outcome(job, result, None) for job, result in zip(jobs, results, strict=True)]
+        outcomes = [_Outcome(job, result, None) for job, result in zip(jobs, results, strict=True)]
     except Exception as error:
         if len(jobs) == 1:
-            return [_Outcome(jobs[0], None, error)]
-    return [outcome for job in jobs for outcome in _work_on([job])]
+            outcomes = [_Outcome(jobs[0], None, error)]
+    if outcomes:
+        yield outcomes
+        return
+    for job in jobs:  # each is delivered before the next, so that their answers do not pile up
+        yield from _work_on([job])

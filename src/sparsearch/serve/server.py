@@ -27,7 +27,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
 class _Server(uvicorn.Server):
-    """Tells the application that it is about to end, before it waits for requests."""
+    """Tells the application that it is about to end, while it waits for requests."""
 
     def __init__(self, settings: uvicorn.Config, app: Application) -> None:
         super().__init__(settings)
@@ -35,8 +35,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer the requests that were taken, and end the application."""
-        await asyncio.to_thread(self._app.stop_encoding)
-        await super().shutdown(sockets)
+        for server in self.servers:  # first of all: a portion at hand may take a while
+            server.close()
+        await asyncio.gather(asyncio.to_thread(self._app.stop_encoding), super().shutdown(sockets))
 
 
 def make_server(config: ServeConfig) -> uvicorn.Server:
@@ -52,7 +53,7 @@ def make_server(config: ServeConfig) -> uvicorn.Server:
         app,
         host=config.host,
         port=config.port,
-        http=protocol_with_bounds(limits.header_seconds),
+        http=protocol_with_bounds(limits.header_seconds, limits.bytes_per_second),
         ws="none",
         lifespan="on",
         access_log=False,

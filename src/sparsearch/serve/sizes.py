@@ -23,12 +23,14 @@ def check_number(what: str, number: int, most: int) -> None:
         raise ServiceError(422, "too_many", f"{what}: {number}; at most {most}", limit=most)
 
 
-def check_queries(queries: Sequence[str | Mapping[str, float]], limits: Limits) -> None:
+def check_queries(
+    queries: Sequence[str | Mapping[str, float]], limits: Limits, which: str = "of all queries"
+) -> None:
     """Refuse queries that together would take a thread for long; raises as `check_number`."""
     texts = [query for query in queries if isinstance(query, str)]
-    check_number("characters of text", sum(map(len, texts)), limits.query_characters)
+    check_number(f"characters {which}", sum(map(len, texts)), limits.query_characters)
     vectors = [query for query in queries if not isinstance(query, str)]
-    check_number("terms of query vectors", sum(map(len, vectors)), limits.query_terms)
+    check_number(f"terms {which}", sum(map(len, vectors)), limits.query_terms)
 
 
 def check_filter(filter: Mapping[str, Any] | None, limits: Limits) -> None:

@@ -3,47 +3,55 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sparsearch.index import Index
 from sparsearch.index.words import words_in
 from sparsearch.vectors import Vocabulary
 
-__all__ = ["words_by_term"]
+__all__ = ["TermsOfWords"]
 
 _LONGEST_WORD = 100
 
 
-def words_by_term(index: Index, texts: Iterable[str | None], splits: bool) -> dict[str, list[str]]:
-    """Return the words of some texts, in lower case and in order, by the term they stand for.
+class TermsOfWords:
+    """Looks up which terms words stand for, each word once.
 
     Parameters
     ----------
     index : Index
-    texts : iterable of str or None
-        Of each, what `words_in` reads is looked at.
     splits : bool
         Whether the index's encoder takes text apart itself (see `Encoder.splits_words`). Otherwise
         terms are taken to be word pieces, those inside a word marked by ``##``, as in the
         vocabularies of BERT.
     """
-    found: dict[str, None] = {}
-    for text in texts:
-        found.update(dict.fromkeys(word for _, _, word in words_in(text or "")))
-    words = list(found)
-    terms: dict[str, list[str]] = {}
-    if splits:
-        vectors = index.encode_queries(words)
-        for word, vector in zip(words, vectors.to_dicts(), strict=True):
-            for term in vector:
+
+    def __init__(self, index: Index, splits: bool) -> None:
+        self._index = index
+        self._splits = splits
+        self._known: dict[str, Sequence[str]] = {}
+
+    def words_by_term(self, texts: Iterable[str | None]) -> dict[str, list[str]]:
+        """Return the words of some texts, in lower case and in order, by the term they stand for.
+
+        Of each text, what `words_in` reads is looked at.
+        """
+        words = list(dict.fromkeys(w for text in texts for _, _, w in words_in(text or "")))
+        self._look_up([word for word in words if word not in self._known])
+        terms: dict[str, list[str]] = {}
+        for word in words:
+            for term in self._known[word]:
                 terms.setdefault(term, []).append(word)
         return terms
-    vocabulary = index.vocabulary
-    if vocabulary is not None:
-        for word in words:
-            for piece in _pieces(word, vocabulary):
-                terms.setdefault(piece, []).append(word)
-    return terms
+
+    def _look_up(self, words: list[str]) -> None:
+        vocabulary = self._index.vocabulary
+        found: list[Sequence[str]]
+        if self._splits and words:
+            found = [list(vector) for vector in self._index.encode_queries(words).to_dicts()]
+        else:
+            found = [() if vocabulary is None else _pieces(word, vocabulary) for word in words]
+        self._known.update(zip(words, found, strict=True))
 
 
 def _pieces(word: str, vocabulary: Vocabulary) -> list[str]:

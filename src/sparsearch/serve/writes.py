@@ -25,6 +25,8 @@ class Put:
     vectors : SparseVectors or None
         One row a document; None where the index's encoder makes them.
     replace : bool
+    for_model : bool
+        Whether the encoder's model is to read the documents before they are committed.
     ahead : EncodedAhead or None
         What the encoder's model made of the documents (see `Index.encode_ahead`).
     """
@@ -32,6 +34,7 @@ class Put:
     documents: Sequence[Mapping[str, Any]]
     vectors: SparseVectors | None
     replace: bool
+    for_model: bool = False
     ahead: EncodedAhead | None = None
 
 

@@ -136,16 +136,21 @@ class GroupWriter:
             self._taken += 1
             self._bytes += size
             request.done.add_done_callback(lambda done: self._forget(size))
-        if isinstance(write, Put) and write.vectors is None and self._index.reads_with_model:
+        if isinstance(write, Put) and write.for_model:
             self._encode(request, write)
         else:
             self._enqueue(request)
         return request.done
 
-    def stop_encoding(self) -> None:
-        """Refuse what a model has not read yet, and all writes from now on."""
+    def refuse(self) -> None:
+        """Refuse all writes from now on, and what no model has begun to read."""
         with self._wake:
             self._refusing = True
+        self._encoder.refuse(_shutting_down())
+
+    def stop_encoding(self) -> None:
+        """Refuse what a model has not read yet, and all writes from now on."""
+        self.refuse()
         self._encoder.end(_shutting_down())
 
     def close(self) -> None:
@@ -155,11 +160,7 @@ class GroupWriter:
             self._closing = True
             self._wake.notify()
         self._thread.join()
-        try:
-            self._merging.close()
-        except Exception as error:  # whatever it is, the role must be let go of
-            _log.error("merging: %s", error, exc_info=not isinstance(error, SparsearchError))
-        self._role.release()
+        self._let_go()
 
     def _encode(self, request: Request, put: Put) -> None:
         """Let the documents be read by the encoder's model, then enqueue them."""
@@ -206,6 +207,7 @@ class GroupWriter:
                     group.pop().fail(error)
                 if self._replaced and self._events.on_replaced():
                     self._end(error)
+                    self._let_go()  # the index may be put back before this one is closed
                     return
 
     def _end(self, error: BaseException) -> None:
@@ -218,6 +220,14 @@ class GroupWriter:
             left, self._waiting = self._waiting, deque()
         for request in left:
             request.fail(error)
+
+    def _let_go(self) -> None:
+        """Leave writing to the index to whoever asks next."""
+        self._role.release()
+        try:
+            self._merging.close()
+        except Exception as error:  # whatever it is, the index must be closed
+            _log.error("merging: %s", error, exc_info=not isinstance(error, SparsearchError))
 
     def _report(self, error: BaseException) -> None:
         """Log an error; but that there is another index now, only once."""
