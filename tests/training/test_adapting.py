@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,11 @@ from sparsearch.errors import InvalidDocumentError, InvalidInputError, TrainingE
 from sparsearch.training import AdaptingStep, FitConfig, adapt_default
 from sparsearch.training.adapting import _drawn, _Head, _vectors, pieces_of
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "training" / "adapt_to_your_corpus.py"
+REPOSITORY = Path(__file__).resolve().parents[2]
+EXAMPLE = REPOSITORY / "examples" / "training" / "adapt_to_your_corpus.py"
+sys.path.append(str(REPOSITORY / "benchmarks"))
+
+import adapting  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +113,13 @@ def test_pieces_are_words_of_the_texts(texts: list[str]) -> None:
         assert any(piece in text for text in whole)
 
 
+def test_words_in_a_row_may_be_the_last_of_a_sentence() -> None:
+    texts = [" ".join(f"w{n}x{i}" for i in range(10)) for n in range(200)]
+    short = [piece.split() for piece in pieces_of(texts, 400, 1)]
+    ends = [words[-1].endswith("x9") for words in short if len(words) < 10]
+    assert 0 < sum(ends) < len(ends)
+
+
 def test_of_a_large_corpus_some_texts_are_drawn() -> None:
     numbers = [str(number) for number in range(1000)]
     drawn = [_drawn(numbers, 100, random.Random(seed)) for seed in range(40)]
@@ -124,6 +136,11 @@ def test_what_cannot_be_adapted_to_is_refused(texts: list[str], tmp_path: Path) 
         adapt_default(as_documents(texts), tmp_path / "there")
     with pytest.raises(TrainingError, match="have 0 sentences"):
         adapt_default(as_documents(["", "word", "?!"]), tmp_path / "new")
+    cyrillic = [
+        "\u0436\u0437\u0438 \u0439\u043a \u043b\u043c " + "\u043d" * n for n in range(1, 200)
+    ]
+    with pytest.raises(TrainingError, match=r"^0 of .* sentences and texts have words .*English"):
+        adapt_default(as_documents(cyrillic), tmp_path / "new")
     with pytest.raises(InvalidInputError, match="most_pieces is 3"):
         adapt_default(as_documents(texts), tmp_path / "new", most_pieces=3)
     with pytest.raises(InvalidDocumentError, match="no id"):
@@ -147,6 +164,15 @@ def test_the_example_adapts_to_a_corpus(
     printed = capsys.readouterr().out
     assert "pass 6" in printed
     assert "\nadapted   nDCG@10 " in printed
+
+
+def test_results_tell_apart_what_settings_were_chosen_on() -> None:
+    results = REPOSITORY / "docs" / "results"
+    report = json.loads((results / "adapting.json").read_text("utf-8"))["figures"]
+    note = adapting.note_on(report["measures"], report["seconds"])
+    assert note in (results / "adapting.md").read_text("utf-8")
+    assert "0.6195 and 0.6369 (cranfield, med, cystic-fibrosis)" in note
+    assert "0.6206 and 0.6232 (cacm, time, lisa)" in note
 
 
 def test_on_the_command_line(texts: list[str], tmp_path: Path) -> None:

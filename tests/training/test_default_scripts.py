@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -30,6 +32,24 @@ def importable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_a_script_can_be_imported(name: str) -> None:
     assert import_module(name).__doc__
+
+
+def test_no_query_is_fitted_to_that_is_held_out() -> None:
+    queries = ["a title", "another", "a title", "a third", "another title"]
+    fitted = import_module("build").fitted_queries(queries, np.array([3, 0]))
+    np.testing.assert_array_equal(fitted, [1, 4])
+
+
+def test_spans_of_words_may_be_the_last_of_a_text(tmp_path: Path) -> None:
+    texts = import_module("texts")
+    rows = [{"text": " ".join(f"w{n}x{i}" for i in range(4))} for n in range(200)]
+    for name, content in (("wiki-110k", rows), ("pairs", [])):
+        with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt") as file:
+            file.writelines(json.dumps(row) + "\n" for row in content)
+    config = import_module("config").TrainingConfig()
+    short = [text.split() for text in texts._short_texts(tmp_path, config, set())]
+    ends = [words[-1].endswith("x3") for words in short if len(words) == 3]
+    assert 0 < sum(ends) < len(ends)
 
 
 def test_tokens_of_like_directions_are_one_term() -> None:

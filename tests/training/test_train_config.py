@@ -111,6 +111,11 @@ def test_what_is_wrong_is_named(change: dict[Any, Any], message: str) -> None:
         (lambda: TeachersConfig(({"kind": "bm25"},)), "models[0] is {'kind': 'bm25'}; it must be"),
         (lambda: DevelopmentConfig(Path("x")), "development.path is"),
         (lambda: FitConfig(epochs="3"), "epochs is '3'; it must be an integer"),
+        (lambda: FitConfig(epochs=0), "epochs is 0; it must be above 0"),
+        (lambda: FitConfig(batch=0), "batch is 0; it must be above 0"),
+        (lambda: FitConfig(learning_rate=float("nan")), "learning_rate is nan; it must be above 0"),
+        (lambda: FitConfig(decay=-0.1), "decay is -0.1; it must be 0 or above"),
+        (lambda: FitConfig(seed=-1), "seed is -1; it must be at least 0"),
         (lambda: TrainConfig(**{**LEAST, "model": None}), "model is None; it must be a string"),
         (lambda: TrainConfig(**{**LEAST, "data": [{}]}), "data is [{}]; it must be a string"),
         (
@@ -120,7 +125,7 @@ def test_what_is_wrong_is_named(change: dict[Any, Any], message: str) -> None:
         (lambda: TrainConfig(**LEAST, document_length="48"), "document_length is '48'"),
     ],
 )
-def test_wrong_types_in_python_are_named_as_well(make: Callable[[], Any], message: str) -> None:
+def test_wrong_values_in_python_are_named_as_well(make: Callable[[], Any], message: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         make()
     assert message in str(caught.value)

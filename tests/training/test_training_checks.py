@@ -23,6 +23,7 @@ from sparsearch.training import (
     teachers,
     train,
 )
+from sparsearch.training.development import Development
 
 
 class StoppedError(Exception):
@@ -38,6 +39,21 @@ def test_what_a_recipe_needs_is_asked_for(config: TrainConfig) -> None:
         train(replace(mined, output=config.output + "2"))
     with pytest.raises(InvalidInputError, match="no regulariser for a document"):
         train(replace(config, recipe="unicoil", output=config.output + "3"))
+
+
+def test_examples_that_mining_sets_against_each_other_are_refused_before_training(
+    config: TrainConfig, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Development, "measure", lambda *_: pytest.fail("measured"))
+    config = replace(
+        config,
+        negatives=NegativesConfig(),
+        development=DevelopmentConfig(str(development)),
+        optimizer=replace(config.optimizer, batch_size=2),
+    )
+    pairs = [Example("first query", ("one answer",)), Example("second query", ("another",))]
+    with pytest.raises(InvalidInputError, match="2 examples cannot fill a batch of 2 without a"):
+        train(config, examples=pairs)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sparsearch.errors import FileFormatError, InvalidInputError, TrainingError
@@ -133,18 +134,48 @@ def test_files_that_hold_no_examples_are_refused(tmp_path: Path) -> None:
 def test_no_text_is_twice_in_a_batch(texts, size: int, seed: int) -> None:
     examples = [Example(f"query {q}", (f"document {d}",)) for q, d in texts]
     batches = Batches(examples, size, seed)
-    if len({q for q, _ in texts}) < size or len({d for _, d in texts}) < size:
+    pairs = itertools.combinations(texts, size)
+    if not any(len({q for q, _ in p}) == len({d for _, d in p}) == size for p in pairs):
         with pytest.raises(InvalidInputError, match="cannot fill a batch"):
             batches[0]
         return
-    try:
-        found = [batches[step] for step in range(12)]
-    except InvalidInputError:
-        assume(False)  # pairs can clash in more ways than these two
+    found = [batches[step] for step in range(12)]
     for batch in found:
         assert len({e.query for e in batch}) == len({e.positive for e in batch}) == size
     # A batch depends on its number only, not on those asked for before.
     assert [Batches(examples, size, seed)[step] for step in (7, 2)] == [found[7], found[2]]
+
+
+def test_an_order_that_fills_no_batch_is_not_the_end() -> None:
+    """The first of these goes with none of the others, whichever is drawn first."""
+    examples = [Example("q1", ("d1",)), Example("q1", ("d2",)), Example("q2", ("d1",))]
+    for seed in range(20):
+        batches = Batches(examples, 2, seed)
+        found = [{(e.query, e.positive) for e in batches[step]} for step in range(5)]
+        assert found == [{("q1", "d2"), ("q2", "d1")}] * 5
+        assert batches.epoch(5) == 5.0
+
+
+def test_questions_of_few_answers_fill_most_batches() -> None:
+    """One after the other, examples of 46 answers that clash with none before are seldom found."""
+    rng = np.random.default_rng(0)
+    answers = [[n % 150, *((n + 1 + rng.choice(149, 5, replace=False)) % 150)] for n in range(1200)]
+    examples = [
+        Example(f"query {n}", tuple(f"document {i}" for i in numbers))
+        for n, numbers in enumerate(answers)
+    ]
+    for seed in range(3):
+        batches = Batches(examples, 46, seed)
+        step = next(step for step in itertools.count() if batches.epoch(step) >= 1)
+        assert step >= 20  # of 26 at most
+        found = [[e.query for e in batches[number]] for number in range(step + 3)]
+        assert len({query for batch in found[:step] for query in batch}) == 46 * step
+        again = Batches(examples, 46, seed)
+        assert [e.query for e in again[step + 2]] == found[step + 2]
+        for number in range(step):
+            for example in batches[number]:
+                others = {t for e in batches[number] if e is not example for t in e.documents}
+                assert example.positive not in others
 
 
 SHARED = [Example(f"query {n}", ("of all", f"document {n}")) for n in range(40)]
@@ -249,6 +280,16 @@ def test_mined_negatives_are_from_the_ranks_asked_for(
         hits = [hit.text for hit in index.search(mined.query, 20)]
     ranked = [text for text in hits if text != mined.positive][3:8]
     assert sorted(mined.documents[1:]) == sorted(ranked)
+
+
+def test_a_query_is_no_negative_of_itself() -> None:
+    """Neither as a hit nor where the rest is drawn by chance."""
+    texts = ["tin answer", "tin", "tin can", "wood", "glass"]
+    example = Example("tin", ("tin answer",))
+    for count, negatives in ((1, ["tin can"]), (3, ["glass", "tin can", "wood"])):
+        config = NegativesConfig(count, count)
+        (mined,) = mine_negatives([example], config, corpus=texts)
+        assert sorted(mined.documents[1:]) == negatives
 
 
 def test_skipped_hits_do_not_come_back_by_chance() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -29,12 +30,13 @@ from sparsearch.training import (
     SparsityConfig,
     TrainConfig,
     TrainResult,
+    forward,
     plot_run,
     plotting,
     train,
 )
 from sparsearch.training.config import DevelopmentConfig
-from sparsearch.training.development import Development
+from sparsearch.training.development import Development, _depth_of
 from sparsearch.training.run_log import RunLog, StepReport, read_log, read_start
 from sparsearch.training.schedules import (
     CollapseWatch,
@@ -133,6 +135,68 @@ def test_a_run_does_not_go_on_from_another_base(config: TrainConfig, tmp_path: P
     file.write_bytes(content)
     with pytest.raises(SourceChangedError, match="base is not the model that the run"):
         train(config)
+
+
+def test_a_run_does_not_go_on_with_another_development_collection(
+    config: TrainConfig, development: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(development, tmp_path / "collection")
+    optimizer = replace(config.optimizer, steps=2)
+    setting = DevelopmentConfig(str(folder))
+    config = replace(config, optimizer=optimizer, development=setting)
+    done = train(config)
+    (folder / "notes.txt").write_text("no part of the collection")
+    (folder / "qrels" / "test.tsv").write_text("of another split")
+    assert train(config) == done
+    for name in ("corpus.jsonl", "queries.jsonl", "qrels/dev.tsv"):
+        text = (folder / name).read_text()
+        (folder / name).write_text(text + "\n")
+        with pytest.raises(SourceChangedError, match="collection is not the development collec"):
+            train(config)
+        (folder / name).write_text(text)
+    stored = Path(config.output) / "config.json"
+    earlier = json.loads(stored.read_text())
+    del earlier["development"]  # as versions wrote it that did not look at the collection
+    stored.write_text(json.dumps(earlier))
+    assert train(config) == done
+
+
+def test_a_plain_head_is_plain_in_measuring_too(
+    config: TrainConfig, development: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fused = []
+    find = forward._fusible
+    monkeypatch.setattr(forward, "_fusible", lambda *given: fused.append(1) or find(*given))
+    setting = DevelopmentConfig(str(development))
+    config = replace(config, optimizer=replace(config.optimizer, steps=2), development=setting)
+    train(replace(config, fused_head=False))
+    assert not fused
+    train(replace(config, output=config.output + "2"))
+    assert fused
+
+
+@pytest.mark.parametrize(
+    ("measure", "depth"),
+    [("nDCG@10", 10), ("RR(rel=2)@5", 5), ("AP", 1000), ("IPrec@0.1", 1000), ("IPrec@1.0", 1000)],
+)
+def test_as_many_hits_are_asked_for_as_a_measure_looks_at(measure: str, depth: int) -> None:
+    assert _depth_of(measure) == depth
+
+
+def test_recall_levels_can_be_measured(config: TrainConfig, development: Path) -> None:
+    setting = DevelopmentConfig(str(development), measure="IPrec@0.1")
+    config = replace(config, optimizer=replace(config.optimizer, steps=1), development=setting)
+    assert train(config).start > 0
+
+
+def test_scores_may_be_whole_numbers(config: TrainConfig, examples: list[Example]) -> None:
+    scored = [
+        Example(a.query, (a.positive, b.positive), (3, 1))
+        for a, b in zip(examples[:20], examples[20:40], strict=True)
+    ]
+    config = replace(config, recipe="distilsplade-max", sparsity=SparsityConfig())
+    config = replace(config, optimizer=replace(config.optimizer, steps=2))
+    assert train(config, examples=scored).steps == 2
 
 
 def test_a_folder_of_others_is_left_alone(config: TrainConfig) -> None:

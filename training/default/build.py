@@ -8,6 +8,7 @@ Dense vectors, which take long, are kept in the cache folder; the rest takes min
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,8 +61,7 @@ def main() -> None:
 
 def make_head(training: TrainingSet, held_out: NDArray[np.int64], config: TrainingConfig) -> Head:
     """Fit directions to all texts but the held-out queries, group tokens, and set thresholds."""
-    pool = np.setdiff1d(np.arange(len(training.text.queries)), held_out)
-    queries = training.queries.rows(pool)
+    queries = training.queries.rows(fitted_queries(training.text.queries, held_out))
     directions = untrained_directions(training.passages)
     if config.epochs > 0:
         bags = bags_of([training.passages, queries, training.short], config.longest)
@@ -70,6 +70,12 @@ def make_head(training: TrainingSet, held_out: NDArray[np.int64], config: Traini
     groups, means = group_tokens(directions, usable_tokens(), used, config.similarity)
     thresholds = thresholds_of(means, training.passages, queries, groups, config)
     return Head(means, groups, thresholds)
+
+
+def fitted_queries(queries: Sequence[str], held_out: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the queries to fit to: those equal to no held-out one, which sources may share."""
+    texts = {queries[i] for i in held_out.tolist()}
+    return np.array([i for i, query in enumerate(queries) if query not in texts], np.int64)
 
 
 def _show(epoch: int, loss: float) -> None:

@@ -110,7 +110,7 @@ def _more_queries(
         words = row["text"].split()
         count = random.randint(3, 9)
         if len(words) > 20:
-            start = random.randrange(len(words) - count)
+            start = random.randrange(len(words) - count + 1)
             add(" ".join(words[start : start + count]), "wiki-span")
     for number in random.sample(range(len(passages)), config.sentences):
         sentence = random.choice(re.split(r"(?<=[.!?])\s+", passages[number])).split()
@@ -132,7 +132,7 @@ def _short_texts(data: Path, config: TrainingConfig, known: set[str]) -> list[st
     for row in _rows(data / "wiki-110k.jsonl.gz"):
         words = row["text"].split()
         count = random.randint(3, 16)
-        start = random.randrange(max(1, len(words) - count))
+        start = random.randrange(max(1, len(words) - count + 1))
         add(" ".join(words[start : start + count]))
     for row in _rows(data / "pairs.jsonl.gz"):
         if row["src"] == "wordnet":

@@ -159,7 +159,7 @@ def pieces_of(texts: Iterable[str], most: int, seed: int) -> list[str]:
             if len(words) >= _FEWEST_WORDS:
                 short[" ".join(words[:_MOST_WORDS])] = None
                 count = chance.randint(3, 9)
-                first = chance.randrange(max(1, len(words) - count))
+                first = chance.randrange(max(1, len(words) - count + 1))
                 short[" ".join(words[first : first + count])] = None
     if len(short) < _FEWEST_PIECES:
         raise TrainingError(
@@ -224,11 +224,22 @@ class _Head:
 def _windows_and_bags(
     encoder: OnnxEncoder, pieces: Sequence[str], known: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int64]]]:
-    """Return the first window of each piece that has known terms, and these terms."""
+    """Return the first window of each piece that has known terms, and these terms.
+
+    Raises
+    ------
+    TrainingError
+        When too few pieces have any.
+    """
     terms, length = encoder.query_terms, encoder.settings.windows.length
     windows = [row[:length] for row in encoder.tokens(pieces)]
     bags = [np.intersect1d(terms[window], known)[:_LONGEST_BAG] for window in windows]
     filled = [i for i, bag in enumerate(bags) if len(bag)]
+    if len(filled) < _FEWEST_PIECES:
+        raise TrainingError(
+            f"{len(filled)} of {len(pieces)} sentences and texts have words that the default "
+            f"encoder knows (English ones); at least {_FEWEST_PIECES} are needed to adapt to them"
+        )
     return [windows[i] for i in filled], [bags[i] for i in filled]
 
 

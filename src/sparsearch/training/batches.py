@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -13,13 +14,19 @@ from sparsearch.training.examples import Example
 
 __all__ = ["Batches"]
 
+_MOST_EXCHANGES = 10_000
+"""Examples that are tried for one batch after none fits any more."""
+
+_EMPTY_EPOCHS = 10
+"""Epochs without a batch, one after the other, by which it is clear that none can be filled."""
+
 
 class Batches:
     """The batch of each step: shuffled epochs, and if need be no answer among wrong ones.
 
     A batch is a function of the seed and the number of the step alone, so that a run that is taken
-    up again sees what it would have seen. What is left at the end of an epoch and fills no batch is
-    not used in it.
+    up again sees what it would have seen. Where many examples clash, some are exchanged until a
+    batch is full; what is left at the end of an epoch and fills none is not used in it.
 
     Parameters
     ----------
@@ -55,6 +62,9 @@ class Batches:
         while self._starts[-1] <= step:
             batches = self._batches(len(self._starts) - 1)
             self._starts.append(self._starts[-1] + len(batches))
+            recent = self._starts[-1 - _EMPTY_EPOCHS :]
+            if len(recent) > _EMPTY_EPOCHS and recent[0] == recent[-1]:
+                raise InvalidInputError(self._too_few())
         epoch = int(np.searchsorted(self._starts, step, side="right")) - 1
         return [self._examples[i] for i in self._batches(epoch)[step - self._starts[epoch]]]
 
@@ -67,8 +77,6 @@ class Batches:
     def _batches(self, epoch: int) -> list[list[int]]:
         if self._epoch[0] != epoch:
             self._epoch = (epoch, list(self._fill(epoch)))
-            if not self._epoch[1]:
-                raise InvalidInputError(self._too_few())
         return self._epoch[1]
 
     def _too_few(self) -> str:
@@ -86,24 +94,53 @@ class Batches:
     def _fill(self, epoch: int) -> Iterator[list[int]]:
         random = np.random.default_rng([self._seed, epoch])
         left = deque(random.permutation(len(self._examples)).tolist())
-        while left:
-            batch: list[int] = []
-            own: set[int] = set()
-            every: set[int] = set()
-            postponed = []
-            while left and len(batch) < self._size:
-                number = left.popleft()
-                texts = self._texts[number]
-                if every.isdisjoint(texts.own) and own.isdisjoint(texts.every):
-                    batch.append(number)
-                    own.update(texts.own)
-                    every.update(texts.every)
-                else:
-                    postponed.append(number)
+        while len(left) >= self._size:
+            batch = self._first_that_fit(left)
+            if len(batch) < self._size:
+                self._exchange(batch, left)
             if len(batch) < self._size:
                 return
-            left.extendleft(reversed(postponed))
             yield batch
+
+    def _first_that_fit(self, left: deque[int]) -> list[int]:
+        """Take examples that clash with none before out of the front of those that are left."""
+        batch: list[int] = []
+        own: set[int] = set()
+        every: set[int] = set()
+        postponed = []
+        while left and len(batch) < self._size:
+            number = left.popleft()
+            texts = self._texts[number]
+            if every.isdisjoint(texts.own) and own.isdisjoint(texts.every):
+                batch.append(number)
+                own.update(texts.own)
+                every.update(texts.every)
+            else:
+                postponed.append(number)
+        left.extendleft(reversed(postponed))
+        return batch
+
+    def _exchange(self, batch: list[int], left: deque[int]) -> None:
+        """Fill a batch that none of those left fits into: what clashes with one takes its place.
+
+        The batch stays as large, and for the other one there may be room again.
+        """
+        for _ in range(_MOST_EXCHANGES):
+            if len(batch) == self._size:
+                return
+            number = left.popleft()
+            clashing = list(islice((other for other in batch if self._clash(number, other)), 2))
+            if len(clashing) > 1:
+                left.append(number)
+                continue
+            batch.append(number)
+            for other in clashing:
+                batch.remove(other)
+                left.append(other)
+
+    def _clash(self, one: int, other: int) -> bool:
+        a, b = self._texts[one], self._texts[other]
+        return not (a.own.isdisjoint(b.every) and b.own.isdisjoint(a.every))
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,7 @@ def build_model(
     # A step of an optimizer is too small for weights of 16 bits; adapters are apart from these.
     dtype = torch.float32 if recipe.losses and recipe.lora_rank is None else "auto"
     document = _chain(recipe.document, base.model, base, dtype)
+    chains = {"document": document}
     if recipe.shared:
         modules = document
     else:
@@ -105,6 +106,7 @@ def build_model(
         else:
             query = _chain(recipe.query, query_base, base, dtype)
             _check_same_vocabulary(tokenizer, _tokenizer(query[0]), base)
+        chains["query"] = query
         modules = [Router.for_query_document(query_modules=query, document_modules=document)]
     model = SparseEncoder(
         modules=modules,
@@ -113,8 +115,9 @@ def build_model(
         device=device,
         local_files_only=True,
     )
-    if len(document) > 1 and isinstance(document[1], TiedHead):
-        _calibrate(model, document[1], texts[:_CALIBRATION_TEXTS])
+    for task, parts in chains.items():
+        if len(parts) > 1 and isinstance(parts[1], TiedHead):
+            _calibrate(model, task, parts[1], texts[:_CALIBRATION_TEXTS])
     return model
 
 
@@ -153,30 +156,44 @@ def _chain(part: EncoderPart, path: str, base: Base, dtype: _Dtype) -> list[nn.M
         return [_transformer(PromptTransformer, path, base, dtype, "text-generation")]
     kind = EchoTransformer if part.kind == "echo" else Transformer
     transformer = _transformer(kind, path, base, dtype, "feature-extraction")
+    # sentence-transformers does so itself, but not for modules inside of a `Router`.
+    heads = [head.to(transformer.model.dtype) for head in _heads(part, transformer, path)]
+    return [transformer, *heads]
+
+
+def _heads(part: EncoderPart, transformer: Transformer, path: str) -> list[nn.Module]:
+    """Return what makes a vector of hidden states."""
     embeddings = transformer.model.get_input_embeddings().weight
-    terms, size = embeddings.shape
+    terms, width = embeddings.shape
+    size = transformer.get_embedding_dimension()
     if part.kind == "term_weights":
         special = tuple(transformer.tokenizer.all_special_ids)
-        return [transformer, TermWeights(size, terms, part.activation, special)]
+        return [TermWeights(size, terms, part.activation, special)]
+    if width != size:
+        raise TrainingError(
+            f"{path} has input embeddings of size {width}, but hidden states of size {size}, so a "
+            f"head of kind {part.kind} cannot start from them; take a checkpoint with one size for "
+            "both, or a recipe with another head (splade-max, unicoil)"
+        )
     if part.kind == "epic":
         head = EpicHead(terms, size)
         head.expansion.start_from(embeddings)
-        return [transformer, head]
-    return [transformer, TiedHead(terms, size).start_from(embeddings, centred=True), _pooling(part)]
+        return [head]
+    return [TiedHead(terms, size).start_from(embeddings, centred=True), _pooling(part)]
 
 
 @torch.no_grad()
-def _calibrate(model: SparseEncoder, head: TiedHead, texts: Sequence[str]) -> None:
+def _calibrate(model: SparseEncoder, task: str, head: TiedHead, texts: Sequence[str]) -> None:
     """Set the biases of an untrained head so that a term is on in a small share of the texts.
 
     Without it nearly all terms of all texts would be on, by nothing but chance.
     """
     model.eval()
-    transformer = chain(model, "document")[0]
+    transformer = chain(model, task)[0]
     pooled = []
     for start in range(0, len(texts), _CALIBRATION_BATCH):
         portion = texts[start : start + _CALIBRATION_BATCH]
-        features = transformer(tokenize(model, portion, "document", model.device))
+        features = transformer(tokenize(model, portion, task, model.device))
         mask = features["attention_mask"]
         pooled.append(max_logits(features["token_embeddings"], head.weight, head.bias, mask))
     if pooled:

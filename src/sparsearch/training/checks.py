@@ -10,7 +10,7 @@ from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example
 from sparsearch.training.recipe import Recipe
 
-__all__ = ["check_examples", "check_use"]
+__all__ = ["check_batches", "check_examples", "check_use"]
 
 
 def check_use(config: TrainConfig, recipe: Recipe) -> None:
@@ -55,6 +55,17 @@ def check_examples(examples: Sequence[Example], config: TrainConfig, recipe: Rec
     else:
         _check_plain_pairs(examples)
     _check_scores(examples, config, recipe)
+    check_batches(examples, config, recipe)
+
+
+def check_batches(examples: Sequence[Example], config: TrainConfig, recipe: Recipe) -> None:
+    """Make sure that examples fill a batch; with their mined negatives they may not any more.
+
+    Raises
+    ------
+    InvalidInputError
+        When they fill none.
+    """
     if recipe.losses:
         size, distinct = config.optimizer.batch_size, recipe.uses_others_documents
         _ = Batches(examples, size, config.seed, distinct=distinct)[0]

@@ -261,8 +261,7 @@ class TrainConfig:
             if getattr(self, name) < _SHORTEST:
                 reason = f"it must be at least {_SHORTEST}: special tokens take two"
                 raise InvalidInputError(f"{name} is {getattr(self, name)}; {reason}")
-        if not 0 <= self.seed < _SEEDS:
-            raise InvalidInputError(f"seed is {self.seed}; it must be at least 0 and below 2**63")
+        _check_seed(self.seed)
 
     @classmethod
     def from_mapping(cls, value: Mapping[str, Any]) -> TrainConfig:
@@ -303,6 +302,9 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         check_types(self)
+        _positive("", self, "epochs", "batch", "learning_rate")
+        _not_negative("", self, "decay")
+        _check_seed(self.seed)
 
 
 def read_config(path: str | PathLike[str]) -> TrainConfig:
@@ -358,15 +360,23 @@ def _positive(section: str, settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and value > 0):
-            path = f"{section}.{name}" if section else name
-            raise InvalidInputError(f"{path} is {value}; it must be above 0")
+            raise InvalidInputError(f"{_path(section, name)} is {value}; it must be above 0")
 
 
 def _not_negative(section: str, settings: object, *names: str) -> None:
     for name in names:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and value >= 0):
-            raise InvalidInputError(f"{section}.{name} is {value}; it must be 0 or above")
+            raise InvalidInputError(f"{_path(section, name)} is {value}; it must be 0 or above")
+
+
+def _path(section: str, name: str) -> str:
+    return f"{section}.{name}" if section else name
+
+
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed < _SEEDS:
+        raise InvalidInputError(f"seed is {seed}; it must be at least 0 and below 2**63")
 
 
 def _share(path: str, value: float) -> None:

@@ -16,7 +16,9 @@ from sparsearch.training.live import LiveEncoder
 
 __all__ = ["Development"]
 
-_CUTOFF = re.compile(r"@([0-9]{1,6})")
+_CUTOFF = re.compile(r"@([1-9][0-9]*)(?![.0-9])")
+"""Of ranks; that of ``IPrec@0.1`` is one of recall."""
+
 _DEFAULT_DEPTH = 1000
 
 
@@ -28,6 +30,8 @@ class Development:
     config : DevelopmentConfig
     precision : str
         ``fp32`` or ``bf16``.
+    fused : bool
+        Whether the vocabulary head and pooling may run as one.
 
     Raises
     ------
@@ -37,10 +41,11 @@ class Development:
         When it cannot be read, has no documents, or the measure cannot be computed on it.
     """
 
-    def __init__(self, config: DevelopmentConfig, precision: str) -> None:
+    def __init__(self, config: DevelopmentConfig, precision: str, *, fused: bool = True) -> None:
         self._dataset = load_dataset(config.path, config.split)
         self._measure = config.measure
         self._precision = precision
+        self._fused = fused
         self._check(config)
 
     def _check(self, config: DevelopmentConfig) -> None:
@@ -52,11 +57,16 @@ class Development:
 
     def measure(self, model: Any) -> float:
         """Return the measure of a model."""
-        cutoff = _CUTOFF.search(self._measure)
-        depth = int(cutoff[1]) if cutoff else _DEFAULT_DEPTH
         with TemporaryDirectory(prefix="sparsearch-") as folder:
-            encoder = LiveEncoder(model, self._precision)
+            encoder = LiveEncoder(model, self._precision, fused=self._fused)
             with Index.create(Path(folder) / "index", encoder=encoder) as index:
                 index.add(self._dataset.documents())
-                run = index.search_batch(self._dataset.judged_queries(), depth)
+                queries = self._dataset.judged_queries()
+                run = index.search_batch(queries, _depth_of(self._measure))
         return float(evaluate(run, self._dataset.qrels, [self._measure]).mean[self._measure])
+
+
+def _depth_of(measure: str) -> int:
+    """Return how many hits a measure looks at."""
+    cutoff = _CUTOFF.search(measure)
+    return int(cutoff[1]) if cutoff else _DEFAULT_DEPTH

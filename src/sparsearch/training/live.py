@@ -31,13 +31,16 @@ class LiveEncoder(Encoder):
     model : SparseEncoder
     precision : str
         ``fp32`` or ``bf16``.
+    fused : bool
+        Whether the vocabulary head and pooling may run as one.
     """
 
     saturation = None
 
-    def __init__(self, model: Any, precision: str = "fp32") -> None:
+    def __init__(self, model: Any, precision: str = "fp32", *, fused: bool = True) -> None:
         self._model = model
         self._precision = precision
+        self._fused = fused
         self._vocabulary = Vocabulary(_terms(model.tokenizer))
 
     @property
@@ -72,7 +75,8 @@ class LiveEncoder(Encoder):
             for start in range(0, len(order), _BATCH_TEXTS):
                 portion = [texts[number] for number in order[start : start + _BATCH_TEXTS]]
                 features = tokenize(self._model, portion, task, self._model.device)
-                batches.append(to_vectors(embed(self._model, features, task), self._vocabulary))
+                vectors = embed(self._model, features, task, fused=self._fused)
+                batches.append(to_vectors(vectors, self._vocabulary))
         return SparseVectors.concatenate(batches)[np.argsort(order, kind="stable")]
 
 

@@ -163,7 +163,8 @@ class Trainer:
         batch = self._batches[step]
         scores = None
         if all(example.scores is not None for example in batch):
-            scores = torch.tensor([e.scores for e in batch], device=self.model.device)
+            rows = [example.scores for example in batch]
+            scores = torch.tensor(rows, dtype=torch.float32, device=self.model.device)
 
         def objective(vectors: Tensor) -> dict[str, Tensor]:
             queries, *documents = vectors.split(len(batch))
@@ -183,7 +184,11 @@ class Trainer:
         return queries + parts_of(documents, "document", self._size, seeds)
 
     def _part_size(self) -> int | None:
-        """Return how many texts go through a model together; every process must have some."""
+        """Return how many texts go through a model together; every process must have some.
+
+        Dropout is seeded by part, so runs of several numbers of processes come to the same only
+        where `micro_batch` is no larger than a process's share.
+        """
         optimizer, count = self.config.optimizer, self._processes.count
         if optimizer.batch_size < count:
             reason = f"optimizer.batch_size is {optimizer.batch_size}"

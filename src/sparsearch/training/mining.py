@@ -28,7 +28,7 @@ def mine_negatives(
     corpus: Iterable[str] | None = None,
     seed: int = 0,
 ) -> list[Example]:
-    """Give each example negatives: hits of its query that are not among its documents.
+    """Give each example negatives: hits of its query that are neither its positives nor itself.
 
     Parameters
     ----------
@@ -51,10 +51,11 @@ def mine_negatives(
     Raises
     ------
     InvalidInputError
-        When the corpus has too few texts that are neither positives of a query nor skipped.
+        When the corpus has too few texts that are neither positives of a query, nor the query
+        itself, nor skipped.
     """
     texts = list(dict.fromkeys(corpus if corpus is not None else (e.positive for e in examples)))
-    positives = _positives(examples)
+    own = _own_texts(examples)
     random = np.random.default_rng(seed)
     with TemporaryDirectory(prefix="sparsearch-") as folder:
         index = Index.create(Path(folder) / "index", encoder=encoder)
@@ -63,12 +64,12 @@ def mine_negatives(
             mined = []
             for start in range(0, len(examples), _PORTION):
                 portion = examples[start : start + _PORTION]
-                # Its own positives are among the hits of a query and do not count.
-                depth = config.depth + max(len(positives[example.query]) for example in portion)
+                # A query's own text and positives are among its hits and do not count.
+                depth = config.depth + max(len(own[example.query]) for example in portion)
                 run = index.search_batch([example.query for example in portion], depth)
                 for number, example in enumerate(portion):
                     found = run.ids(str(number)) if str(number) in run else ()
-                    known = positives[example.query]
+                    known = own[example.query]
                     hits = [text for text in (texts[int(i)] for i in found) if text not in known]
                     skipped, near = hits[: config.skip], hits[config.skip : config.depth]
                     unwanted = known.union(skipped)
@@ -78,12 +79,16 @@ def mine_negatives(
     return mined
 
 
-def _positives(examples: Sequence[Example]) -> dict[str, set[str]]:
-    """Return the positives of each query, over all examples that have it."""
-    positives: dict[str, set[str]] = {}
+def _own_texts(examples: Sequence[Example]) -> dict[str, set[str]]:
+    """Return each query with its positives, over all examples that have it.
+
+    A text that is a query and a document besides, such as a question asked twice, is none of the
+    documents that do not answer it.
+    """
+    own: dict[str, set[str]] = {}
     for example in examples:
-        positives.setdefault(example.query, set()).add(example.positive)
-    return positives
+        own.setdefault(example.query, {example.query}).add(example.positive)
+    return own
 
 
 def _draw(
@@ -102,6 +107,6 @@ def _draw(
     if len(others) < missing:
         raise InvalidInputError(
             f"the corpus has {len(texts)} texts, too few for {count} negatives of each query that "
-            "are neither its positives nor among its hits that `skip` leaves out"
+            "are neither the query nor its positives nor hits that `skip` leaves out"
         )
     return candidates + [others[i] for i in random.choice(len(others), missing, replace=False)]

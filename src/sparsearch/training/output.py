@@ -11,8 +11,8 @@ from typing import Any
 
 from sparsearch.encoders.loading import folder_digest
 from sparsearch.errors import SourceChangedError, TrainingError, shorten
-from sparsearch.files import replacing
-from sparsearch.training.config import TrainConfig
+from sparsearch.files import digest_of_files, replacing
+from sparsearch.training.config import DevelopmentConfig, TrainConfig
 from sparsearch.training.examples import Example
 from sparsearch.training.recipe import Recipe
 
@@ -23,6 +23,9 @@ MINED = "negatives.jsonl.gz"
 
 _MOVABLE = ("output", "device", "checkpoint_every")
 """Settings that may change when a run goes on: the outcome does not depend on them."""
+
+_ADDED = "development"
+"""What runs of earlier versions do not tell."""
 
 
 def claim(output: Path, config: TrainConfig, recipe: Recipe, examples: Sequence[Example]) -> None:
@@ -36,12 +39,13 @@ def claim(output: Path, config: TrainConfig, recipe: Recipe, examples: Sequence[
     TrainingError
         When the folder holds something else, or a run with other settings.
     SourceChangedError
-        When the run in it began with other examples or another model.
+        When the run in it began with other examples, another model or another development
+        collection.
     """
     path = output / "config.json"
     wanted = _settings(config, recipe, examples)
     stored = read_json(path) if path.is_file() else {}
-    holds_run = stored.keys() >= wanted.keys()
+    holds_run = stored.keys() >= wanted.keys() - {_ADDED}
     if not holds_run and output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise TrainingError(f"{output} is not empty and holds no training run; give another")
     if holds_run and _has_trained(output):
@@ -72,9 +76,22 @@ def _settings(config: TrainConfig, recipe: Recipe, examples: Sequence[Example]) 
         "config": config.to_mapping(),
         "recipe": asdict(recipe),
         "data": digest.hexdigest(),
+        _ADDED: _digest_of_collection(config.development),
     }
     value: dict[str, Any] = json.loads(json.dumps(settings))
     return value
+
+
+def _digest_of_collection(config: DevelopmentConfig | None) -> str | None:
+    """Return the digest of what is read of a collection in a folder; others do not change."""
+    if config is None or not Path(config.path).is_dir():
+        return None
+    files = {}
+    for name in ("corpus.jsonl", "queries.jsonl", f"qrels/{config.split}.tsv"):
+        for path in (Path(config.path, f"{name}.gz"), Path(config.path, name)):
+            if path.is_file():
+                files[name] = path  # the plain one, where there are both
+    return digest_of_files(files)
 
 
 def _has_trained(output: Path) -> bool:
@@ -104,6 +121,10 @@ def _check_same(output: Path, stored: dict[str, Any], wanted: dict[str, Any]) ->
             change = f"{name} was {shorten(before)} and is {shorten(now)}"
             reason = f"{output} holds a run with other settings ({change})"
             raise TrainingError(f"{reason}; give another output, or remove it")
+    if stored.get(_ADDED, wanted[_ADDED]) != wanted[_ADDED]:
+        folder = wanted["config"]["development"]["path"]
+        reason = f"{folder} is not the development collection that the run in {output} began with"
+        raise SourceChangedError(f"{reason}; give another output, or remove it")
     for name, found in wanted["bases"].items():
         if stored["bases"].get(name) != found:
             reason = f"{name} is not the model that the run in {output} began with"

@@ -3,7 +3,9 @@
 Each encodes some of the texts of a step. All vectors are then gathered by all, so that each process
 has the whole loss, with every other text of the batch in it; the gradient of a process's own
 vectors goes back through its model, and the gradients of all are added up. So the outcome is that
-of one process, but for the order of sums.
+of one process, but for the order of sums, where texts go through the models in the same parts:
+dropout is seeded by part. They do with an `optimizer.micro_batch` that is no larger than a
+process's share of the batch; otherwise several processes have smaller parts than one.
 
 A launcher starts the processes: ``torchrun`` or ``accelerate launch``.
 """

@@ -13,7 +13,7 @@ from sparsearch.errors import (
     TrainingError,
     shorten,
 )
-from sparsearch.training.checks import check_examples, check_use
+from sparsearch.training.checks import check_batches, check_examples, check_use
 from sparsearch.training.config import TrainConfig
 from sparsearch.training.examples import Example, read_examples, write_examples
 from sparsearch.training.output import MINED, claim, read_json, write_json
@@ -98,8 +98,8 @@ def train(
     CollapseError
         When the vectors have become empty.
     SourceChangedError
-        When the data, or the files of a model or teacher in a folder, changed since a run that is
-        taken up again.
+        When the data, or the files of a model, teacher or development collection in a folder,
+        changed since a run that is taken up again.
     """
     if not isinstance(config, TrainConfig):
         advice = "TrainConfig.from_mapping makes one of a mapping, read_config of a YAML file"
@@ -133,6 +133,7 @@ def train(
     trainer = _trainer(model, recipe, config, processes, development)
     with processes.one_by_one():
         prepared = _prepared(given, config, output, say)
+    check_batches(prepared, config, recipe)
     progress = _measured(model, development) if trainer is None else trainer.run(prepared, report)
     result = _result(output, progress)
     if processes.is_first:
@@ -170,7 +171,8 @@ def _development(config: TrainConfig) -> Development | None:
 
     if config.development is None:
         return None
-    return Development(config.development, config.optimizer.precision)
+    precision, fused = config.optimizer.precision, config.fused_head
+    return Development(config.development, precision, fused=fused)
 
 
 def _trainer(

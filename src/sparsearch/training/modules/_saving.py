@@ -19,13 +19,17 @@ class WeightedModule(Module):
 
     @classmethod
     def load(cls, model_name_or_path: str, subfolder: str = "", **options: Any) -> Any:
-        """Build the module from a folder, or a subfolder of a model."""
+        """Build the module from a folder, or a subfolder of a model; its weights are as stored.
+
+        That is in the precision of the transformer before it, which sentence-transformers brings
+        only modules outside of a `Router` to.
+        """
         hub = {
             name: options[name]
             for name in ("token", "cache_folder", "revision", "local_files_only")
             if name in options
         }
         module = cls(**cls.load_config(model_name_or_path, subfolder=subfolder, **hub))
-        return cls.load_torch_weights(
-            model_name_or_path=model_name_or_path, subfolder=subfolder, model=module, **hub
-        )
+        weights = cls.load_torch_weights(model_name_or_path, subfolder=subfolder, **hub)
+        module.load_state_dict(weights, assign=True)
+        return module

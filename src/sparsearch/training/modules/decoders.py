@@ -73,8 +73,13 @@ class PromptTransformer(Transformer):
             )["input_ids"]
             prompts.append(before + self.tokenizer.decode(ids) + after)
             occurring[row, self._content_terms(text, longest)] = True
+        # Behind the prompts: ahead of them it would move the places that some decoders count.
         encoded = self.tokenizer(
-            prompts, padding=True, return_tensors="pt", add_special_tokens=False
+            prompts,
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            add_special_tokens=False,
         )
         return {
             "input_ids": encoded["input_ids"],
