@@ -8,7 +8,6 @@ finds altered rows that SQLite itself would not notice.
 
 from __future__ import annotations
 
-import itertools
 import sqlite3
 import threading
 import weakref
@@ -254,24 +253,24 @@ class Catalog:
             return [str(error)]
         return [f"{self.path}: {line}" for line in report if line != "ok"]
 
-    def _transact(self, work: Work[Result], kind: str = "DEFERRED") -> Result:
+    def _transact(
+        self, work: Work[Result], kind: str = "DEFERRED", attempts: int = _READ_ONLY_ATTEMPTS
+    ) -> Result:
         """Run one transaction, one thread at a time; what goes wrong becomes a typed error."""
         with self._guard, storage_faults(self.folder):
-            for attempt in itertools.count(1):
-                try:
-                    self._keep_up()
-                    return transact(self._connection, kind, work)
-                except (IndexCorruptError, sqlite3.DatabaseError) as error:
-                    # A file that is read-only from here is read without locks, so that a commit of
-                    # others may have come in between.
-                    unchanged = read_only_state(self.path) == self._read_only_state
-                    if not unchanged and attempt < _READ_ONLY_ATTEMPTS:
-                        continue
+            try:
+                self._keep_up()
+                return transact(self._connection, kind, work)
+            except (IndexCorruptError, sqlite3.DatabaseError) as error:
+                # A file that is read-only from here is read without locks, so that a commit of
+                # others may have come in between.
+                changed = read_only_state(self.path) != self._read_only_state
+                if not changed or attempts == 1:
                     if isinstance(error, IndexCorruptError):
                         reason = f"{self.path}: {error}; restore it from a backup"
                         raise IndexCorruptError(reason) from None
                     raise
-            raise AssertionError("unreachable")
+        return self._transact(work, kind, attempts - 1)
 
     def _keep_up(self) -> None:
         """Connect anew where others may have changed a file that is read-only from here."""
