@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import date
 from importlib import metadata
 from pathlib import Path
@@ -45,8 +46,10 @@ def machine(packages: Iterable[str]) -> dict[str, Any]:
 def made() -> str:
     """Return the commit that is measured and the day, as versions say little before a release."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    commit = f"commit {done.stdout.strip()}, " if done.returncode == 0 else ""
+    commit = ""
+    with suppress(OSError, subprocess.CalledProcessError):  # no git, or no repository
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        commit = f"commit {done.stdout.strip()}, "
     return f"{commit}{date.today().isoformat()}"
 
 

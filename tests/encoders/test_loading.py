@@ -14,8 +14,8 @@ import tiny_models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparsearch import Bm25Encoder, Encoder, Index, SparseVectors, Vocabulary
-from sparsearch.encoders.loading import LoadedEncoder, folder_digest
+from sparsearch import Bm25Encoder, Encoder, Index, SparseVectors
+from sparsearch.encoders.loading import LoadedEncoder
 from sparsearch.encoders.onnx_encoder import OnnxEncoder
 from sparsearch.errors import (
     EncoderUnavailableError,
@@ -378,20 +378,6 @@ def test_files_that_are_not_read_do_not_change_a_model(models, tmp_path: Path) -
         changed = identity()
         assert changed != before
         before = changed
-
-
-def test_an_index_that_remembers_the_digest_of_all_files(models, tmp_path: Path) -> None:
-    """As earlier versions did."""
-    folder = shutil.copytree(models("splade"), tmp_path / "model")
-    (folder / "notes.txt").write_text("as they were")
-    encoder = Encoder.load(folder, backend="torch")
-    former = {**encoder.identity, "digest": folder_digest(folder)}
-    assert former != encoder.identity
-    assert LoadedEncoder.from_identity(former, Vocabulary()).identity == encoder.identity
-    (folder / "notes.txt").write_text("changed")
-    with pytest.raises(EncoderUnavailableError, match="has changed since"):
-        LoadedEncoder.from_identity(former, Vocabulary())
-    assert encoder.made(Encoder.load(folder, backend="torch").identity)
 
 
 @pytest.mark.parametrize("encoder", ["bm25", "default", None])

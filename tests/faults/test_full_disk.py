@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -197,20 +197,17 @@ def test_a_read_only_view_is_read_while_commits_come_in_between(
 ) -> None:
     """Such a file is read without locks; what came in between was once taken for damage."""
     make_index(tmp_path / "index").close()
-    done = threading.Event()
 
     def write() -> None:
         for i in range(1000, 1150):
             with Index.open(tmp_path / "index") as writer:
                 writer.upsert([document(i)])
-        done.set()
 
-    with Index.open(read_only(tmp_path) / "index") as reader:
-        thread = threading.Thread(target=write)
-        thread.start()
-        while not done.is_set():
+    with Index.open(read_only(tmp_path) / "index") as reader, ThreadPoolExecutor(1) as pool:
+        written = pool.submit(write)
+        while not written.done():
             reader.refresh()
-        thread.join()
+        written.result()
         reader.refresh()
         with Index.open(tmp_path / "index") as writer:
             assert results(reader) == results(writer)

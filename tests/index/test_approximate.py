@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from sparsearch import Index, IndexConfig, SparseVectors
 from sparsearch.errors import InvalidQueryError
-from sparsearch.index.approximate import Effort
+from sparsearch.index.approximate import Effort, Efforts
+from sparsearch.index.search import SearchOptions, search_snapshot
 from sparsearch.index.tuning import TUNING, TunedPoint, Tuning
 
 Row = dict[Any, float]
@@ -238,9 +239,39 @@ def test_queries_of_many_terms() -> None:
         dict(zip(rng.choice(500, 60, replace=False).tolist(), rng.gamma(1, 1, 60), strict=True))
         for _ in range(200)
     ]
-    chosen = rng.choice(500, 300, replace=False).tolist()
-    many = dict(zip(chosen, rng.gamma(1, 1, 300), strict=True))
-    assert_adversary(rows, many, dict.fromkeys(range(500), 1.0), {5: 1.0})
+    for count in (240, 300):
+        chosen = rng.choice(500, count, replace=False).tolist()
+        many = dict(zip(chosen, rng.gamma(1, 1, count), strict=True))
+        assert_adversary(rows, many, dict.fromkeys(range(500), 1.0), {5: 1.0})
+
+
+def test_very_long_queries_are_searched_exactly() -> None:
+    short, long = Effort(0.1, 10), Effort(0.2, 25)
+    efforts = Efforts(short, long)
+    assert [efforts.of(n) for n in (16, 17, 256, 257)] == [short, long, long, None]
+    rng = np.random.default_rng(9)
+    rows = random_rows(rng, 400, 400, 40)
+    asked = [
+        {int(term): float(rng.gamma(1, 1)) for term in rng.choice(400, count, replace=False)}
+        for count in (16, 257, 256, 17, 300, 16, 257, 257)
+    ]
+    with vector_index(rows) as index:
+        batch = SparseVectors.from_dicts(asked)
+        for efforts in (Efforts(short, long), Efforts(short, short)):
+            options = SearchOptions(index.config.max_code, efforts)
+            snapshot = index._snapshot
+            together = search_snapshot(snapshot, batch, 10, snapshot.allowed(), options)
+            for row, query in enumerate(asked):
+                alone = search_snapshot(
+                    snapshot, batch[row : row + 1], 10, snapshot.allowed(), options
+                )
+                assert together.numbers[row].tolist() == alone.numbers[0].tolist()
+                if len(query) > 256:
+                    exact = index.top_k(batch[row : row + 1], 10)
+                    assert alone.numbers.tolist() == exact.numbers.tolist()
+        too_long = SparseVectors.from_dicts([dict.fromkeys(range(300), 1.0)])
+        with pytest.raises(InvalidQueryError, match="more than 256 terms are always"):
+            index.tune(too_long)
 
 
 def test_a_document_of_very_many_terms() -> None:

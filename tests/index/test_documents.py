@@ -508,6 +508,24 @@ def test_an_encoder_that_was_given_is_not_lost_with_a_write_that_failed(tmp_path
         assert [hit.id for hit in again.search({"b": 1.0})] == ["2"]
 
 
+def test_terms_of_a_failed_write_do_not_pass_for_those_of_others(tmp_path: Path) -> None:
+    def interrupted() -> Iterator[dict[str, str]]:
+        yield from ({"id": f"lost{number}", "text": "lost"} for number in range(600))
+        raise KeyboardInterrupt
+
+    config = IndexConfig(segment_documents=10_000)
+    with Index.create(tmp_path / "i", Learning(), config) as index:
+        index.add([{"id": "1", "text": "a"}])
+        with pytest.raises(KeyboardInterrupt):
+            index.add(interrupted())
+        assert [hit.id for hit in index.search("a")] == ["1"]
+        with Index.open(tmp_path / "i", Learning()) as other:
+            other.add([{"id": "2", "text": "other"}])  # as many new terms, with the same ids
+        index.refresh()
+        with pytest.raises(VocabularyMismatchError):
+            index.search("a")
+
+
 def test_explaining_a_document_without_terms(tmp_path: Path) -> None:
     """Terms of the query were once looked up in the wrong vocabulary."""
     with Index.create(tmp_path / "i", "bm25") as index:

@@ -259,3 +259,18 @@ def test_documents_left_in_one_window_are_all_candidates(window: int) -> None:
     lists.allowed[window * LIST_WINDOW : (window + 1) * LIST_WINDOW] = True
     collection = Collection([Segment(lists)], [[(0, 40), (1, 30)]])
     assert assert_best_candidates(collection, 1.0, 100) == [0]
+
+
+@pytest.mark.parametrize("large_first", [True, False])
+def test_documents_left_in_a_small_segment_are_all_candidates(large_first: bool) -> None:
+    """Its share of all documents says nothing of its share of those that a filter leaves."""
+    rng = np.random.default_rng(1)
+    segments = []
+    for windows in (40, 16):
+        rows = np.arange(0, windows * LIST_WINDOW, 3)
+        lists = Lists([(rows, rng.integers(1, 256, len(rows)))] * 2, windows * LIST_WINDOW)
+        lists.allowed = np.zeros(lists.n_rows, np.bool_)
+        segments.append(Segment(lists))
+    segments[1].lists.allowed[:LIST_WINDOW] = True
+    collection = Collection(segments if large_first else segments[::-1], [[(0, 40), (1, 30)]])
+    assert assert_best_candidates(collection, 1.0, 100) == [0]

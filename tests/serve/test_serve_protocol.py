@@ -30,14 +30,14 @@ def test_who_reads_slowly_gets_all_of_it(tmp_path: Path) -> None:
     body = json.dumps({"query": "word", "k": 60}).encode()
     head = SEARCH + JSON + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
     # The answer is read for longer than that, at a pace well above the least.
-    limits = Limits(header_seconds=0.5, bytes_per_second=10_000)
+    limits = Limits(header_seconds=1.0, bytes_per_second=100)
     with Served(folder, limits=limits) as served, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         connection.settimeout(60)
         connection.connect(("127.0.0.1", served.port))
         connection.sendall(head + body)
         received = bytearray()
-        for _ in range(30):
+        for _ in range(50):
             received += connection.recv(50_000)
             time.sleep(0.05)
         while part := connection.recv(1_000_000):
@@ -100,6 +100,13 @@ def test_headers_behind_a_body_end(papers: Path, more: bytes) -> None:
         content = (part for source in (parts, [b'{"query": "soup"}']) for part in source)
         headers = {"content-type": "application/json"}
         assert httpx.post(url, content=content, headers=headers, timeout=60).status_code == 200
+
+
+def test_requests_sent_ahead_are_not_taken_for_headers_behind_a_body(papers: Path) -> None:
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Long: " + b"x" * 200 + b"\r\n"
+    with Served(papers) as served:
+        answer = raw(served.port, (head + b"\r\n") * 600 + head + b"Connection: close\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 200 ") == 601
 
 
 def test_who_hangs_up_is_no_fault_of_ours(papers: Path, caplog: pytest.LogCaptureFixture) -> None:

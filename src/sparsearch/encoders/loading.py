@@ -47,7 +47,7 @@ __all__ = [
     "remembered_source",
 ]
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _CACHE_VERSION: Final = "3"
 """Changes when exporting does, so that what an older version exported is not used."""
 
@@ -107,8 +107,6 @@ class LoadedEncoder(Encoder):
     Parameters
     ----------
     encoder : NetworkEncoder
-    root : Path
-        The folder that it was loaded from.
     source : str
         Absolute path of the folder, or name on the hub.
     digest : str
@@ -119,13 +117,11 @@ class LoadedEncoder(Encoder):
     def __init__(
         self,
         encoder: NetworkEncoder,
-        root: Path,
         source: str,
         digest: str,
         options: LoadOptions,
     ) -> None:
         self._encoder = encoder
-        self._root = root
         self._source = source
         self._digest = digest
         self._options = options
@@ -167,12 +163,7 @@ class LoadedEncoder(Encoder):
 
     def made(self, identity: Mapping[str, Any]) -> bool:
         """Whether an encoder of this `identity` gives the same vectors; it may lie elsewhere."""
-        here = {"source": None, "digest": None}
-        if {**identity, **here} != {**self.identity, **here}:
-            return False
-        # Identities of earlier versions have the digest of all files that may be a model's.
-        digest: object = identity["digest"]
-        return digest == self._digest or digest == folder_digest(self._root)
+        return {**identity, "source": None} == {**self.identity, "source": None}
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -292,7 +283,7 @@ def load_encoder(source: str | PathLike[str] | None, **options: Any) -> Encoder:
     parts = _parts(root, chosen.recipe)
     in_torch = chosen.backend == "torch" or (chosen.backend is None and not parts.exportable)
     encoder = _in_torch(parts) if in_torch else _exported(parts, chosen)
-    return LoadedEncoder(encoder, root, name, parts.digest, chosen)
+    return LoadedEncoder(encoder, name, parts.digest, chosen)
 
 
 def export_model(
@@ -340,7 +331,7 @@ def _load_model_folder(root: Path, name: str, options: LoadOptions) -> Encoder:
         if is_hybrid_folder(root):
             return load_hybrid(root, name)
         folder = ModelFolder(root)
-        return LoadedEncoder(OnnxEncoder(root), root, name, folder.digest, options)
+        return LoadedEncoder(OnnxEncoder(root), name, folder.digest, options)
     except FileFormatError as error:
         raise EncoderUnavailableError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -48,7 +49,7 @@ class Index(IndexReader):
     def __init__(self, path: Path, catalog: Catalog, encoder: Encoder | None = None) -> None:
         super().__init__(path, catalog, encoder)
         self._merger: BackgroundMerger | None = None
-        self._is_locked = False
+        self._locked_by: int | None = None
 
     @classmethod
     def create(
@@ -356,19 +357,19 @@ class Index(IndexReader):
             If the folder was moved, removed or replaced since the index was opened.
         """
         with self._guard:
-            if self._is_locked:  # by this very thread, which holds the guard
+            if self._locked_by is not None:  # this very thread, which holds the guard
                 if self._is_writing:  # documents that are being added must not write themselves
                     raise IndexLockedError(f"{self.path}: another writer is at work: this thread's")
                 yield
                 return
             self._catalog.check_place()  # before a lock file is made in somebody else's folder
             with writer_lock(self.path):
-                self._is_locked = True
+                self._locked_by = threading.get_ident()
                 try:
                     self.refresh()
                     yield
                 finally:
-                    self._is_locked = False
+                    self._locked_by = None
 
     @contextmanager
     def merging_in_background(self) -> Iterator[BackgroundMerger]:
@@ -386,7 +387,7 @@ class Index(IndexReader):
         IndexCorruptError
             On leaving the block, if a damaged segment was met.
         """
-        if self._is_locked:
+        if self._locked_by == threading.get_ident():
             reason = "cannot be merged in the background while this thread keeps all others out"
             raise IndexLockedError(f"{self.path}: {reason}")
         self._catalog.check_place()

@@ -280,7 +280,9 @@ def _runs(
         return [(None, start, stop)]
     if stop - start == 1:
         return [(efforts.of(int(offsets[stop] - offsets[start])), start, stop)]
-    kinds = np.searchsorted((SHORT_QUERY, LONGEST_QUERY), np.diff(offsets[start : stop + 1]))
+    is_one = efforts.short == efforts.long
+    limits = (LONGEST_QUERY,) if is_one else (SHORT_QUERY, LONGEST_QUERY)
+    kinds = np.searchsorted(limits, np.diff(offsets[start : stop + 1]))
     changes = start + 1 + np.flatnonzero(kinds[1:] != kinds[:-1])
     return [
         (efforts.of(int(offsets[first + 1] - offsets[first])), first, last)

@@ -246,7 +246,9 @@ class Terms:
         if known is None:
             return
         if len(known) != before.vocabulary_size:
-            self.discard_uncommitted(now)
+            # Others may have given the same ids, and to as many terms as a failed write had.
+            with self._guard:
+                self._encoder = self._vocabulary = None
             return
         known.extend(self._catalog.terms(before.vocabulary_size, now.vocabulary_size))
 

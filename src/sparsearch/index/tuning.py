@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sparsearch.checks import is_whole
 from sparsearch.errors import IndexCorruptError, InvalidQueryError, shorten
-from sparsearch.index.approximate import Effort, Efforts
+from sparsearch.index.approximate import LONGEST_QUERY, Effort, Efforts
 from sparsearch.index.search import (
     SearchOptions,
     search_snapshot,
@@ -256,6 +256,7 @@ def measure(
         raise InvalidQueryError(f"there is nothing to tune in this index: {reason}")
     if not is_whole(k, 1):
         raise InvalidQueryError(f"k is {shorten(k)}; it must be a whole number, at least 1")
+    samples = [_searched_approximately(queries) for queries in samples]
     done = itertools.count(1)
 
     def measured() -> None:
@@ -266,6 +267,15 @@ def measure(
         _measure(_Trial(snapshot, queries, int(k), max_code), measured) for queries in samples
     )
     return replace(tuning, short=short[0]) if short else tuning
+
+
+def _searched_approximately(queries: SparseVectors) -> SparseVectors:
+    """Return the queries that are not too long for it."""
+    kept = queries[np.flatnonzero(np.diff(queries.offsets) <= LONGEST_QUERY)]
+    if len(queries) and not len(kept):
+        reason = f"queries of more than {LONGEST_QUERY} terms are always searched exactly"
+        raise InvalidQueryError(f"there is nothing to tune with: {reason}")
+    return kept
 
 
 def _measure(trial: _Trial, measured: Callable[[], None]) -> Tuning:

@@ -30,6 +30,8 @@ def place_of_code() -> Path:
     a user of its own, Numba would refuse to import a kernel: it gets a folder that lasts as long as
     the process.
     """
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return _SOURCES / "__pycache__"
     try:
         probe = numba.njit(cache=True)(_nothing)
     except RuntimeError:

@@ -179,6 +179,9 @@ def _gather_from(which, lists, opened, allowed, base, count, keys, size, bar, ac
 def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulators):  # type: ignore[no-untyped-def]
     n_windows = lists[3].shape[1] - 1
     count, n_documents = wanted
+    if allowed.size > 0:
+        # All that a filter leaves may be in this segment.
+        n_documents = min(n_documents, n_windows * LIST_WINDOW)
     # A few windows, spread over the segment, go first and tell what score to beat in the others.
     stride = max(n_windows // _SAMPLE_WINDOWS, 3)
     n_sampled = (n_windows + stride - 1) // stride
@@ -193,7 +196,8 @@ def _gather_one(lists, opened, allowed, base, wanted, keys, size, bar, accumulat
         accumulators,
     )  # fmt: skip
     if size > in_sample:
-        bar = np.uint16(select_best(keys, size, in_sample) >> 32)
+        # One less, or where many partial scores are equal too few would exceed it.
+        bar = np.uint16(max((select_best(keys, size, in_sample) >> 32) - 1, 0))
         size = in_sample
     to_beat = bar
     size, bar = _gather_from(

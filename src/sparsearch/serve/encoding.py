@@ -16,7 +16,9 @@ from typing import Any
 
 from sparsearch.index import EncodedAhead, Index
 
-__all__ = ["AheadEncoder"]
+__all__ = ["AheadEncoder", "is_any_reading"]
+
+_NAME = "sparsearch-encoder"
 
 _PORTION = 8
 _PORTION_CHARACTERS = 32_000
@@ -83,9 +85,7 @@ class AheadEncoder:
                 self._tasks.append(_Task(documents, finish, fail))
                 if self._thread is None:
                     # Not waited for without end, so the process must be able to end without it.
-                    self._thread = threading.Thread(
-                        target=self._run, name="sparsearch-encoder", daemon=True
-                    )
+                    self._thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
                     self._thread.start()
                 self._wake.notify_all()
                 return
@@ -145,6 +145,11 @@ class AheadEncoder:
         except BaseException as error:  # the thread must outlive whatever happens
             return partial(task.fail, error)
         return partial(task.finish, ahead)
+
+
+def is_any_reading() -> bool:
+    """Return whether a thread has not ended: it reads what was given up."""
+    return any(thread.name == _NAME for thread in threading.enumerate())
 
 
 def _characters(document: Mapping[str, Any]) -> int:

@@ -154,10 +154,10 @@ class _Hits:
         if length is None and not self._request.explain:
             return
         words = self._terms.words_by_term((document.title, document.text))
+        terms = explanation_terms(self._index.explain(self._weights, document.id), words)
         if self._request.explain:
-            explanation = self._index.explain(self._weights, document.id)
-            body["terms"] = explanation_terms(explanation, words)
+            body["terms"] = terms
         if length is not None:
-            marked = {word for term in self._weights for word in words.get(str(term), ())}
+            marked = {word for term in terms for word in term["words"]}
             body["snippet"] = document.text and snippet(document.text, marked, length)
             body["text_length"] = len(body.pop("text") or "")

@@ -41,6 +41,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _header_bytes = 0
     _in_headers = False
     _has_body = False
+    _begun = 0
     _unread = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -52,20 +53,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        self._has_body = False
+        self._begun, self._has_body = 0, False
         super().data_received(data)
         if self.transport.is_closing():
             return
         if len(self.pipeline) > _SENT_AHEAD:
             self.transport.abort()
         elif self._in_headers or not self._in_request():
-            self._headers_awaited(len(data))
-        elif not self._has_body:
+            # What several requests came with is mostly not the last one's.
+            self._headers_awaited(len(data) if self._begun < 2 else 0)
+        elif not (self._begun or self._has_body):
             self._count_beside_body(len(data))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_headers = True
+        self._begun += 1
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # Those that follow a body in chunks could pass for a proxy's.

@@ -11,18 +11,22 @@ import asyncio
 import contextlib
 import ctypes
 import logging
+import os
 import socket
 
 import uvicorn
 
 from sparsearch.serve.app import Application, create_app
 from sparsearch.serve.config import ServeConfig
+from sparsearch.serve.encoding import is_any_reading
 from sparsearch.serve.protocol import protocol_with_bounds
 
 __all__ = ["make_server", "return_freed_memory", "run_server"]
 
 _KEEP_ALIVE_SECONDS = 30
 _KEPT_BYTES = 4 << 20
+_INTERRUPTED = 130
+"""Exit status of a program that Ctrl-C ended."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
@@ -78,7 +82,22 @@ def run_server(config: ServeConfig) -> None:
     """
     logging.captureWarnings(True)
     return_freed_memory()
-    make_server(config).run()
+    try:
+        make_server(config).run()
+    except KeyboardInterrupt:
+        _end_at_once(_INTERRUPTED)
+        raise
+    _end_at_once(0)
+
+
+def _end_at_once(status: int) -> None:
+    """End the process if a document is still being read, which was given up.
+
+    The interpreter would wait for the threads of the model, which may take minutes.
+    """
+    if is_any_reading():
+        logging.shutdown()
+        os._exit(status)
 
 
 def return_freed_memory() -> None:

@@ -172,7 +172,7 @@ class Catalog:
         return self._transact(read_state)
 
     def terms(self, start: int, stop: int) -> list[str]:
-        """Return the vocabulary's terms with ids in ``[start, stop)``; ``start`` ends a chunk."""
+        """Return the vocabulary's terms with ids in ``[start, stop)``."""
         return self._transact(lambda connection: read_terms(connection, start, stop))
 
     def source(self, name: str) -> SourceProgress | None:

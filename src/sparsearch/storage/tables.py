@@ -63,6 +63,9 @@ CREATE TABLE sources (
 """
 
 
+_LARGEST_CHUNK = 1_000_000
+"""Terms of the largest chunk that is written anew with others: SQLite takes no gigabytes."""
+
 _FIELDS = "fields"
 """Setting: metadata fields that documents of earlier generations had."""
 
@@ -273,7 +276,7 @@ def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
     """Append a chunk, together with those at the end that are not much larger.
 
     Commits of a few new words each would otherwise leave as many chunks, all of which go into the
-    digest of every commit. As it is, there are about as many as the vocabulary's size has bits.
+    digest of every commit. As it is, there are few beyond one for every `_LARGEST_CHUNK` terms.
     """
     if not terms:
         return
@@ -281,7 +284,7 @@ def _append_terms(connection: sqlite3.Connection, terms: Sequence[str]) -> None:
     first = size
     chunks = "SELECT first_id, count FROM vocabulary ORDER BY first_id DESC"
     for first_id, count in connection.execute(chunks):
-        if count >= 2 * (size + len(terms) - first):
+        if count >= min(2 * (size + len(terms) - first), _LARGEST_CHUNK):
             break
         first = first_id
     chunk = json.dumps(read_terms(connection, first, size) + list(terms), ensure_ascii=False)
