@@ -275,7 +275,7 @@ def test_what_is_kept_of_filters_is_bounded() -> None:
     masks = (np.ones(10, np.bool_),)
     known = KnownFilters()
     tracemalloc.start()
-    for user in range(400):
+    for user in range(1000):
         key = filter_key({"acl": {"in": [f"{user}-{group}" for group in range(900)]}})
         assert key is not None
         known.keep(key, Allowed(masks, None))

@@ -266,8 +266,8 @@ def test_documents_left_in_a_small_segment_are_all_candidates(large_first: bool)
     """Its share of all documents says nothing of its share of those that a filter leaves."""
     rng = np.random.default_rng(1)
     segments = []
-    for windows in (40, 16):
-        rows = np.arange(0, windows * LIST_WINDOW, 3)
+    for windows in (84, 16):
+        rows = np.arange(0, windows * LIST_WINDOW, 30)
         lists = Lists([(rows, rng.integers(1, 256, len(rows)))] * 2, windows * LIST_WINDOW)
         lists.allowed = np.zeros(lists.n_rows, np.bool_)
         segments.append(Segment(lists))

@@ -41,7 +41,6 @@ __all__ = [
     "LoadOptions",
     "LoadedEncoder",
     "export_model",
-    "folder_digest",
     "hybrid_from_identity",
     "load_encoder",
     "remembered_source",
@@ -68,8 +67,6 @@ _READ: Final = (
     "*.model",
 )
 """Names of the files that a checkpoint's vectors may depend on, tables of query weights aside."""
-
-_MODEL_FILES: Final = (".json", ".safetensors", ".txt", ".model")
 
 
 @dataclass(frozen=True)
@@ -395,20 +392,6 @@ def _digest(checkpoint: Checkpoint) -> str:
 def _is_read(root: Path, path: Path) -> bool:
     known = any(fnmatchcase(path.name, pattern) for pattern in _READ)
     return known and path.relative_to(root).parts[0] not in OTHER_FORMS and path.is_file()
-
-
-def folder_digest(root: Path, more: Sequence[str] = ()) -> str:
-    """Return the SHA-256 of all files that may be a model's, 64 hexadecimal digits.
-
-    Parameters
-    ----------
-    root : Path
-    more : sequence of str
-        Suffixes of files that count besides those of configurations, weights and vocabularies.
-    """
-    suffixes = (*_MODEL_FILES, *more)
-    files = (path for path in root.rglob("*") if path.suffix in suffixes and path.is_file())
-    return digest_of_files({path.relative_to(root).as_posix(): path for path in files})
 
 
 def _models_folder() -> Path:

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sparsearch.encoders.loading import folder_digest
 from sparsearch.errors import SourceChangedError, TrainingError, shorten
 from sparsearch.files import digest_of_files, replacing
 from sparsearch.training.config import DevelopmentConfig, TrainConfig
@@ -20,6 +19,8 @@ __all__ = ["MINED", "claim", "digest_of_model", "read_json", "write_json"]
 
 MINED = "negatives.jsonl.gz"
 """The file of the examples with mined negatives."""
+
+_MODEL_FILES = (".json", ".safetensors", ".txt", ".model", ".bin", ".pt")
 
 _MOVABLE = ("output", "device", "checkpoint_every")
 """Settings that may change when a run goes on: the outcome does not depend on them."""
@@ -59,7 +60,9 @@ def claim(output: Path, config: TrainConfig, recipe: Recipe, examples: Sequence[
 
 def digest_of_model(folder: str) -> str:
     """Return the digest of a model that others load: its weights may be pickles."""
-    return folder_digest(Path(folder), (".bin", ".pt"))
+    root = Path(folder)
+    files = (path for path in root.rglob("*") if path.suffix in _MODEL_FILES and path.is_file())
+    return digest_of_files({path.relative_to(root).as_posix(): path for path in files})
 
 
 def _settings(config: TrainConfig, recipe: Recipe, examples: Sequence[Example]) -> dict[str, Any]:
