@@ -218,3 +218,13 @@ def test_filters_that_leave_neighbours(window: int, dense: tuple[int, ...]) -> N
     lists.allowed[:] = False
     lists.allowed[[row for stretch in stretches for row in range(*stretch, 29)]] = True
     assert_equal([lists, lists], query, ks=(1, 10, 100))
+
+
+def test_a_list_that_was_passed_over_is_found_again_where_its_window_starts() -> None:
+    """Where its cursor stood, late in a window, once more would hide what comes earlier in this."""
+    late = np.arange(WINDOW - 100, WINDOW)
+    rows = np.concatenate([late, 3 * WINDOW + np.arange(200)])
+    lists = Lists([(rows, 1 + np.arange(len(rows)) % 200)], 4 * WINDOW + 100)
+    lists.allowed = np.zeros(lists.n_rows, np.bool_)
+    lists.allowed[3 * WINDOW : 3 * WINDOW + 50] = True
+    assert_equal([lists], [(0, 7)], ks=(1, 10, 100))
