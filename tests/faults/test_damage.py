@@ -155,7 +155,8 @@ def _spoil(folder: Path, name: str) -> None:
     [
         *(("whole", name) for name in ("offsets", "places", "windows", "long_before")),
         *(("vectors", name) for name in ("list_offsets", "list_places", "list_starts")),
-        *(("vectors", name) for name in ("list_tops", "forward_offsets", "forward_lists")),
+        *(("vectors", name) for name in ("list_tops", "forward_offsets", "forward_rows")),
+        ("vectors", "forward_ranks"),
     ],
 )
 def test_a_damaged_posting_does_not_damage_the_process(

@@ -18,10 +18,10 @@ def postings(segment: Segment, place: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows and codes of a posting list, from where searches take what they return."""
     arrays = segment.arrays
     if segment.has_forward_index:
-        offsets, numbers, codes = segment.forward
+        everything = np.arange(segment.n_documents)
+        numbers, codes, counts = segment.entries(everything)
         inside = numbers == place
-        rows = np.repeat(np.arange(segment.n_documents), np.diff(offsets))[inside]
-        return rows, codes[inside].astype(np.int64)
+        return np.repeat(everything, counts)[inside], codes[inside].astype(np.int64)
     part = slice(*arrays["offsets"][place : place + 2])
     return unpack_rows(segment.places)[part], arrays["codes"][part].astype(np.int64)
 

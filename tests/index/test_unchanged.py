@@ -129,7 +129,7 @@ def test_damaged_weights_are_not_taken(model: Counting, tmp_path: Path) -> None:
         index.add(given)
         model.taken()
         segment = index._snapshot.segments[0]
-        codes = segment.arrays["forward_codes"].tobytes()
+        codes = segment.arrays["forward_rows"].tobytes()
     (damaged,) = (
         path
         for path in (tmp_path / "index").rglob("*")

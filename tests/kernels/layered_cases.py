@@ -13,7 +13,8 @@ import numpy as np
 from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists
 
-from sparsearch.index.layered import layered_lists
+from sparsearch.index.layered import forward_index, layered_lists
+from sparsearch.index.segment import row_form
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.approximate import (
     fit_scales,
@@ -21,8 +22,8 @@ from sparsearch.kernels.approximate import (
     keep_best,
     score_candidates,
 )
-from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
 from sparsearch.kernels.invert import transpose
+from sparsearch.kernels.layering import LIST_WINDOW, upper_shift
 from sparsearch.kernels.layers import search_layers
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -48,20 +49,26 @@ class Segment:
     lists: Lists
 
     @cached_property
-    def forward(self) -> Arrays:
+    def entries(self) -> Arrays:
         offsets, rows, codes = self.lists.arrays
         numbers = np.empty(len(rows), np.uint16)
         starts, ordered = transpose(offsets, rows, codes, self.lists.n_rows, numbers)
         return starts, numbers, ordered
 
     @cached_property
+    def forward(self) -> tuple[Any, ...]:
+        frequencies = np.array([len(rows) for rows, _ in self.lists.postings], np.int64)
+        form = row_form(len(frequencies), self.shift)
+        return *forward_index(self.entries, frequencies, self.shift), form
+
+    @cached_property
     def shift(self) -> int:
-        return upper_shift(self.forward[2])
+        return upper_shift(self.entries[2])
 
     @cached_property
     def layers(self) -> Arrays:
         ones = np.ones(len(self.lists.postings), np.float32)
-        found: Arrays = layered_lists(self.forward, ones, self.shift)
+        found: Arrays = layered_lists(self.entries, ones, self.shift)
         return found
 
     @property
@@ -145,7 +152,7 @@ class Collection:
         for segment in self.segments:
             offsets, located, multipliers = self.in_terms_of(segment)
             part = slice(offsets[query], offsets[query + 1])
-            found.append(reference.exact_scores(segment.forward, located[part], multipliers[part]))
+            found.append(reference.exact_scores(segment.entries, located[part], multipliers[part]))
         return np.concatenate(found)
 
     def search_exactly(self, k: int, above: int = 0) -> list[Found]:
@@ -156,7 +163,7 @@ class Collection:
         for segment, base in zip(self.segments, self.bases(), strict=True):
             with scratch() as lent:
                 search_layers(
-                    (segment.layers, segment.forward, segment.shift), segment.lists.allowed, base,
+                    (segment.layers, segment.forward), segment.lists.allowed, base,
                     self.in_terms_of(segment), tops, lent, 0, n,
                 )  # fmt: skip
         return [entries(np.sort(keys[i, : sizes[i]])[::-1][:k]) for i in range(n)]

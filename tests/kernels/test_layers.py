@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists, search_exhaustively
 from layered_cases import Collection, Found, Segment, collections, entries
 
-from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.layering import LIST_WINDOW
 from sparsearch.kernels.layers import set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -152,7 +152,7 @@ def test_documents_of_lists_that_are_empty_or_left_out_are_not_scored() -> None:
     segment = Segment(Lists([common, rare], n_rows))
     assert segment.strong_lengths[1] == len(rare[0])
     # No list leads to these vectors: whoever scores all documents finds them.
-    offsets, numbers, _ = segment.forward
+    offsets, numbers, _ = segment.entries
     own = np.isin(np.repeat(np.arange(n_rows), np.diff(offsets)), rare[0])
     segment.layers  # noqa: B018 - made of the vectors as they were
     numbers[~own] = 1

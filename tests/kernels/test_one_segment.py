@@ -24,7 +24,7 @@ def search(
     n_lists, n = len(segment.lists.postings), len(queries)
     arrays = (
         np.arange(n_lists, dtype=np.uint32), np.ones(n_lists, np.float32), segment.layers,
-        segment.max_codes, segment.forward, segment.shift,
+        segment.max_codes, segment.forward,
     )  # fmt: skip
     found = np.zeros((n, k), np.int64), np.zeros((n, k)), np.full(n, -1)
     with scratch() as lent:

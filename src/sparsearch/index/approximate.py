@@ -20,7 +20,7 @@ from sparsearch.kernels.approximate import (
     keep_best,
     score_candidates,
 )
-from sparsearch.kernels.forward import LIST_WINDOW
+from sparsearch.kernels.layering import LIST_WINDOW
 from sparsearch.kernels.layers import search_layers, set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -213,7 +213,7 @@ def exact_keys(works: Sequence[SegmentQueries], tops: Tops, start: int, stop: in
     scratch = take_scratch(_most_lists(works))
     for work in works:
         segment = work.segment
-        layers = segment.lists, segment.forward, segment.upper_shift
+        layers = segment.lists, segment.forward
         search_layers(layers, work.allowed, work.base, work.queries, tops, scratch, start, stop)
     keep_scratch(scratch)
 

@@ -12,17 +12,22 @@ import numpy as np
 import numpy.typing as npt
 
 from sparsearch.index.config import code_dtype
-from sparsearch.index.segment import LISTS, Segment
-from sparsearch.kernels.forward import (
+from sparsearch.index.segment import FORWARD, LISTS, Segment, list_dtype, row_form
+from sparsearch.kernels.layering import (
     LIST_WINDOW,
     add_up_counts,
-    copy_entries,
     count_layers,
     fill_layers,
-    largest_codes,
     quantise,
     raise_largest,
     upper_shift,
+)
+from sparsearch.kernels.rows import (
+    copy_entries,
+    count_entries,
+    largest_codes,
+    pack_rows,
+    row_limit,
 )
 from sparsearch.storage import release_pages
 from sparsearch.vectors import SparseVectors
@@ -55,14 +60,14 @@ class CodedVectors:
         What one step of a code is worth.
     max_codes : ndarray of uint8 or uint16 [terms]
         The largest code of each.
-    forward : tuple
-        The forward index (see `kernels.forward`).
+    entries : tuple of (offsets, numbers, codes)
+        What the forward index is made of (see `kernels.rows`).
     """
 
     terms: npt.NDArray[np.uint32]
     scales: npt.NDArray[np.float32]
     max_codes: Array
-    forward: Arrays
+    entries: Arrays
 
 
 def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) -> CodedVectors:
@@ -83,7 +88,7 @@ def code_vectors(parts: Sequence[SparseVectors], max_code: int, threads: int) ->
     present = np.flatnonzero(largest)
     scales = choose_scales(largest[present], max_code)
     ends = np.cumsum([0, *(part.nnz for part in parts)])
-    numbers = np.empty(ends[-1], _dtype(len(present)))
+    numbers = np.empty(ends[-1], list_dtype(len(present)))
     codes = np.empty(ends[-1], code_dtype(max_code))
     places = np.zeros(len(terms), numbers.dtype)
     places[present] = np.arange(len(present))
@@ -133,27 +138,66 @@ def table_places(
 
 
 def layered_arrays(vectors: CodedVectors, threads: int) -> dict[str, Array]:
-    """Return a segment's arrays (see `kernels.forward`)."""
-    offsets, numbers, codes = vectors.forward
-    lists = layered_lists(vectors.forward, vectors.scales, upper_shift(codes), threads)
+    """Return a segment's arrays (see `kernels.layering` and `kernels.rows`)."""
+    shift = upper_shift(vectors.max_codes)
+    lists = layered_lists(vectors.entries, vectors.scales, shift, threads)
+    strong, weak = np.split(np.diff(lists[0]), 2)
+    forward = forward_index(vectors.entries, strong + weak, shift, threads)
     return {
         "terms": vectors.terms,
         "scales": vectors.scales,
         "max_codes": vectors.max_codes,
-        "forward_offsets": offsets,
-        "forward_lists": numbers,
-        "forward_codes": codes,
+        **dict(zip(FORWARD, forward, strict=True)),
         **dict(zip(LISTS, lists, strict=True)),
     }
 
 
-def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) -> Arrays:
-    """Invert a forward index, strong and weak postings apart (see `kernels.forward`).
+def forward_index(entries: Arrays, frequencies: Array, shift: int, threads: int = 1) -> Arrays:
+    """Pack entries into a forward index (see `kernels.rows`).
 
     Parameters
     ----------
-    forward : tuple
-        The forward index.
+    entries : tuple of (offsets, numbers, codes)
+    frequencies : ndarray of int64 [lists]
+        How many postings each list has.
+    shift : int
+        As `upper_shift` returns.
+    threads : int
+        How many do it, each a share of the documents.
+
+    Returns
+    -------
+    tuple of (offsets, rows, ranks)
+    """
+    n_documents, n_lists = len(entries[0]) - 1, len(frequencies)
+    ranks = np.empty(n_lists, np.uint32)
+    ranks[np.argsort(-frequencies, kind="stable")] = np.arange(n_lists)
+    form = row_form(n_lists, shift)
+    cuts = np.linspace(0, n_documents, min(threads, max(n_documents, 1)) + 1).astype(int)
+    # Room for the longest rows there could be: what is not written to takes no memory.
+    limits = np.concatenate([[0], np.cumsum(row_limit(np.diff(entries[0]), form))])[cuts]
+    rows = np.empty(limits[-1], np.uint8)
+    offsets = np.zeros(n_documents + 1, np.int64)
+
+    def pack(i: int) -> int:
+        span = int(cuts[i]), int(cuts[i + 1])
+        return int(pack_rows(entries, ranks, form, span, offsets[1:], rows[limits[i] :]))
+
+    with ThreadPoolExecutor(len(cuts) - 1) as pool:
+        lengths = list(pool.map(pack, range(len(cuts) - 1)))
+    end, whole = 0, rows.data
+    for start, length in zip(limits[:-1].tolist(), lengths, strict=True):
+        whole[end : end + length] = whole[start : start + length]
+        end += length
+    return np.cumsum(offsets, out=offsets), rows[:end], ranks
+
+
+def layered_lists(entries: Arrays, scales: Array, shift: int, threads: int = 1) -> Arrays:
+    """Sort postings by term, strong and weak ones apart (see `kernels.layering`).
+
+    Parameters
+    ----------
+    entries : tuple of (offsets, numbers, codes)
     scales : ndarray of float32 [lists]
         What one step of a code is worth.
     shift : int
@@ -166,7 +210,7 @@ def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) 
     tuple
         The layered lists.
     """
-    n_documents, n_lists = len(forward[0]) - 1, len(scales)
+    n_documents, n_lists = len(entries[0]) - 1, len(scales)
     n_windows = -(-n_documents // LIST_WINDOW)
     cuts = np.linspace(0, n_windows, min(threads, max(n_windows, 1)) + 1).astype(int).tolist()
     shares = list(pairwise(cuts))
@@ -178,7 +222,7 @@ def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) 
 
         def count(windows: tuple[int, int]) -> Array:
             tops = np.zeros(2 * n_lists, np.uint8)
-            count_layers(forward, layering, windows, starts, tops)
+            count_layers(entries, layering, windows, starts, tops)
             return tops
 
         tops = np.maximum.reduce(list(pool.map(count, shares)))
@@ -187,7 +231,7 @@ def layered_lists(forward: Arrays, scales: Array, shift: int, threads: int = 1) 
         codes = np.empty(offsets[n_lists], np.uint8)
 
         def fill(windows: tuple[int, int]) -> None:
-            fill_layers(forward, layering, windows, (offsets, places, codes, starts, tops))
+            fill_layers(entries, layering, windows, (offsets, places, codes, starts, tops))
 
         list(pool.map(fill, shares))
     return offsets, places, codes, starts, tops
@@ -225,10 +269,11 @@ def merge_vectors(
         found = list(pool.map(_largest_weights, segments, live))
         terms, largest = _merge_terms(segments, found)
         scales = choose_scales(largest, max_code)
-        counts = [np.diff(s.forward[0])[rows] for s, rows in zip(segments, live, strict=True)]
+        forwards = (segment.forward for segment in segments)
+        counts = list(pool.map(count_entries, forwards, live))
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))]).astype(np.int64)
-        numbers = np.empty(int(offsets[-1]), _dtype(len(terms)))
-        codes = np.empty(len(numbers), segments[0].forward[2].dtype)
+        numbers = np.empty(int(offsets[-1]), list_dtype(len(terms)))
+        codes = np.empty(len(numbers), code_dtype(max_code))
         ends = np.cumsum([0, *(int(count.sum()) for count in counts)])
 
         def copy(i: int) -> None:
@@ -236,10 +281,10 @@ def merge_vectors(
             # Of terms that no live document has, whatever comes out is not looked at.
             places = np.minimum(np.searchsorted(terms, segment.arrays["terms"]), len(terms) - 1)
             steps = _exponents(scales[places]) - _exponents(segment.arrays["scales"])
-            places = places.astype(numbers.dtype)
+            order = segment.lists_by_rank
+            places, steps = places.astype(numbers.dtype)[order], steps[order]
             copy_entries(segment.forward, live[i], places, steps, numbers[part], codes[part])
-            for array in segment.forward:
-                release_pages(array)
+            release_pages(segment.forward[1])
 
         if len(terms):
             list(pool.map(copy, range(len(segments))))
@@ -251,7 +296,7 @@ def _largest_weights(segment: Segment, rows: npt.NDArray[np.int64]) -> npt.NDArr
     """Return the largest weight that documents have of each of a segment's terms, 0 for none."""
     codes, scales = segment.arrays["max_codes"], segment.arrays["scales"]
     if len(rows) < segment.n_documents:
-        codes = largest_codes(segment.forward, rows, len(scales))
+        codes = largest_codes(segment.forward, rows)[segment.arrays["forward_ranks"]]
     return np.asarray(codes * scales, np.float32)
 
 
@@ -273,7 +318,3 @@ def _codes_of(largest: Array, scales: Array, dtype: npt.DTypeLike) -> Array:
 
 def _exponents(scales: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     return np.frexp(scales)[1].astype(np.int64)
-
-
-def _dtype(n_terms: int) -> type[np.unsignedinteger[Any]]:
-    return np.uint16 if n_terms <= 2**16 else np.uint32

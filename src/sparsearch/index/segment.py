@@ -13,26 +13,37 @@ import numpy.typing as npt
 
 from sparsearch.errors import IndexCorruptError, IndexVersionError
 from sparsearch.index.columns import Column, unpack_columns
-from sparsearch.kernels.forward import LIST_WINDOW, upper_shift
+from sparsearch.kernels.layering import LIST_WINDOW, upper_shift
 from sparsearch.kernels.lookup import postings_of
 from sparsearch.kernels.places import WINDOW, find_posting
+from sparsearch.kernels.rows import copy_entries, count_entries
 from sparsearch.storage import SegmentFiles, StoredSegment
 from sparsearch.vectors import SparseVectors, Vocabulary
-from sparsearch.vectors.ranges import places_of
 
-__all__ = ["LENGTHS", "LISTS", "Segment", "hash_ids"]
+__all__ = ["FORWARD", "LENGTHS", "LISTS", "Segment", "hash_ids", "list_dtype", "row_form"]
 
 Array = npt.NDArray[Any]
 
 _PLACES = ("offsets", "places", "long_lists", "window_starts", "long_before", "windows")
 _COUNT_LISTS = ("codes", "max_codes", "dense_lists", "planes", "maxima")
 
-_FORWARD = ("forward_offsets", "forward_lists", "forward_codes")
+FORWARD = ("forward_offsets", "forward_rows", "forward_ranks")
+"""Names of the forward index's arrays, in the order in which the kernels take them."""
 LISTS = ("list_offsets", "list_places", "strong_codes", "list_starts", "list_tops")
 """Names of the layered lists' arrays, in the order in which the kernels take them."""
 
 LENGTHS = "lengths"
 """Array of document lengths; only segments of a saturating encoder (BM25) have it, and `counts`."""
+
+
+def list_dtype(n_lists: int) -> type[np.unsignedinteger[Any]]:
+    """Return the narrowest type that numbers so many lists."""
+    return np.uint16 if n_lists <= 2**16 else np.uint32
+
+
+def row_form(n_lists: int, shift: int) -> tuple[int, int]:
+    """Return the form of a forward index's rows (see `kernels.rows`)."""
+    return np.dtype(list_dtype(n_lists)).itemsize, shift
 
 
 def hash_ids(ids: Iterable[str]) -> npt.NDArray[np.uint64]:
@@ -54,9 +65,9 @@ class Segment:
     arrays : mapping of str to ndarray
         Memory-mapped: ``terms``, ``scales`` and ``max_codes`` of the posting lists; these
         themselves, for a saturating encoder as in `kernels.lists`, with ``counts`` and ``lengths``,
-        for others the forward index and the layered lists of `kernels.forward`; ids (``id_bytes``,
-        ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``, ``payload_offsets``)
-        and metadata columns. docs/file-format.md describes each.
+        for others the forward index of `kernels.rows` and the layered lists of `kernels.layering`;
+        ids (``id_bytes``, ``id_offsets``, ``id_hashes``, ``id_rows``), documents (``payload``,
+        ``payload_offsets``) and metadata columns. docs/file-format.md describes each.
     attributes : mapping
         ``documents``, ``columns`` and, for a saturating encoder, ``average_length``: the one its
         codes were computed with.
@@ -82,7 +93,7 @@ class Segment:
     def _has_known_form(self) -> bool:
         """Whether posting lists are as kernels take them: some of unreleased versions were not."""
         if self.has_forward_index:
-            starts, window, lately = "list_starts", LIST_WINDOW, "strong_codes"
+            starts, window, lately = "list_starts", LIST_WINDOW, "forward_rows"
         else:
             starts, window, lately = "window_starts", WINDOW, "places"
         n_windows = -(-self.n_documents // window)
@@ -96,7 +107,7 @@ class Segment:
     @property
     def n_postings(self) -> int:
         """Postings held, those of deleted documents included."""
-        return len(self.arrays["forward_codes" if self.has_forward_index else "codes"])
+        return len(self.arrays["list_places" if self.has_forward_index else "codes"])
 
     @property
     def average_length(self) -> float | None:
@@ -134,22 +145,23 @@ class Segment:
     @cached_property
     def has_forward_index(self) -> bool:
         """Whether its weights are final: those of a saturating encoder (BM25) are not."""
-        return _FORWARD[0] in self.arrays
+        return FORWARD[0] in self.arrays
 
     @cached_property
-    def forward(self) -> tuple[Array, ...]:
+    def forward(self) -> tuple[Any, ...]:
         """The forward index as the kernels take it."""
-        return tuple(self.arrays[name] for name in _FORWARD)
+        form = row_form(self.n_lists, upper_shift(self.arrays["max_codes"]))
+        return *(self.arrays[name] for name in FORWARD), form
+
+    @cached_property
+    def lists_by_rank(self) -> Array:
+        """The list of each rank in the forward index."""
+        return np.argsort(self.arrays["forward_ranks"])
 
     @cached_property
     def lists(self) -> tuple[Array, ...]:
         """The layered lists as the kernels take them."""
         return tuple(self.arrays[name] for name in LISTS)
-
-    @cached_property
-    def upper_shift(self) -> int:
-        """By how many bits the codes of the layered lists were shifted."""
-        return upper_shift(self.arrays["forward_codes"])
 
     @cached_property
     def n_lists(self) -> int:
@@ -160,7 +172,7 @@ class Segment:
     def searched(self) -> tuple[Any, ...]:
         """All that `kernels.one_segment` searches."""
         max_codes = self.arrays["max_codes"]
-        return *self.terms_and_scales, self.lists, max_codes, self.forward, self.upper_shift
+        return *self.terms_and_scales, self.lists, max_codes, self.forward
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -236,22 +248,22 @@ class Segment:
         if not self.has_forward_index:
             at = int(find_posting(self.places, list_number, row))
             return 0 if at < 0 else int(self.arrays["codes"][at])
-        offsets, lists, codes = self.forward
-        start, stop = offsets[row : row + 2].tolist()
-        at = start + int(np.searchsorted(lists[start:stop], list_number))
-        try:
-            return int(codes[at]) if at < stop and lists[at] == list_number else 0
-        except IndexError as error:
-            raise self.damage("postings") from error
+        lists, codes, _ = self.entries(np.array([row]))
+        return int(codes[lists == list_number].sum())
 
-    def entries(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array]:
-        """Return the lists and codes of the postings of documents, from the forward index."""
-        offsets, lists, codes = self.forward
-        if len(rows) and len(rows) == rows[-1] - rows[0] + 1:
-            part = slice(offsets[rows[0]], offsets[rows[-1] + 1])
-            return lists[part], codes[part]
-        at = places_of(offsets[rows], offsets[rows + 1] - offsets[rows])
-        return lists[at], codes[at]
+    def entries(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
+        """Return the lists and codes of the postings of documents, and how many each has.
+
+        From the forward index; within a document they are in order of lists.
+        """
+        counts = count_entries(self.forward, rows)
+        lists = np.empty(int(counts.sum()), list_dtype(self.n_lists))
+        codes = np.empty(len(lists), self.arrays["max_codes"].dtype)
+        places, steps = self.lists_by_rank.astype(lists.dtype), np.zeros(self.n_lists, np.int64)
+        copy_entries(self.forward, rows, places, steps, lists, codes)
+        owners = np.repeat(np.arange(len(rows), dtype=np.uint64), counts)
+        order = np.argsort(owners << np.uint64(32) | lists)
+        return lists[order], codes[order], counts
 
     def vectors(self, rows: npt.NDArray[np.int64], vocabulary: Vocabulary | None) -> SparseVectors:
         """Return the stored vectors of documents given by ascending rows.
@@ -261,8 +273,7 @@ class Segment:
         terms, scales = self.terms_and_scales
         try:
             if self.has_forward_index:
-                lists, codes = self.entries(rows)
-                counts = np.diff(self.forward[0])[rows]
+                lists, codes, counts = self.entries(rows)
             else:
                 lists, codes, counts = self._inverted(rows)
             offsets = np.concatenate([[0], np.cumsum(counts)])

@@ -1,6 +1,6 @@
 """Approximate top-k: candidates from a query's heaviest strong lists, scored in full.
 
-The strong lists of a query (see `kernels.forward`) are walked term at a time in windows of
+The strong lists of a query (see `kernels.layering`) are walked term at a time in windows of
 documents, as many as hold the wanted share of the query's mass. The documents with the best partial
 scores are candidates; their vectors are read from the forward index and scored exactly. This is
 SINDI's scheme (Li et al., 2025: windowed accumulation over mass-pruned postings, then re-scoring).
@@ -15,30 +15,25 @@ from numba import njit
 
 from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.filtering import clear_others, next_allowed
-from sparsearch.kernels.forward import LIST_WINDOW
-from sparsearch.kernels.intrinsics import prefetch
+from sparsearch.kernels.layering import LIST_WINDOW
+from sparsearch.kernels.rows import clip
+from sparsearch.kernels.scoring import clear_weights, score_documents, set_weights
 from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import LAST_DOCUMENT, make_key, select_best
 
 __all__ = [
     "add_postings",
-    "clip",
     "fit_scales",
     "gather_candidates",
     "keep_best",
     "score_candidates",
-    "score_documents",
     "search_candidates",
 ]
 
 _GROUP = 512
 _PIECE = 32
 _SAMPLE_WINDOWS = 8
-_CACHE_LINE = 64
-_AHEAD = 4
-"""Candidates whose vectors are on their way from memory while one is scored."""
-
 _LARGEST_SUM = 65535 // 255
 """What factors may add up to: a partial score has 16 bits, the code of a strong posting 8."""
 
@@ -103,13 +98,6 @@ def _open_strong(strong, located, multipliers, mass, n_documents, scale):  # typ
             room -= factor
             count += 1
     return numbers[:count], factors[:count]
-
-
-@njit(nogil=True, cache=True)
-def clip(start, stop, size):  # type: ignore[no-untyped-def]
-    """Return the part of a range that lies below ``size``."""
-    stop = max(min(stop, size), 0)
-    return min(max(start, 0), stop), stop
 
 
 @njit(nogil=True, cache=True)
@@ -298,70 +286,13 @@ def keep_best(keys, sizes, count):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _fetch(forward, row):  # type: ignore[no-untyped-def]
-    """Ask for a document's vector to be brought into the cache."""
-    offsets, numbers, codes = forward
-    start, stop = clip(offsets[row], offsets[row + 1], codes.size)
-    for i in range(start, stop, _CACHE_LINE // numbers.itemsize):
-        prefetch(numbers, i)  # type: ignore[call-arg]
-    for i in range(start, stop, _CACHE_LINE // codes.itemsize):
-        prefetch(codes, i)  # type: ignore[call-arg]
-
-
-@njit(nogil=True, cache=True)
-def score_documents(forward, base, candidates, weights, k, keys, size, threshold, ties):  # type: ignore[no-untyped-def]
-    """Score documents in full and offer them to the top k; return its size and the score to beat.
-
-    Parameters
-    ----------
-    forward : tuple
-        The segment's forward index.
-    base : int
-        Number of its first document.
-    candidates : ndarray of int64
-        Numbers of documents of the segment.
-    weights : ndarray of int32 [lists]
-        The query's multiplier of each list, 0 where it has none.
-    k, keys, size, threshold
-        The best so far, and the score to beat.
-    ties : int
-        0 if candidates come in ascending order; 1 if not, so that one with a score equal to the
-        k-th best may yet be the earlier.
-    """
-    offsets, numbers, codes = forward
-    n_lists = np.uint64(weights.size)
-    for i in range(-2 * _AHEAD, candidates.size):
-        if i + 2 * _AHEAD < candidates.size:
-            prefetch(offsets, candidates[i + 2 * _AHEAD] - base)  # type: ignore[call-arg]
-        if 0 <= i + _AHEAD < candidates.size:
-            _fetch(forward, candidates[i + _AHEAD] - base)
-        if i < 0:
-            continue
-        row = candidates[i] - base
-        score = np.int64(0)
-        # All of this is always so, unless a file was damaged, which must not damage the process.
-        start, stop = clip(offsets[row], offsets[row + 1], codes.size)
-        for j in range(np.uint64(start), np.uint64(stop)):
-            number = np.uint64(numbers[j])
-            if number < n_lists:
-                score += np.int64(weights[number]) * np.int64(codes[j])
-        if score > threshold:
-            keys[size] = make_key(score, candidates[i])
-            size += 1
-            if size == keys.size:
-                threshold = (select_best(keys, size, k) >> 32) - ties
-                size = k
-    return size, threshold
-
-
-@njit(nogil=True, cache=True)
 def score_candidates(forward, base, candidates, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
     """Score the candidates that lie in a segment, and offer them to the top k of their queries.
 
     Parameters
     ----------
     forward : tuple
-        The segment's forward index (see `kernels.forward`).
+        The segment's forward index (see `kernels.rows`).
     base : int
         Number of its first document.
     candidates : tuple of (keys, sizes)
@@ -379,9 +310,7 @@ def score_candidates(forward, base, candidates, queries, tops, scratch, start, s
     rows = np.empty(candidate_keys.shape[1], np.int64)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
-        for j in range(low, high):
-            if located[j] >= 0:
-                weights[located[j]] = multipliers[j]
+        lower = set_weights(weights, forward, located[low:high], multipliers[low:high])
         count = 0
         for j in range(candidate_sizes[i]):
             number = LAST_DOCUMENT - (candidate_keys[i, j] & LAST_DOCUMENT)
@@ -389,12 +318,10 @@ def score_candidates(forward, base, candidates, queries, tops, scratch, start, s
                 rows[count] = number
                 count += 1
         sizes[i], thresholds[i] = score_documents(
-            forward, base, rows[:count], weights, keys.shape[1] // 2, keys[i], sizes[i],
+            forward, base, rows[:count], (weights, lower), keys.shape[1] // 2, keys[i], sizes[i],
             thresholds[i], np.int64(1),
         )  # fmt: skip
-        for j in range(low, high):
-            if located[j] >= 0:
-                weights[located[j]] = 0
+        clear_weights(weights, forward, located[low:high])
 
 
 @njit(nogil=True, cache=True)

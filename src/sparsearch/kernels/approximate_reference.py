@@ -1,4 +1,4 @@
-"""Plain NumPy twins of `kernels.forward` and `kernels.approximate`."""
+"""Plain NumPy twins of `kernels.layering`, `kernels.scoring` and `kernels.approximate`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.kernels.forward import LIST_WINDOW, STRONG_SHARE
+from sparsearch.kernels.layering import LIST_WINDOW, STRONG_SHARE
 
 __all__ = [
     "choose_lists",
-    "copy_entries",
     "exact_scores",
     "factors",
     "largest_scale",
@@ -26,9 +25,9 @@ Array = npt.NDArray[Any]
 _LARGEST_SUM = 257
 
 
-def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
+def layered_lists(entries: tuple[Array, ...], scales: Array, shift: int) -> tuple[Array, ...]:
     """Twin of `index.layered.layered_lists`."""
-    offsets, numbers, codes = forward
+    offsets, numbers, codes = entries
     n_rows, n_lists = len(offsets) - 1, len(scales)
     weights = codes * scales[numbers].astype(np.float64)
     lists = numbers.astype(np.int64)
@@ -55,19 +54,8 @@ def layered_lists(forward: tuple[Array, ...], scales: Array, shift: int) -> tupl
     return list_offsets, places, upper[~weak], starts, tops
 
 
-def copy_entries(
-    forward: tuple[Array, ...], rows: Array, places: Array, steps: Array
-) -> tuple[Array, Array]:
-    """Twin of `kernels.forward.copy_entries`: the new numbers and codes."""
-    offsets, numbers, codes = forward
-    kept = [np.arange(offsets[row], offsets[row + 1]) for row in rows.tolist()]
-    at = np.concatenate([np.empty(0, np.int64), *kept])
-    shrunk = np.maximum(np.floor(np.ldexp(codes[at].astype(float), -steps[numbers[at]])), 1)
-    return places[numbers[at]], shrunk
-
-
 def quantise(weights: Array, scales: Array, max_code: int) -> Array:
-    """Twin of `kernels.forward.quantise`: the codes of weights, given the scale of each."""
+    """Twin of `kernels.layering.quantise`: the codes of weights, given the scale of each."""
     return np.clip(np.floor(weights / scales.astype(np.float64)), 1, max_code)
 
 
@@ -115,9 +103,9 @@ def partial_scores(
     return scores
 
 
-def exact_scores(forward: tuple[Array, ...], located: Array, multipliers: Array) -> Array:
-    """Return every document's score from the forward index; the twin of `score_candidates`."""
-    offsets, numbers, codes = forward
+def exact_scores(entries: tuple[Array, ...], located: Array, multipliers: Array) -> Array:
+    """Return every document's score; the twin of `score_candidates`."""
+    offsets, numbers, codes = entries
     weights = dict(zip(located.tolist(), multipliers.tolist(), strict=True))
     products = [
         weights.get(number, 0) * code

@@ -1,7 +1,7 @@
 """Exact top-k over the lists of approximate search: partial sums that are bounds, then full scores.
 
 Every posting stands in one of its term's two lists, the strong or the weak one (see
-`kernels.forward`). A query comes with a score to beat: that of the k-th best of an approximate
+`kernels.layering`). A query comes with a score to beat: that of the k-th best of an approximate
 search. The strong lists are walked, and of the weak ones those that can add most, until the rest
 can add only a share of that score. A document whose partial score, with all that may be missing
 from it, does not exceed the score to beat is not among the best k; the few others are scored in
@@ -17,10 +17,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sparsearch.kernels.approximate import add_postings, clip, score_documents
+from sparsearch.kernels.approximate import add_postings
 from sparsearch.kernels.compiling import ZERO
 from sparsearch.kernels.filtering import clear_others, next_allowed
-from sparsearch.kernels.forward import LEVELS, LIST_WINDOW, PLACE_BITS, level_top
+from sparsearch.kernels.layering import LEVELS, LIST_WINDOW, PLACE_BITS, level_top
+from sparsearch.kernels.rows import clip
+from sparsearch.kernels.scoring import clear_weights, score_documents, set_weights
 from sparsearch.kernels.sorting import sort_best_first
 from sparsearch.kernels.sweeping import clear, largest
 from sparsearch.kernels.topk import select_best
@@ -126,9 +128,11 @@ def _sweep(accumulators, bar, first, end, base, documents):  # type: ignore[no-u
 
 
 @njit(nogil=True, cache=True)
-def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, size, threshold):  # type: ignore[no-untyped-def]
-    lists, forward, shift = layers
+def _search_one(layers, allowed, base, opened, query, buffers, keys, size, threshold):  # type: ignore[no-untyped-def]
+    lists, forward = layers
     offsets, places, codes, starts, _ = lists
+    _, shift = forward[3]
+    _, lower = query
     n_rows = forward[0].size - 1
     numbers, factors, values, rest = opened
     n_strong = factors.size
@@ -140,7 +144,7 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
         # Scores only rise, so fewer and fewer lists need be walked.
         while walked > n_strong and rest[walked - 1] << shift <= threshold * share:
             walked -= 1
-        missing = (rest[walked] << shift) + slack
+        missing = (rest[walked] << shift) + lower
         # Nor need documents in none of the lists walked be scored. A code is less than twice what
         # is left of it when shifted (1 at least), so the other lists add less than `rest` says
         # twice, and that is not more than the score to beat.
@@ -163,7 +167,7 @@ def _search_one(layers, allowed, base, opened, slack, weights, buffers, keys, si
         clear_others(accumulators, allowed, first)
         count = _sweep(accumulators, bar, first, end, base, documents)
         size, threshold = score_documents(
-            forward, base, documents[:count], weights, k, keys, size, threshold, ZERO
+            forward, base, documents[:count], query, k, keys, size, threshold, ZERO
         )
     return size, threshold
 
@@ -174,31 +178,24 @@ def search_layers(layers, allowed, base, queries, tops, scratch, start, stop):  
 
     Parameters
     ----------
-    layers : tuple of (lists, forward, shift)
-        The layered lists and the forward index (see `kernels.forward`); by how many bits the codes
-        of the lists were shifted.
+    layers : tuple of (lists, forward)
+        The layered lists (see `kernels.layering`) and the forward index (see `kernels.rows`).
     allowed, base, queries, tops, start, stop
         As for `kernels.exact.search_segment`.
     scratch : tuple of (sums, weights)
         As for `kernels.approximate.gather_candidates`.
     """
-    lists, _, shift = layers
+    lists, forward = layers
     query_offsets, located, multipliers = queries
     keys, sizes, thresholds = tops
     accumulators, weights = scratch
     buffers = accumulators, np.empty(LIST_WINDOW, np.int64)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]
-        slack = np.int64(0)
-        for j in range(low, high):
-            if located[j] >= 0:
-                weights[located[j]] = multipliers[j]
-                slack += max(multipliers[j], 0) * ((1 << shift) - 1)
+        lower = set_weights(weights, forward, located[low:high], multipliers[low:high])
         opened = _open(lists, located[low:high], multipliers[low:high])
         sizes[i], thresholds[i] = _search_one(
-            layers, allowed, base, opened, slack, weights, buffers, keys[i], sizes[i],
+            layers, allowed, base, opened, (weights, lower), buffers, keys[i], sizes[i],
             thresholds[i],
         )  # fmt: skip
-        for j in range(low, high):
-            if located[j] >= 0:
-                weights[located[j]] = 0
+        clear_weights(weights, forward, located[low:high])

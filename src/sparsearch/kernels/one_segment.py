@@ -22,16 +22,16 @@ __all__ = ["search_one_counted", "search_one_segment"]
 
 @njit(nogil=True, cache=True)
 def _search_exactly(segment, allowed, first, queries, tops, scratch, start, stop):  # type: ignore[no-untyped-def]
-    _, _, lists, max_codes, forward, shift = segment
+    _, _, lists, max_codes, forward = segment
     strong = lists, max_codes
     search_candidates(strong, forward, allowed, queries, first, tops, scratch, start, stop)
     set_thresholds(tops)
-    search_layers((lists, forward, shift), allowed, ZERO, queries, tops, scratch, start, stop)
+    search_layers((lists, forward), allowed, ZERO, queries, tops, scratch, start, stop)
 
 
 @njit(nogil=True, cache=True)
 def _search_approximately(segment, allowed, efforts, queries, tops, scratch, n):  # type: ignore[no-untyped-def]
-    _, _, lists, max_codes, forward, _ = segment
+    _, _, lists, max_codes, forward = segment
     walk, first = efforts
     keys, sizes, thresholds = tops
     strong = lists, max_codes
@@ -71,9 +71,9 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
     ----------
     vectors : tuple of (offsets, terms, weights)
         Of all queries.
-    segment : tuple of (terms, scales, lists, max_codes, forward, shift)
-        The term of each list, what a step of its codes is worth, and its largest code; the layered
-        lists, the forward index, and by how many bits the codes of the lists were shifted.
+    segment : tuple of (terms, scales, lists, max_codes, forward)
+        The term of each list, what a step of its codes is worth, the layered lists, the largest
+        code of each term, and the forward index.
     allowed : ndarray of bool [documents] or [0]
         Documents that may be returned; empty when all may.
     settings : tuple of (max_code, walk, first)
@@ -86,7 +86,7 @@ def search_one_segment(vectors, segment, allowed, settings, found, scratch, star
         As for `kernels.approximate.gather_candidates`.
     start, stop : int
     """
-    terms, scales, _, _, _, _ = segment
+    terms, scales, _, _, _ = segment
     max_code, walk, first = settings
     n = stop - start
     queries, units = _plan(vectors, (terms, scales), max_code, start, stop)

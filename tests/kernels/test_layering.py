@@ -1,4 +1,4 @@
-"""The forward index and the layered lists equal their NumPy twins."""
+"""Codes and layered lists equal their NumPy twins."""
 
 from __future__ import annotations
 
@@ -13,42 +13,40 @@ from kernel_cases import Lists, random_lists
 
 from sparsearch.index.layered import choose_scales, code_vectors, layered_lists
 from sparsearch.kernels import approximate_reference as reference
-from sparsearch.kernels.forward import (
+from sparsearch.kernels.invert import transpose
+from sparsearch.kernels.layering import (
     LIST_WINDOW,
     PLACE_BITS,
     STRONG_SHARE,
-    copy_entries,
-    largest_codes,
     level_top,
     quantise,
     raise_largest,
     upper_shift,
 )
-from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.reference import transpose as transpose_reference
 from sparsearch.vectors import SparseVectors
 
 Arrays = tuple[np.ndarray, ...]
 
 
-def forward_of(lists: Lists, dtype: type = np.uint16) -> Arrays:
-    """Return the forward index by the kernel, after comparing it with its twin."""
+def entries_of(lists: Lists, dtype: type = np.uint16) -> Arrays:
+    """Return the entries by the kernel, after comparing it with its twin."""
     offsets, rows, codes = lists.arrays
     numbers = np.full(len(rows), 7, dtype)
-    forward_offsets, forward_codes = transpose(offsets, rows, codes, lists.n_rows, numbers)
-    forward = forward_offsets, numbers, forward_codes
-    assert_same(forward, transpose_reference(offsets, rows, codes, lists.n_rows))
-    assert [part.dtype for part in forward] == [np.int64, dtype, codes.dtype]
-    return forward
+    starts, ordered = transpose(offsets, rows, codes, lists.n_rows, numbers)
+    entries = starts, numbers, ordered
+    assert_same(entries, transpose_reference(offsets, rows, codes, lists.n_rows))
+    assert [part.dtype for part in entries] == [np.int64, dtype, codes.dtype]
+    return entries
 
 
-def layer(forward: Arrays, scales: np.ndarray) -> Arrays:
+def layer(entries: Arrays, scales: np.ndarray) -> Arrays:
     """Return the layered lists by the kernel, after comparing them with their twin."""
-    shift = upper_shift(forward[2])
-    lists = layered_lists(forward, scales, shift)
+    shift = upper_shift(entries[2])
+    lists = layered_lists(entries, scales, shift)
     for threads in (2, 5):
-        assert_same(layered_lists(forward, scales, shift, threads), lists)
-    assert_same(lists, reference.layered_lists(forward, scales, shift))
+        assert_same(layered_lists(entries, scales, shift, threads), lists)
+    assert_same(lists, reference.layered_lists(entries, scales, shift))
     assert [part.dtype for part in lists] == [
         np.int64, np.uint16, np.uint8, np.uint32, np.uint8,
     ]  # fmt: skip
@@ -101,20 +99,20 @@ def lists_and_scales(draw: st.DrawFn) -> tuple[Lists, np.ndarray]:
 @settings(max_examples=150)
 def test_equal_their_twins(case: tuple[Lists, np.ndarray], dtype: type) -> None:
     lists, scales = case
-    layer(forward_of(lists, dtype), scales)
+    layer(entries_of(lists, dtype), scales)
 
 
 @given(lists_and_scales())
 @settings(max_examples=50)
 def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
     lists, scales = case
-    forward = forward_of(lists)
-    layers = layer(forward, scales)
+    entries = entries_of(lists)
+    layers = layer(entries, scales)
     strong, weak = postings(layers)
-    shift, tops, n_terms = upper_shift(forward[2]), layers[4].tolist(), len(scales)
+    shift, tops, n_terms = upper_shift(entries[2]), layers[4].tolist(), len(scales)
     for row in range(lists.n_rows):
-        part = slice(forward[0][row], forward[0][row + 1])
-        numbers, codes = forward[1][part].astype(int), forward[2][part].astype(int)
+        part = slice(entries[0][row], entries[0][row + 1])
+        numbers, codes = entries[1][part].astype(int), entries[2][part].astype(int)
         weights = codes * scales[numbers].astype(np.float64)
         kept = [(row, number) in strong for number in numbers.tolist()]
         if len(numbers):
@@ -131,7 +129,7 @@ def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
             else:
                 # What it is taken for is a bound, and as close a one as quarters can be.
                 assert 0 <= weak[row, number] - upper < math.ceil(tops[n_terms + number] / 4)
-    assert len(strong) + len(weak) == len(forward[1])
+    assert len(strong) + len(weak) == len(entries[1])
 
 
 @pytest.mark.parametrize("max_code", [255, 4095])
@@ -141,7 +139,7 @@ def test_several_windows(n_rows: int, max_code: int) -> None:
     lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40], max_code)
     edges = np.unique([0, LIST_WINDOW - 1, min(LIST_WINDOW, n_rows - 1), n_rows - 1])
     lists.postings.append((edges, np.full(len(edges), max_code)))
-    layers = layer(forward_of(lists), np.full(7, 0.5, np.float32))
+    layers = layer(entries_of(lists), np.full(7, 0.5, np.float32))
     assert layers[3].shape == (14, -(-n_rows // LIST_WINDOW) + 1)
     strong, _ = postings(layers)
     assert all((row, 6) in strong for row in edges.tolist())
@@ -151,9 +149,9 @@ def test_more_lists_than_16_bits_number() -> None:
     rng = np.random.default_rng(3)
     count = 70_000
     lists = Lists([(np.array([i % 3]), rng.integers(1, 4096, 1)) for i in range(count)], 3)
-    forward = forward_of(lists, np.uint32)
-    assert forward[1].max() == count - 1
-    layer(forward, np.ones(count, np.float32))
+    entries = entries_of(lists, np.uint32)
+    assert entries[1].max() == count - 1
+    layer(entries, np.ones(count, np.float32))
 
 
 @pytest.mark.parametrize("n_rows", [0, 1, LIST_WINDOW + 1])
@@ -161,27 +159,27 @@ def test_more_lists_than_16_bits_number() -> None:
 def test_nothing(n_rows: int, n_lists: int) -> None:
     nothing = np.empty(0, np.int64)
     lists = Lists([(nothing, nothing)] * n_lists, n_rows)
-    layers = layer(forward_of(lists), np.ones(n_lists, np.float32))
+    layers = layer(entries_of(lists), np.ones(n_lists, np.float32))
     assert len(layers[1]) == 0
 
 
 def test_codes_of_zero_are_postings_too() -> None:
     lists = Lists([(np.arange(3), np.zeros(3)), (np.array([1]), np.array([9]))], 3)
-    layers = layer(forward_of(lists), np.ones(2, np.float32))
+    layers = layer(entries_of(lists), np.ones(2, np.float32))
     assert postings(layers) == ({(0, 0): 1, (1, 1): 9, (2, 0): 1}, {(1, 0): 1})
 
 
 def test_equal_weights_are_all_strong() -> None:
     lists = Lists([(np.arange(50), np.full(50, 77))] * 20, 50)
-    strong, weak = postings(layer(forward_of(lists), np.ones(20, np.float32)))
+    strong, weak = postings(layer(entries_of(lists), np.ones(20, np.float32)))
     assert (len(strong), len(weak)) == (20 * 50, 0)
 
 
 def test_a_small_code_of_12_bits_stays_present() -> None:
     lists = Lists([(np.array([0, 1]), np.array([3, 4095]))], 2)
-    forward = forward_of(lists)
-    assert forward[2].dtype == np.uint16
-    strong, weak = postings(layer(forward, np.ones(1, np.float32)))
+    entries = entries_of(lists)
+    assert entries[2].dtype == np.uint16
+    strong, weak = postings(layer(entries, np.ones(1, np.float32)))
     assert (strong, weak) == ({(0, 0): 1, (1, 0): 255}, {})
 
 
@@ -235,30 +233,5 @@ def test_vectors_in_parts(data: st.DataObject, max_code: int, dimension: int) ->
         codes = reference.quantise(whole.weights, scales[numbers], max_code)
         np.maximum.at(tops, numbers, codes)
         assert_same((coded.terms, coded.scales, coded.max_codes), (terms, scales, tops))
-        assert_same(coded.forward, (whole.offsets, numbers, codes))
-        assert coded.max_codes.dtype == coded.forward[2].dtype
-
-
-@given(lists_and_scales(), st.data(), st.sampled_from([np.uint16, np.uint32]))
-@settings(max_examples=100)
-def test_copying_documents(
-    case: tuple[Lists, np.ndarray], data: st.DataObject, dtype: type
-) -> None:
-    lists, _ = case
-    offsets, numbers, codes = forward_of(lists)
-    codes = np.maximum(codes, 1)
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    rows = np.flatnonzero(rng.random(lists.n_rows) < data.draw(st.sampled_from([0.0, 0.5, 1.0])))
-    kept = np.repeat(np.isin(np.arange(lists.n_rows), rows), np.diff(offsets))
-    n_lists = len(lists.postings)
-    largest = np.zeros(n_lists, codes.dtype)
-    np.maximum.at(largest, numbers[kept], codes[kept])
-    np.testing.assert_array_equal(largest_codes((offsets, numbers, codes), rows, n_lists), largest)
-
-    room = np.iinfo(codes.dtype).max // np.maximum(largest.astype(int), 1)
-    longer = -np.floor(np.log2(room)).astype(int)
-    steps = rng.integers(longer, 1 + rng.choice([0, 3, 16, 200], n_lists))
-    places = rng.permutation(n_lists).astype(dtype)
-    found = np.empty(kept.sum(), dtype), np.empty(kept.sum(), codes.dtype)
-    copy_entries((offsets, numbers, codes), rows, places, steps, *found)
-    assert_same(found, reference.copy_entries((offsets, numbers, codes), rows, places, steps))
+        assert_same(coded.entries, (whole.offsets, numbers, codes))
+        assert coded.max_codes.dtype == coded.entries[2].dtype

@@ -1,12 +1,11 @@
-"""A segment's vectors document by document, and its postings term by term, strong and weak apart.
+"""Documents' weights made codes, and their postings term by term, strong and weak apart.
 
 Searches find documents in the lists and score them in full from the forward index. The *strong*
 postings are the heaviest of every document: approximate search looks at no others. Pruning
 documents by their mass is that of SINDI (Li et al., 2025); a threshold relative to each document's
 own weights needs no sorting and does not depend on other documents.
 
-- A forward index is ``(offsets, lists, codes)``: int64 [documents + 1]; the number of each
-  posting's list, ascending within a document, uint16 or uint32; its code, uint8 or uint16.
+- Entries and the forward index, which is made of them, are those of `kernels.rows`.
 - Layered lists are ``(offsets, places, codes, starts, tops)``. The strong postings of term ``i`` of
   n are list ``i``, its weak ones list ``n + i``. int64 [2 n + 1]; the document's place in its
   window of `LIST_WINDOW` documents, uint16; the upper 8 bits of its code, uint8 [strong postings];
@@ -32,10 +31,8 @@ __all__ = [
     "PLACE_BITS",
     "STRONG_SHARE",
     "add_up_counts",
-    "copy_entries",
     "count_layers",
     "fill_layers",
-    "largest_codes",
     "level_top",
     "quantise",
     "raise_largest",
@@ -112,47 +109,6 @@ def _threshold(numbers, codes, scales):  # type: ignore[no-untyped-def]
     return STRONG_SHARE * squares / mass if mass > 0 else 0.0
 
 
-@njit(nogil=True, cache=True)
-def largest_codes(forward, rows, n_lists):  # type: ignore[no-untyped-def]
-    """Return the largest code that documents have in each list, 0 where none has: [n_lists]."""
-    offsets, numbers, codes = forward
-    largest = np.zeros(n_lists, codes.dtype)
-    for row in rows:
-        for i in range(offsets[row], offsets[row + 1]):
-            largest[numbers[i]] = max(largest[numbers[i]], codes[i])
-    return largest
-
-
-@njit(nogil=True, cache=True)
-def copy_entries(forward, rows, places, steps, numbers, codes):  # type: ignore[no-untyped-def]
-    """Copy documents' entries, their lists renumbered and their codes in other steps.
-
-    Parameters
-    ----------
-    forward : tuple
-        The forward index.
-    rows : ndarray of int64
-        The documents.
-    places : ndarray of the dtype of `numbers` [lists]
-        The new number of each list.
-    steps : ndarray of int64 [lists]
-        By how many bits the codes of each list become shorter, rounded down, but 1 at least;
-        longer, if negative.
-    numbers, codes : ndarray
-        Filled in place with the entries of these documents, one after the other.
-    """
-    offsets, old_numbers, old_codes = forward
-    end = 0
-    for row in rows:
-        for i in range(offsets[row], offsets[row + 1]):
-            number = old_numbers[i]
-            code, step = np.int64(old_codes[i]), steps[number]
-            numbers[end] = places[number]
-            # From 16 bits on, nothing is left of any code.
-            codes[end] = max(code >> min(step, 16), 1) if step >= 0 else code << -step
-            end += 1
-
-
 @inner
 def level_top(level, top):  # type: ignore[no-untyped-def]
     """Return the largest code of a level, 0 to 3, of a list whose largest code is ``top``."""
@@ -166,13 +122,12 @@ def _upper(code, shift):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def count_layers(forward, layering, windows, starts, tops):  # type: ignore[no-untyped-def]
+def count_layers(entries, layering, windows, starts, tops):  # type: ignore[no-untyped-def]
     """Count the postings of each list in some windows of documents, and find their largest codes.
 
     Parameters
     ----------
-    forward : tuple
-        The forward index.
+    entries : tuple of (offsets, numbers, codes)
     layering : tuple of (scales, thresholds, shift)
         What one step of a code is worth, float32 [lists]; the weight from which a document's
         postings are strong, float64 [documents], filled in place for these windows; by how many
@@ -184,7 +139,7 @@ def count_layers(forward, layering, windows, starts, tops):  # type: ignore[no-u
     tops : ndarray of uint8 [2 lists]
         Raised in place to the largest codes.
     """
-    offsets, numbers, codes = forward
+    offsets, numbers, codes = entries
     scales, thresholds, shift = layering
     n_lists, n_rows = scales.size, offsets.size - 1
     # Of its own, because a column of a large array takes a cache line for each count.
@@ -218,9 +173,9 @@ def add_up_counts(starts):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def _sort_window(forward, layering, window, starts, buffers):  # type: ignore[no-untyped-def]
+def _sort_window(entries, layering, window, starts, buffers):  # type: ignore[no-untyped-def]
     """Sort a window's postings by list into buffers; leave in ``ends`` where each list ends."""
-    offsets, numbers, codes = forward
+    offsets, numbers, codes = entries
     scales, thresholds, shift = layering
     ends, sorted_places, sorted_codes = buffers
     n_lists = scales.size
@@ -250,19 +205,18 @@ def _add_level(place, code, top):  # type: ignore[no-untyped-def]
 
 
 @njit(nogil=True, cache=True)
-def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-def]
+def fill_layers(entries, layering, windows, lists):  # type: ignore[no-untyped-def]
     """Write the postings of some windows of documents into the layered lists.
 
     Parameters
     ----------
-    forward : tuple
-        The forward index.
+    entries : tuple of (offsets, numbers, codes)
     layering, windows
         As `count_layers` leaves them, and for the same windows.
     lists : tuple
         The layered lists. Places and codes are filled in place, the rest is read.
     """
-    row_offsets, n_rows = forward[0], forward[0].size - 1
+    row_offsets, n_rows = entries[0], entries[0].size - 1
     offsets, places, strong_codes, starts, tops = lists
     largest = 0
     for window in range(windows[0], windows[1]):
@@ -272,7 +226,7 @@ def fill_layers(forward, layering, windows, lists):  # type: ignore[no-untyped-d
     ends = np.empty(tops.size, np.uint32)
     sorted_places, sorted_codes = np.empty(largest, np.uint16), np.empty(largest, np.uint8)
     for window in range(windows[0], windows[1]):
-        _sort_window(forward, layering, window, starts, (ends, sorted_places, sorted_codes))
+        _sort_window(entries, layering, window, starts, (ends, sorted_places, sorted_codes))
         start = np.int64(0)
         for number in range(tops.size):
             to = offsets[number] + np.int64(starts[number, window]) - start
