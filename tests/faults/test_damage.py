@@ -154,9 +154,9 @@ def _spoil(folder: Path, name: str) -> None:
     ("kind", "name"),
     [
         *(("whole", name) for name in ("offsets", "places", "windows", "long_before")),
-        *(("vectors", name) for name in ("list_offsets", "list_places", "list_starts")),
+        *(("vectors", name) for name in ("list_offsets", "strong_places", "list_starts")),
         *(("vectors", name) for name in ("list_tops", "forward_offsets", "forward_rows")),
-        ("vectors", "forward_ranks"),
+        *(("vectors", name) for name in ("forward_ranks", "weak_bytes", "weak_counts")),
     ],
 )
 def test_a_damaged_posting_does_not_damage_the_process(

@@ -59,12 +59,12 @@ def test_posting_lists_of_an_unreleased_version(
 
 
 @pytest.mark.parametrize(
-    ("encoder", "old", "new"), [("bm25", "rows", "places"), (None, "forward_lists", "forward_rows")]
+    ("encoder", "old", "new"), [("bm25", "rows", "places"), (None, "list_places", "weak_bytes")]
 )
 def test_arrays_of_unreleased_versions(
     encoder: str | None, old: str, new: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They had whole rows in place of places, and whole numbers of lists in vectors."""
+    """They had whole rows in place of places, and two bytes for each weak posting."""
     with Index.create(tmp_path / "index", encoder) as index:
         if encoder is None:
             index.add_vectors(["a"], SparseVectors.from_dicts([{0: 1.0}]))

@@ -220,7 +220,7 @@ def test_a_score_of_31_bits() -> None:
 def test_damaged_numbers_do_not_damage_the_process(seed: int) -> None:
     rng = np.random.default_rng(seed)
     segment = Segment(random_lists(rng, 9000, [3000, 50, 700], 255))
-    for damaged in (*segment.layers[1:3], segment.layers[4], *segment.forward[1:3]):
+    for damaged in (*segment.layers[1:3], *segment.layers[4:], *segment.forward[1:3]):
         limit = np.iinfo(damaged.dtype).max
         damaged[:] = rng.integers(0, limit, len(damaged), dtype=damaged.dtype, endpoint=True)
     collection = Collection([segment], [[(0, 5), (1, 300), (2, 70)], [(1, 1)]])

@@ -15,8 +15,8 @@ from sparsearch.index.layered import choose_scales, code_vectors, layered_lists
 from sparsearch.kernels import approximate_reference as reference
 from sparsearch.kernels.invert import transpose
 from sparsearch.kernels.layering import (
+    LEADING,
     LIST_WINDOW,
-    PLACE_BITS,
     STRONG_SHARE,
     level_top,
     quantise,
@@ -48,7 +48,7 @@ def layer(entries: Arrays, scales: np.ndarray) -> Arrays:
         assert_same(layered_lists(entries, scales, shift, threads), lists)
     assert_same(lists, reference.layered_lists(entries, scales, shift))
     assert [part.dtype for part in lists] == [
-        np.int64, np.uint16, np.uint8, np.uint32, np.uint8,
+        np.int64, np.uint16, np.uint8, np.uint32, np.uint8, np.uint8, np.uint32,
     ]  # fmt: skip
     return lists
 
@@ -63,24 +63,44 @@ def postings(lists: Arrays) -> tuple[dict[tuple[int, int], int], ...]:
 
     Those of weak ones are what they are taken for.
     """
-    offsets, places, codes, starts, tops = lists
+    offsets, places, codes, starts, tops, weak, weak_counts = lists
     found: tuple[dict[tuple[int, int], int], ...] = ({}, {})
     n_terms = len(tops) // 2
-    for number in range(2 * n_terms):
+    for number in range(n_terms):
         sizes = np.diff(starts[number].astype(np.int64))
         windows = np.repeat(np.arange(len(sizes)), sizes)
         part = slice(offsets[number], offsets[number + 1])
-        rows = windows * LIST_WINDOW + places[part] % LIST_WINDOW
+        rows = windows * LIST_WINDOW + places[part]
         assert (np.diff(rows) > 0).all()
-        if number < n_terms:
-            held = codes[part]
-            assert (places[part] < LIST_WINDOW).all()
+        assert tops[number] == codes[part].max(initial=0)
+        for row, code in zip(rows.tolist(), codes[part].tolist(), strict=True):
+            found[0][row, number] = code
+    for number in range(n_terms, 2 * n_terms):
+        held = weak[offsets[number] - offsets[n_terms] : offsets[number + 1] - offsets[n_terms]]
+        count = int(weak_counts[number - n_terms])
+        pairs = read_weak(held.tobytes(), starts[number].tolist(), count)
+        rows = np.array([row for row, _ in pairs])
+        assert (np.diff(rows) > 0).all()
+        assert len(rows) == count
+        for row, level in pairs:
+            found[1][row, number - n_terms] = level_top(level, tops[number])
+    return found
+
+
+def read_weak(held: bytes, starts: list[int], count: int) -> list[tuple[int, int]]:
+    """Return the row and the level of each posting of a weak list."""
+    found = []
+    for window, (start, stop) in enumerate(pairwise(starts)):
+        own, place = held[start:stop], 0
+        if len(held) == 2 * count:
+            for first, second in zip(own[::2], own[1::2], strict=True):
+                level, place = divmod(first + 256 * second, LIST_WINDOW)
+                found.append((window * LIST_WINDOW + place, level))
         else:
-            quarters = np.array([level_top(level, tops[number]) for level in range(4)])
-            held = quarters[places[part] >> PLACE_BITS]
-        assert tops[number] == held.max(initial=0)
-        for row, code in zip(rows.tolist(), held.tolist(), strict=True):
-            found[number // n_terms][row, number % n_terms] = code
+            for byte in own:
+                place += byte >> 2
+                if byte >> 2 < LEADING:
+                    found.append((window * LIST_WINDOW + place, byte & 3))
     return found
 
 
@@ -136,13 +156,13 @@ def test_what_is_strong(case: tuple[Lists, np.ndarray]) -> None:
 @pytest.mark.parametrize("n_rows", [LIST_WINDOW, LIST_WINDOW + 1, 3 * LIST_WINDOW - 5])
 def test_several_windows(n_rows: int, max_code: int) -> None:
     rng = np.random.default_rng(n_rows)
-    lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40], max_code)
+    lists = random_lists(rng, n_rows, [n_rows, 1, 0, n_rows // 3, 500, 40, n_rows // 45], max_code)
     edges = np.unique([0, LIST_WINDOW - 1, min(LIST_WINDOW, n_rows - 1), n_rows - 1])
     lists.postings.append((edges, np.full(len(edges), max_code)))
-    layers = layer(entries_of(lists), np.full(7, 0.5, np.float32))
-    assert layers[3].shape == (14, -(-n_rows // LIST_WINDOW) + 1)
+    layers = layer(entries_of(lists), np.full(8, 0.5, np.float32))
+    assert layers[3].shape == (16, -(-n_rows // LIST_WINDOW) + 1)
     strong, _ = postings(layers)
-    assert all((row, 6) in strong for row in edges.tolist())
+    assert all((row, 7) in strong for row in edges.tolist())
 
 
 def test_more_lists_than_16_bits_number() -> None:

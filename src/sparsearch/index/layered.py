@@ -141,8 +141,8 @@ def layered_arrays(vectors: CodedVectors, threads: int) -> dict[str, Array]:
     """Return a segment's arrays (see `kernels.layering` and `kernels.rows`)."""
     shift = upper_shift(vectors.max_codes)
     lists = layered_lists(vectors.entries, vectors.scales, shift, threads)
-    strong, weak = np.split(np.diff(lists[0]), 2)
-    forward = forward_index(vectors.entries, strong + weak, shift, threads)
+    frequencies = np.diff(lists[0][: len(vectors.scales) + 1]) + lists[6]
+    forward = forward_index(vectors.entries, frequencies, shift, threads)
     return {
         "terms": vectors.terms,
         "scales": vectors.scales,
@@ -215,26 +215,27 @@ def layered_lists(entries: Arrays, scales: Array, shift: int, threads: int = 1) 
     cuts = np.linspace(0, n_windows, min(threads, max(n_windows, 1)) + 1).astype(int).tolist()
     shares = list(pairwise(cuts))
     thresholds = np.empty(n_documents, np.float64)
-    starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
+    postings = np.empty((2 * n_lists, n_windows), np.uint32)
+    leading = np.empty((n_lists, n_windows), np.uint32)
     layering = scales, thresholds, shift
 
     with ThreadPoolExecutor(len(shares)) as pool:
 
         def count(windows: tuple[int, int]) -> Array:
             tops = np.zeros(2 * n_lists, np.uint8)
-            count_layers(entries, layering, windows, starts, tops)
+            count_layers(entries, layering, windows, (postings, leading), tops)
             return tops
 
         tops = np.maximum.reduce(list(pool.map(count, shares)))
-        offsets = add_up_counts(starts)
-        places = np.empty(offsets[-1], np.uint16)
-        codes = np.empty(offsets[n_lists], np.uint8)
-
-        def fill(windows: tuple[int, int]) -> None:
-            fill_layers(entries, layering, windows, (offsets, places, codes, starts, tops))
-
-        list(pool.map(fill, shares))
-    return offsets, places, codes, starts, tops
+        starts = np.empty((2 * n_lists, n_windows + 1), np.uint32)
+        weak_counts = np.empty(n_lists, np.uint32)
+        offsets = add_up_counts((postings, leading), starts, weak_counts)
+        n_strong = offsets[n_lists]
+        places, codes = np.empty(n_strong, np.uint16), np.empty(n_strong, np.uint8)
+        weak = np.empty(offsets[-1] - n_strong, np.uint8)
+        lists = offsets, places, codes, starts, tops, weak, weak_counts
+        list(pool.map(lambda own: fill_layers(entries, layering, own, postings, lists), shares))
+    return lists
 
 
 def choose_scales(largest: Array, max_code: int) -> npt.NDArray[np.float32]:

@@ -29,7 +29,10 @@ _COUNT_LISTS = ("codes", "max_codes", "dense_lists", "planes", "maxima")
 
 FORWARD = ("forward_offsets", "forward_rows", "forward_ranks")
 """Names of the forward index's arrays, in the order in which the kernels take them."""
-LISTS = ("list_offsets", "list_places", "strong_codes", "list_starts", "list_tops")
+LISTS = (
+    "list_offsets", "strong_places", "strong_codes", "list_starts", "list_tops", "weak_bytes",
+    "weak_counts",
+)  # fmt: skip
 """Names of the layered lists' arrays, in the order in which the kernels take them."""
 
 LENGTHS = "lengths"
@@ -93,7 +96,7 @@ class Segment:
     def _has_known_form(self) -> bool:
         """Whether posting lists are as kernels take them: some of unreleased versions were not."""
         if self.has_forward_index:
-            starts, window, lately = "list_starts", LIST_WINDOW, "forward_rows"
+            starts, window, lately = "list_starts", LIST_WINDOW, "weak_bytes"
         else:
             starts, window, lately = "window_starts", WINDOW, "places"
         n_windows = -(-self.n_documents // window)
@@ -104,10 +107,12 @@ class Segment:
         """Documents held, deleted ones included."""
         return int(self.attributes["documents"])
 
-    @property
+    @cached_property
     def n_postings(self) -> int:
         """Postings held, those of deleted documents included."""
-        return len(self.arrays["list_places" if self.has_forward_index else "codes"])
+        if not self.has_forward_index:
+            return len(self.arrays["codes"])
+        return len(self.arrays["strong_codes"]) + int(self.arrays["weak_counts"].sum())
 
     @property
     def average_length(self) -> float | None:
@@ -235,8 +240,7 @@ class Segment:
         at = np.minimum(np.searchsorted(terms, term_ids), len(terms) - 1)
         if self.has_forward_index:
             offsets = self.arrays["list_offsets"]
-            weak = at + len(terms)
-            sizes = offsets[at + 1] - offsets[at] + offsets[weak + 1] - offsets[weak]
+            sizes = offsets[at + 1] - offsets[at] + self.arrays["weak_counts"][at]
         else:
             offsets = self.arrays["offsets"]
             sizes = offsets[at + 1] - offsets[at]

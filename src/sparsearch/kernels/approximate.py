@@ -141,7 +141,7 @@ def _gather_from(which, lists, opened, allowed, base, count, keys, size, bar, ac
     ``which`` is ``(stride, is_sampled, is_other)``: whether every so many-th window is one of them,
     and whether those in between are.
     """
-    offsets, places, codes, starts, _ = lists
+    offsets, places, codes, starts, _, _, _ = lists
     numbers, factors = opened
     stride, is_sampled, is_other = which
     for window in range(starts.shape[1] - 1):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sparsearch.kernels.layering import LIST_WINDOW, STRONG_SHARE
+from sparsearch.kernels.layering import LEADING, LIST_WINDOW, STRONG_SHARE
 
 __all__ = [
     "choose_lists",
@@ -40,18 +40,38 @@ def layered_lists(entries: tuple[Array, ...], scales: Array, shift: int) -> tupl
     rows = np.repeat(np.arange(n_rows), np.diff(offsets))
     order = np.argsort(lists, kind="stable")
     lists, rows = lists[order], rows[order]
-    upper = np.maximum(codes[order] >> shift, 1)
-    counts = np.zeros((2 * n_lists, -(-n_rows // LIST_WINDOW)), np.int64)
-    np.add.at(counts, (lists, rows // LIST_WINDOW), 1)
-    starts = np.concatenate([np.zeros((2 * n_lists, 1)), np.cumsum(counts, axis=1)], axis=1)
+    upper = np.maximum(codes[order] >> shift, 1).astype(int)
     tops = np.zeros(2 * n_lists, np.int64)
     np.maximum.at(tops, lists, upper)
-    list_offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
-    places = rows % LIST_WINDOW
-    weak = lists >= n_lists
-    quarters = np.ceil(np.outer(tops, [0.25, 0.5, 0.75]))
-    places[weak] += LIST_WINDOW * (upper[:, None] > quarters[lists]).sum(axis=1)[weak]
-    return list_offsets, places, upper[~weak], starts, tops
+    strong = lists < n_lists
+    weak_counts = np.bincount(lists[~strong] - n_lists, minlength=n_lists)
+    n_windows = -(-n_rows // LIST_WINDOW)
+    sizes = np.zeros((2 * n_lists, n_windows + 1), np.int64)
+    np.add.at(sizes, (lists[strong], rows[strong] // LIST_WINDOW + 1), 1)
+    weak = b""
+    for number in range(n_lists, 2 * n_lists):
+        own = lists == number
+        quarters = np.ceil(tops[number] * np.array([0.25, 0.5, 0.75]))
+        levels = (upper[own][:, None] > quarters).sum(axis=1)
+        windows = _weak_windows(rows[own], levels, n_windows)
+        sizes[number, 1:] = [len(window) for window in windows]
+        weak += b"".join(windows)
+    starts = np.cumsum(sizes, axis=1)
+    offsets = np.concatenate([[0], np.cumsum(starts[:, -1])])
+    places = rows[strong] % LIST_WINDOW
+    return offsets, places, upper[strong], starts, tops, np.frombuffer(weak, np.uint8), weak_counts
+
+
+def _weak_windows(rows: Array, levels: Array, n_windows: int) -> list[bytes]:
+    """Return the bytes of each window of a weak list, in the form that takes fewer."""
+    wide, steps, before = [b""] * n_windows, [b""] * n_windows, [0] * n_windows
+    for row, level in zip(rows.tolist(), levels.tolist(), strict=True):
+        window, place = divmod(row, LIST_WINDOW)
+        wide[window] += (place + LIST_WINDOW * level).to_bytes(2, "little")
+        leading, step = divmod(place - before[window], LEADING)
+        steps[window] += bytes([4 * LEADING] * leading + [4 * step + level])
+        before[window] = place
+    return min(wide, steps, key=lambda windows: sum(map(len, windows)))
 
 
 def quantise(weights: Array, scales: Array, max_code: int) -> Array:
@@ -94,7 +114,7 @@ def partial_scores(
     lists: tuple[Array, ...], numbers: Array, factors: Sequence[int], n_rows: int
 ) -> Array:
     """Return every document's sum of strong codes times factors; what candidates are chosen by."""
-    offsets, places, codes, starts, _ = lists
+    offsets, places, codes, starts = lists[:4]
     scores = np.zeros(n_rows, np.int64)
     for number, factor in zip(numbers.tolist(), factors, strict=True):
         part = slice(offsets[number], offsets[number + 1])

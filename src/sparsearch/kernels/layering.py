@@ -6,12 +6,18 @@ documents by their mass is that of SINDI (Li et al., 2025); a threshold relative
 own weights needs no sorting and does not depend on other documents.
 
 - Entries and the forward index, which is made of them, are those of `kernels.rows`.
-- Layered lists are ``(offsets, places, codes, starts, tops)``. The strong postings of term ``i`` of
-  n are list ``i``, its weak ones list ``n + i``. int64 [2 n + 1]; the document's place in its
-  window of `LIST_WINDOW` documents, uint16; the upper 8 bits of its code, uint8 [strong postings];
-  where in the list each window starts, uint32 [2 n, windows + 1]; the largest of the list's codes,
-  uint8 [2 n]. Of weak postings only the level is known, which quarter of the codes up to the list's
-  largest the code lies in (see `level_top`): it stands in the two upper bits of the place.
+- Layered lists are ``(offsets, places, codes, starts, tops, weak, weak_counts)``. The strong
+  postings of term ``i`` of n are list ``i``, its weak ones list ``n + i``. Where each list starts,
+  in strong postings and then in bytes of weak ones, int64 [2 n + 1]; of strong postings the place
+  in a window of `LIST_WINDOW` documents, uint16, and the upper 8 bits of the code, uint8; where in
+  the list each window starts, uint32 [2 n, windows + 1]; the largest of the list's codes, uint8
+  [2 n]; the bytes of weak postings, uint8; how many of them each list has, uint32 [n].
+
+Of a weak posting only the level is known, which quarter of the codes up to the list's largest its
+code lies in (see `level_top`). Lists come in two forms, whichever is shorter. *Wide* ones have two
+bytes a posting, the lower first: the place, and the level in the two upper bits. The others have a
+byte: in its lower two bits the level, above them the step from the place before, the first of a
+window from 0. A step of `LEADING` is no posting; it leads on where steps are longer, its level is 0.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from sparsearch.kernels.compiling import inner
 from sparsearch.kernels.lists import LOW_BITS
 
 __all__ = [
+    "LEADING",
     "LEVELS",
     "LIST_WINDOW",
     "PLACE_BITS",
@@ -33,6 +40,7 @@ __all__ = [
     "add_up_counts",
     "count_layers",
     "fill_layers",
+    "is_wide",
     "level_top",
     "quantise",
     "raise_largest",
@@ -46,7 +54,11 @@ LIST_WINDOW = 1 << PLACE_BITS
 """Documents to a window: accumulators of 16 bits fit a first-level cache, those of 32 bits a
 second-level one. Part of the file format."""
 
-LEVELS = 1 << (16 - PLACE_BITS)
+_LEVEL_BITS = 16 - PLACE_BITS
+LEVELS = 1 << _LEVEL_BITS
+
+LEADING = (1 << 8 - _LEVEL_BITS) - 1
+"""The step in a byte that is no posting. Part of the file format."""
 
 STRONG_SHARE = 0.8
 """A posting is strong if it weighs at least this share of the mean weight of a unit of mass, which
@@ -116,13 +128,19 @@ def level_top(level, top):  # type: ignore[no-untyped-def]
 
 
 @inner
+def is_wide(n_bytes, count):  # type: ignore[no-untyped-def]
+    """Return whether a weak list has two bytes a posting, given its lengths in both."""
+    return n_bytes >= 2 * count
+
+
+@inner
 def _upper(code, shift):  # type: ignore[no-untyped-def]
     """Return the upper bits of a code; what is left of a small one must still count as present."""
     return np.uint8(max(np.int64(code) >> shift, 1))
 
 
 @njit(nogil=True, cache=True)
-def count_layers(entries, layering, windows, starts, tops):  # type: ignore[no-untyped-def]
+def count_layers(entries, layering, windows, counts, tops):  # type: ignore[no-untyped-def]
     """Count the postings of each list in some windows of documents, and find their largest codes.
 
     Parameters
@@ -133,19 +151,25 @@ def count_layers(entries, layering, windows, starts, tops):  # type: ignore[no-u
         postings are strong, float64 [documents], filled in place for these windows; by how many
         bits codes are shifted to fit the lists, as `upper_shift` returns.
     windows : tuple of (first, stop)
-    starts : ndarray of uint32 [2 lists, windows + 1]
-        Column ``i + 1`` is filled in place with how many postings each layered list has in window
-        ``i``.
+    counts : tuple of (postings, leading)
+        How many postings each layered list has in each window, uint32 [2 lists, windows], and how
+        many steps that are none its weak ones need, uint32 [lists, windows]; filled in place.
     tops : ndarray of uint8 [2 lists]
         Raised in place to the largest codes.
     """
     offsets, numbers, codes = entries
     scales, thresholds, shift = layering
     n_lists, n_rows = scales.size, offsets.size - 1
-    # Of its own, because a column of a large array takes a cache line for each count.
-    counts = np.empty(2 * n_lists, np.uint32)
+    postings, leading = counts
+    # Of their own, because a column of a large array takes a cache line for each count.
+    own, led, last = (
+        np.empty(2 * n_lists, np.int64),
+        np.empty(2 * n_lists, np.int64),
+        np.empty(2 * n_lists, np.int64),
+    )
     for window in range(windows[0], windows[1]):
-        counts[:] = 0
+        for number in range(2 * n_lists):
+            own[number] = led[number] = last[number] = 0
         first = window * LIST_WINDOW
         for row in range(first, min(first + LIST_WINDOW, n_rows)):
             part = slice(offsets[row], offsets[row + 1])
@@ -154,26 +178,53 @@ def count_layers(entries, layering, windows, starts, tops):  # type: ignore[no-u
                 number = np.int64(numbers[i])
                 weak = np.float64(codes[i]) * np.float64(scales[number]) < thresholds[row]
                 number += weak * n_lists
-                counts[number] += 1
+                own[number] += 1
+                led[number] += (row - first - last[number]) // LEADING
+                last[number] = row - first
                 tops[number] = max(tops[number], _upper(codes[i], shift))
         for number in range(2 * n_lists):  # an assignment to the column takes 2 s to compile
-            starts[number, window + 1] = counts[number]
+            postings[number, window] = own[number]
+        for number in range(n_lists):
+            leading[number, window] = led[n_lists + number]
 
 
 @njit(nogil=True, cache=True)
-def add_up_counts(starts):  # type: ignore[no-untyped-def]
-    """Turn counts, as `count_layers` leaves them, into starts; return the lists' offsets."""
-    n_windows = starts.shape[1] - 1
-    offsets = np.zeros(starts.shape[0] + 1, np.int64)
-    for number in range(starts.shape[0]):
+def add_up_counts(counts, starts, weak_counts):  # type: ignore[no-untyped-def]
+    """Turn counts, as `count_layers` leaves them, into starts; return the lists' offsets.
+
+    Parameters
+    ----------
+    counts : tuple of (postings, leading)
+    starts : ndarray of uint32 [2 lists, windows + 1]
+    weak_counts : ndarray of uint32 [lists]
+        Both filled in place; they are those of the layered lists.
+    """
+    postings, leading = counts
+    n_lists, n_windows = leading.shape
+    offsets = np.zeros(2 * n_lists + 1, np.int64)
+    for number in range(2 * n_lists):
+        weak = number - n_lists
+        count = n_bytes = np.int64(0)
         for window in range(n_windows):
-            starts[number, window + 1] += starts[number, window]
+            count += postings[number, window]
+            n_bytes += postings[number, window]
+            if weak >= 0:
+                n_bytes += leading[weak, window]
+        wide = weak >= 0 and is_wide(n_bytes, count)
+        if weak >= 0:
+            weak_counts[weak] = count
+        starts[number, 0] = 0
+        for window in range(n_windows):
+            size = np.int64(postings[number, window])
+            if weak >= 0:
+                size = 2 * size if wide else size + leading[weak, window]
+            starts[number, window + 1] = starts[number, window] + size
         offsets[number + 1] = offsets[number] + starts[number, n_windows]
     return offsets
 
 
 @njit(nogil=True, cache=True)
-def _sort_window(entries, layering, window, starts, buffers):  # type: ignore[no-untyped-def]
+def _sort_window(entries, layering, window, postings, buffers):  # type: ignore[no-untyped-def]
     """Sort a window's postings by list into buffers; leave in ``ends`` where each list ends."""
     offsets, numbers, codes = entries
     scales, thresholds, shift = layering
@@ -182,7 +233,7 @@ def _sort_window(entries, layering, window, starts, buffers):  # type: ignore[no
     count = np.uint32(0)
     for number in range(2 * n_lists):
         ends[number] = count
-        count += starts[number, window + 1] - starts[number, window]
+        count += postings[number, window]
     first = window * LIST_WINDOW
     for row in range(first, min(first + LIST_WINDOW, offsets.size - 1)):
         for i in range(offsets[row], offsets[row + 1]):
@@ -196,28 +247,55 @@ def _sort_window(entries, layering, window, starts, buffers):  # type: ignore[no
 
 
 @inner
-def _add_level(place, code, top):  # type: ignore[no-untyped-def]
-    """Return a place with the level of a code in the bits above."""
+def _level(code, top):  # type: ignore[no-untyped-def]
     level = 0
     for i in range(LEVELS - 1):
         level += code > level_top(i, top)
-    return np.uint16(place | level << PLACE_BITS)
+    return level
+
+
+@inner
+def _write_wide(window, top, weak, at):  # type: ignore[no-untyped-def]
+    """Write a window's weak postings of a list, two bytes each."""
+    places, codes, start, end = window
+    for i in range(start, end):
+        value = np.int64(places[i]) | _level(codes[i], top) << PLACE_BITS
+        weak[at] = value & 255
+        weak[at + 1] = value >> 8
+        at += 2
+
+
+@inner
+def _write_steps(window, top, weak, at):  # type: ignore[no-untyped-def]
+    """Write a window's weak postings of a list as steps, a byte each."""
+    places, codes, start, end = window
+    before = np.int64(0)
+    for i in range(start, end):
+        step = np.int64(places[i]) - before
+        before += step
+        while step >= LEADING:
+            weak[at] = LEADING << _LEVEL_BITS
+            step -= LEADING
+            at += 1
+        weak[at] = step << _LEVEL_BITS | _level(codes[i], top)
+        at += 1
 
 
 @njit(nogil=True, cache=True)
-def fill_layers(entries, layering, windows, lists):  # type: ignore[no-untyped-def]
+def fill_layers(entries, layering, windows, postings, lists):  # type: ignore[no-untyped-def]
     """Write the postings of some windows of documents into the layered lists.
 
     Parameters
     ----------
     entries : tuple of (offsets, numbers, codes)
-    layering, windows
+    layering, windows, postings
         As `count_layers` leaves them, and for the same windows.
     lists : tuple
-        The layered lists. Places and codes are filled in place, the rest is read.
+        The layered lists. Places, codes and bytes are filled in place, the rest is read.
     """
     row_offsets, n_rows = entries[0], entries[0].size - 1
-    offsets, places, strong_codes, starts, tops = lists
+    offsets, places, strong_codes, starts, tops, weak, weak_counts = lists
+    n_lists = tops.size // 2
     largest = 0
     for window in range(windows[0], windows[1]):
         stop = row_offsets[min((window + 1) * LIST_WINDOW, n_rows)]
@@ -226,16 +304,18 @@ def fill_layers(entries, layering, windows, lists):  # type: ignore[no-untyped-d
     ends = np.empty(tops.size, np.uint32)
     sorted_places, sorted_codes = np.empty(largest, np.uint16), np.empty(largest, np.uint8)
     for window in range(windows[0], windows[1]):
-        _sort_window(entries, layering, window, starts, (ends, sorted_places, sorted_codes))
+        _sort_window(entries, layering, window, postings, (ends, sorted_places, sorted_codes))
         start = np.int64(0)
         for number in range(tops.size):
-            to = offsets[number] + np.int64(starts[number, window]) - start
+            at = offsets[number] + np.int64(starts[number, window])
             end = np.int64(ends[number])
-            if number < tops.size // 2:
+            own = sorted_places, sorted_codes, start, end
+            if number < n_lists:
                 for i in range(start, end):
-                    places[to + i] = sorted_places[i]
-                    strong_codes[to + i] = sorted_codes[i]
+                    places[at + i - start] = sorted_places[i]
+                    strong_codes[at + i - start] = sorted_codes[i]
+            elif is_wide(offsets[number + 1] - offsets[number], weak_counts[number - n_lists]):
+                _write_wide(own, tops[number], weak, at - offsets[n_lists])
             else:
-                for i in range(start, end):
-                    places[to + i] = _add_level(sorted_places[i], sorted_codes[i], tops[number])
+                _write_steps(own, tops[number], weak, at - offsets[n_lists])
             start = end
