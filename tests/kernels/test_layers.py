@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kernel_cases import Lists, Query, random_lists, search_exhaustively
 from layered_cases import Collection, Found, Segment, collections, entries
 
-from sparsearch.kernels.layering import LIST_WINDOW
+from sparsearch.kernels.layering import LEADING, LIST_WINDOW
 from sparsearch.kernels.layers import set_thresholds
 from sparsearch.kernels.topk import LAST_DOCUMENT
 
@@ -160,6 +160,21 @@ def test_documents_of_lists_that_are_empty_or_left_out_are_not_scored() -> None:
     assert collection.search_exactly(10) == [
         [(LIST_WINDOW - 1, 28665), (5, 28000), (LIST_WINDOW + 9, 21000)]
     ]
+
+
+def test_steps_that_are_no_postings_do_not_make_sums_overflow() -> None:
+    """They count as postings, where there may be a strong one of the same term."""
+    weak = [*range(200), 400]
+    heavy = 199 + LEADING
+    rows = np.array(sorted([*weak, heavy]))
+    term = rows, np.where(rows == heavy, 255, 60)
+    other = np.array(weak), np.full(len(weak), 255)
+    segment = Segment(Lists([term, other], 500))
+    assert segment.strong_lengths[0] == 1
+    assert segment.layers[6][0] == len(weak) > len(segment.layers[5]) // 2
+    multiplier = (2**31 - 1) // 255
+    collection = Collection([segment], [[(0, multiplier)]])
+    assert collection.search_exactly(2) == [[(heavy, 255 * multiplier), (0, 60 * multiplier)]]
 
 
 @pytest.mark.parametrize("window", range(4))

@@ -17,7 +17,7 @@ Of a weak posting only the level is known, which quarter of the codes up to the 
 code lies in (see `level_top`). Lists come in two forms, whichever is shorter. *Wide* ones have two
 bytes a posting, the lower first: the place, and the level in the two upper bits. The others have a
 byte: in its lower two bits the level, above them the step from the place before, the first of a
-window from 0. A step of `LEADING` is no posting; it leads on where steps are longer, its level is 0.
+window from 0. A step of `LEADING`, whose level is 0, is no posting; it leads on to a farther one.
 """
 
 from __future__ import annotations

@@ -68,10 +68,10 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    numbers, factors : ndarray of int64 [2 n], int32 [n]
+    numbers, factors : ndarray of int64 [2 n], uint32 [n]
         Strong lists first, then weak ones: those that add most and cost least. What a code of a
         strong list is multiplied by.
-    values : ndarray of int32 [4 n]
+    values : ndarray of uint32 [4 n]
         What a posting of each weak list adds at most, by its level.
     rest : ndarray of int64 [2 n + 1]
         What lists ``i`` and later can add to the sum of upper codes; only right from n on.
@@ -81,8 +81,8 @@ def _open(lists, located, multipliers):  # type: ignore[no-untyped-def]
     positive = np.flatnonzero((located >= 0) & (multipliers > 0))
     n = positive.size
     numbers = np.empty(2 * n, np.int64)
-    factors = np.empty(n, np.int32)
-    values = np.empty(LEVELS * n, np.int32)
+    factors = np.empty(n, np.uint32)
+    values = np.empty(LEVELS * n, np.uint32)
     bounds = np.empty(n, np.int64)
     worth = np.empty(n, np.float64)
     for i in range(n):
@@ -229,7 +229,9 @@ def search_layers(layers, allowed, base, queries, tops, scratch, start, stop):  
     lists, forward = layers
     query_offsets, located, multipliers = queries
     keys, sizes, thresholds = tops
-    accumulators, weights = scratch
+    sums, weights = scratch
+    # No posting counts twice, but steps that are none add up to as much again: 32 bits, no sign.
+    accumulators = sums.view(np.uint32)
     buffers = accumulators, np.empty(LIST_WINDOW, np.int64)
     for i in range(stop - start):
         low, high = query_offsets[start + i], query_offsets[start + i + 1]

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 def forward_index(entries: tuple[Array, ...], form: tuple[int, int]) -> tuple[Array, ...]:
     """Twin of `index.layered.forward_index`."""
     offsets, numbers, codes = entries
-    frequencies = np.bincount(numbers, minlength=max(numbers, default=-1) + 1)
+    frequencies = np.bincount(numbers, minlength=1)
     ranks = np.argsort(np.argsort(-frequencies, kind="stable"))
     rows = [
         _row(ranks[numbers[start:stop]].tolist(), codes[start:stop].tolist(), form)
