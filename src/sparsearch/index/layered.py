@@ -15,7 +15,6 @@ from sparsearch.index.config import code_dtype
 from sparsearch.index.segment import FORWARD, LISTS, Segment, list_dtype, row_form
 from sparsearch.kernels.layering import (
     LIST_WINDOW,
-    add_up_counts,
     count_layers,
     fill_layers,
     quantise,
@@ -141,7 +140,8 @@ def layered_arrays(vectors: CodedVectors, threads: int) -> dict[str, Array]:
     """Return a segment's arrays (see `kernels.layering` and `kernels.rows`)."""
     shift = upper_shift(vectors.max_codes)
     lists = layered_lists(vectors.entries, vectors.scales, shift, threads)
-    frequencies = np.diff(lists[0][: len(vectors.scales) + 1]) + lists[6]
+    offsets, *_, weak_counts = lists
+    frequencies = np.diff(offsets[: len(vectors.scales) + 1]) + weak_counts
     forward = forward_index(vectors.entries, frequencies, shift, threads)
     return {
         "terms": vectors.terms,
@@ -227,15 +227,34 @@ def layered_lists(entries: Arrays, scales: Array, shift: int, threads: int = 1) 
             return tops
 
         tops = np.maximum.reduce(list(pool.map(count, shares)))
-        starts = np.empty((2 * n_lists, n_windows + 1), np.uint32)
-        weak_counts = np.empty(n_lists, np.uint32)
-        offsets = add_up_counts((postings, leading), starts, weak_counts)
+        offsets, starts, weak_counts = _lay_out(postings, leading)
         n_strong = offsets[n_lists]
         places, codes = np.empty(n_strong, np.uint16), np.empty(n_strong, np.uint8)
         weak = np.empty(offsets[-1] - n_strong, np.uint8)
         lists = offsets, places, codes, starts, tops, weak, weak_counts
         list(pool.map(lambda own: fill_layers(entries, layering, own, postings, lists), shares))
     return lists
+
+
+def _lay_out(postings: Array, leading: Array) -> Arrays:
+    """Return where layered lists and their windows start, and how many postings weak ones have.
+
+    Parameters
+    ----------
+    postings, leading : ndarray of uint32
+        As `count_layers` leaves them.
+    """
+    n_lists, n_windows = leading.shape
+    weak = postings[n_lists:]
+    weak_counts = weak.sum(axis=1, dtype=np.uint32)
+    steps = weak + leading
+    wide = steps.sum(axis=1, dtype=np.int64) >= 2 * weak_counts.astype(np.int64)
+    starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
+    np.cumsum(postings[:n_lists], axis=1, dtype=np.uint32, out=starts[:n_lists, 1:])
+    n_bytes = np.where(wide[:, None], 2 * weak, steps)
+    np.cumsum(n_bytes, axis=1, dtype=np.uint32, out=starts[n_lists:, 1:])
+    offsets = np.concatenate([[0], np.cumsum(starts[:, -1], dtype=np.int64)])
+    return offsets, starts, weak_counts
 
 
 def choose_scales(largest: Array, max_code: int) -> npt.NDArray[np.float32]:

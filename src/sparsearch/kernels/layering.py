@@ -37,7 +37,6 @@ __all__ = [
     "LIST_WINDOW",
     "PLACE_BITS",
     "STRONG_SHARE",
-    "add_up_counts",
     "count_layers",
     "fill_layers",
     "is_wide",
@@ -129,8 +128,8 @@ def level_top(level, top):  # type: ignore[no-untyped-def]
 
 @inner
 def is_wide(n_bytes, count):  # type: ignore[no-untyped-def]
-    """Return whether a weak list has two bytes a posting, given its lengths in both."""
-    return n_bytes >= 2 * count
+    """Return whether a weak list of so many bytes and postings has two bytes a posting."""
+    return n_bytes == 2 * np.int64(count)
 
 
 @inner
@@ -162,11 +161,8 @@ def count_layers(entries, layering, windows, counts, tops):  # type: ignore[no-u
     n_lists, n_rows = scales.size, offsets.size - 1
     postings, leading = counts
     # Of their own, because a column of a large array takes a cache line for each count.
-    own, led, last = (
-        np.empty(2 * n_lists, np.int64),
-        np.empty(2 * n_lists, np.int64),
-        np.empty(2 * n_lists, np.int64),
-    )
+    held = np.empty((3, 2 * n_lists), np.int64)
+    own, led, last = held[0], held[1], held[2]
     for window in range(windows[0], windows[1]):
         for number in range(2 * n_lists):
             own[number] = led[number] = last[number] = 0
@@ -186,41 +182,6 @@ def count_layers(entries, layering, windows, counts, tops):  # type: ignore[no-u
             postings[number, window] = own[number]
         for number in range(n_lists):
             leading[number, window] = led[n_lists + number]
-
-
-@njit(nogil=True, cache=True)
-def add_up_counts(counts, starts, weak_counts):  # type: ignore[no-untyped-def]
-    """Turn counts, as `count_layers` leaves them, into starts; return the lists' offsets.
-
-    Parameters
-    ----------
-    counts : tuple of (postings, leading)
-    starts : ndarray of uint32 [2 lists, windows + 1]
-    weak_counts : ndarray of uint32 [lists]
-        Both filled in place; they are those of the layered lists.
-    """
-    postings, leading = counts
-    n_lists, n_windows = leading.shape
-    offsets = np.zeros(2 * n_lists + 1, np.int64)
-    for number in range(2 * n_lists):
-        weak = number - n_lists
-        count = n_bytes = np.int64(0)
-        for window in range(n_windows):
-            count += postings[number, window]
-            n_bytes += postings[number, window]
-            if weak >= 0:
-                n_bytes += leading[weak, window]
-        wide = weak >= 0 and is_wide(n_bytes, count)
-        if weak >= 0:
-            weak_counts[weak] = count
-        starts[number, 0] = 0
-        for window in range(n_windows):
-            size = np.int64(postings[number, window])
-            if weak >= 0:
-                size = 2 * size if wide else size + leading[weak, window]
-            starts[number, window + 1] = starts[number, window] + size
-        offsets[number + 1] = offsets[number] + starts[number, n_windows]
-    return offsets
 
 
 @njit(nogil=True, cache=True)
