@@ -111,8 +111,9 @@ def explain_document(
     located, multipliers = plan.located[at], plan.multipliers[at]
     unit = float(plan.units[0])
     terms = {}
-    for i in np.flatnonzero(located >= 0).tolist():
-        code = segment.code(int(located[i]), row)
+    known = np.flatnonzero(located >= 0)
+    codes = segment.codes(row, located[known])
+    for i, code in zip(known.tolist(), codes.tolist(), strict=True):
         if code == 0:
             continue
         term_id = int(query.term_ids[i])

@@ -161,7 +161,7 @@ class Segment:
     @cached_property
     def lists_by_rank(self) -> Array:
         """The list of each rank in the forward index."""
-        return np.argsort(self.arrays["forward_ranks"])
+        return np.argsort(self.arrays["forward_ranks"]).astype(list_dtype(self.n_lists))
 
     @cached_property
     def lists(self) -> tuple[Array, ...]:
@@ -247,13 +247,19 @@ class Segment:
         counts: npt.NDArray[np.int64] = np.where(terms[at] == term_ids, sizes, 0)
         return counts
 
-    def code(self, list_number: int, row: int) -> int:
-        """Return a document's code in a posting list, 0 if it is not in it."""
-        if not self.has_forward_index:
-            at = int(find_posting(self.places, list_number, row))
-            return 0 if at < 0 else int(self.arrays["codes"][at])
-        lists, codes, _ = self.entries(np.array([row]))
-        return int(codes[lists == list_number].sum())
+    def codes(self, row: int, lists: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return a document's code in each of some posting lists, 0 where it is not in one."""
+        try:
+            if self.has_forward_index:
+                own, codes, _ = self.entries(np.array([row]))
+            else:
+                found = [int(find_posting(self.places, number, row)) for number in lists.tolist()]
+                at = np.array(found, np.int64)
+                own, codes = lists[at >= 0], self.arrays["codes"][at[at >= 0]]
+        except (IndexError, ValueError, MemoryError) as error:
+            raise self.damage("postings") from error
+        code_of = dict(zip(own.tolist(), codes.tolist(), strict=True))
+        return np.array([code_of.get(number, 0) for number in lists.tolist()], np.int64)
 
     def entries(self, rows: npt.NDArray[np.int64]) -> tuple[Array, Array, Array]:
         """Return the lists and codes of the postings of documents, and how many each has.
@@ -261,10 +267,10 @@ class Segment:
         From the forward index; within a document they are in order of lists.
         """
         counts = count_entries(self.forward, rows)
-        lists = np.empty(int(counts.sum()), list_dtype(self.n_lists))
+        lists = np.empty(int(counts.sum()), self.lists_by_rank.dtype)
         codes = np.empty(len(lists), self.arrays["max_codes"].dtype)
-        places, steps = self.lists_by_rank.astype(lists.dtype), np.zeros(self.n_lists, np.int64)
-        copy_entries(self.forward, rows, places, steps, lists, codes)
+        as_they_are = np.zeros(self.n_lists, np.int64)
+        copy_entries(self.forward, rows, self.lists_by_rank, as_they_are, lists, codes)
         owners = np.repeat(np.arange(len(rows), dtype=np.uint64), counts)
         order = np.argsort(owners << np.uint64(32) | lists)
         return lists[order], codes[order], counts
