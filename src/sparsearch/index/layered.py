@@ -242,17 +242,19 @@ def _lay_out(postings: Array, leading: Array) -> Arrays:
     Parameters
     ----------
     postings, leading : ndarray of uint32
-        As `count_layers` leaves them.
+        As `count_layers` leaves them. The second, which many rare terms make large, becomes the
+        sizes of weak lists' windows.
     """
     n_lists, n_windows = leading.shape
     weak = postings[n_lists:]
     weak_counts = weak.sum(axis=1, dtype=np.uint32)
-    steps = weak + leading
-    wide = steps.sum(axis=1, dtype=np.int64) >= 2 * weak_counts.astype(np.int64)
+    sizes = leading
+    sizes += weak
+    wide = sizes.sum(axis=1, dtype=np.int64) >= 2 * weak_counts.astype(np.int64)
+    np.multiply(weak, 2, out=sizes, where=wide[:, None])
     starts = np.zeros((2 * n_lists, n_windows + 1), np.uint32)
     np.cumsum(postings[:n_lists], axis=1, dtype=np.uint32, out=starts[:n_lists, 1:])
-    n_bytes = np.where(wide[:, None], 2 * weak, steps)
-    np.cumsum(n_bytes, axis=1, dtype=np.uint32, out=starts[n_lists:, 1:])
+    np.cumsum(sizes, axis=1, dtype=np.uint32, out=starts[n_lists:, 1:])
     offsets = np.concatenate([[0], np.cumsum(starts[:, -1], dtype=np.int64)])
     return offsets, starts, weak_counts
 
